@@ -1,0 +1,70 @@
+//! What a room's home tells every node with readers, after it was committed.
+
+use crate::{Message, Role, RoomId, UserId};
+use std::sync::Arc;
+
+/// How far a room has come. Compared and merged per number; each only ever grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Heads {
+    /// The newest message's `seq`; 0 = none yet.
+    pub last_seq: u64,
+    /// The newest change's `rev`; 0 = none yet.
+    pub last_rev: u64,
+    /// Counts membership changes.
+    pub member_rev: u64,
+}
+
+impl Heads {
+    /// True when `other` knows something that `self` does not.
+    pub fn is_behind(&self, other: &Heads) -> bool {
+        self.last_seq < other.last_seq
+            || self.last_rev < other.last_rev
+            || self.member_rev < other.member_rev
+    }
+}
+
+/// One publication. Without events it is a beacon: it only says how far the room is.
+///
+/// A reader applies the events when `before` equals what it has, ignores the batch when `after`
+/// brings nothing new, and otherwise fetches what it missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventBatch {
+    /// The room.
+    pub room: RoomId,
+    /// The heads before the events.
+    pub before: Heads,
+    /// The heads after them.
+    pub after: Heads,
+    /// Committed, in order.
+    pub events: Vec<Event>,
+}
+
+/// One thing that happened in a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A message took the next `seq`.
+    Message(Arc<Message>),
+    /// Somebody joined or left; took the next `member_rev`.
+    Member(MemberEvent),
+}
+
+/// A membership change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberEvent {
+    /// Whose membership.
+    pub user: UserId,
+    /// What happened to it.
+    pub change: MemberChange,
+    /// The role held now, absent for one who is gone.
+    pub role: Option<Role>,
+}
+
+/// What happened to a membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberChange {
+    /// Became a member.
+    Joined,
+    /// Left by choice.
+    Left,
+}

@@ -1,0 +1,27 @@
+//! The words two sides of a Madang connection share: ids, messages, operations, events, codes,
+//! limits and codecs. Pure data and pure functions; no runtime, no actor, no clock.
+//!
+//! A client's frame becomes a [`Request`] in [`codec::json`]; what the node says is one of the
+//! types of [`frame`], encoded by the same codec and wrapped by [`websocket`]. HTTP bodies are the
+//! same objects ([`object`]).
+
+pub mod code;
+pub mod codec;
+pub mod event;
+pub mod frame;
+pub mod id;
+pub mod limits;
+pub mod message;
+pub mod object;
+pub mod operation;
+pub mod websocket;
+
+pub use code::{CloseCode, ErrorCode, Refusal};
+pub use event::{Event, EventBatch, Heads, MemberChange, MemberEvent};
+pub use id::{RoomId, SessionId, UserId};
+pub use message::{ClientId, Message};
+pub use object::{Role, RoomKind};
+pub use operation::{Operation, Request};
+
+/// Milliseconds since the Unix epoch, UTC.
+pub type Millis = u64;

@@ -1,0 +1,49 @@
+//! A message as nodes and stores know it. [`crate::frame`] says how clients see it.
+
+use crate::{Millis, RoomId, UserId, limits::CLIENT_ID_BYTES_MAX};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The name a sender gives to one message of one room, so that a retry is recognised.
+/// 1 to 64 bytes; unique per (room, sender).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(Arc<str>);
+
+impl ClientId {
+    /// `None` when empty or too long.
+    pub fn new(text: &str) -> Option<Self> {
+        (1..=CLIENT_ID_BYTES_MAX).contains(&text.len()).then(|| Self(text.into()))
+    }
+
+    /// The text as the client gave it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One committed (or about to be committed) message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The room whose sequence it belongs to.
+    pub room: RoomId,
+    /// Its place in the room: 1, 2, 3, ... without a hole.
+    pub seq: u64,
+    /// When the home gave it its place; never below that of the message before it.
+    pub ts: Millis,
+    /// Who sent it.
+    pub sender: UserId,
+    /// The sender's name for it.
+    pub client_id: ClientId,
+    /// The text, byte for byte as sent.
+    pub body: Arc<str>,
+    /// An earlier message of the room that this one answers.
+    pub reply_to: Option<u64>,
+}
+
+impl Message {
+    /// Memory it holds, near enough for byte bounds.
+    pub fn weight_bytes(&self) -> usize {
+        size_of::<Self>() + self.body.len() + self.client_id.as_str().len()
+    }
+}

@@ -1,0 +1,29 @@
+//! What is kept, and where: narrow traits, their implementations, and the conformance suite that
+//! every implementation passes.
+//!
+//! | trait | holds |
+//! |---|---|
+//! | [`MessageLog`] | messages, one gapless sequence per room |
+//! | [`RoomStore`] | rooms, members, read positions |
+//! | [`AccountStore`] | users, sessions |
+//! | [`LoginLimits`] | who may try to log in now |
+//!
+//! [`open`] chooses the implementation; nothing outside this crate names a driver. Whoever holds a
+//! [`Store`] may call it from any thread: calls return futures, and writes that arrive while
+//! another write is being made durable share the next commit.
+
+pub mod accounts;
+pub mod error;
+pub mod limits;
+pub mod log;
+
+mod open;
+
+pub mod rooms;
+
+pub use accounts::AccountStore;
+pub use error::StoreError;
+pub use limits::LoginLimits;
+pub use log::MessageLog;
+pub use open::Store;
+pub use rooms::RoomStore;
