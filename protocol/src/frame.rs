@@ -1,1 +1,181 @@
-//! Node frames.
+//! What the node says over a WebSocket, before a codec turns it into bytes.
+
+use crate::{
+    ErrorCode, MemberChange, Millis, Refusal, Role, RoomId, SessionId, UserId,
+    object::MessageObject,
+};
+use serde::Serialize;
+
+/// One frame to a client. Every answer carries the `id` of its request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum NodeFrame {
+    /// To `hello`.
+    #[serde(rename = "ok")]
+    HelloOk(HelloOk),
+    /// To `subscribe`.
+    #[serde(rename = "ok")]
+    SubscribeOk {
+        /// Of the request.
+        id: u64,
+        /// What was subscribed to.
+        #[serde(flatten)]
+        room: SubscribedRoom,
+    },
+    /// To `unsubscribe`.
+    #[serde(rename = "ok")]
+    UnsubscribeOk {
+        /// Of the request.
+        id: u64,
+        /// Which room.
+        room: RoomId,
+    },
+    /// To `send`: committed.
+    #[serde(rename = "ok")]
+    SendOk {
+        /// Of the request.
+        id: u64,
+        /// Which room.
+        room: RoomId,
+        /// The message's place.
+        seq: u64,
+        /// Its time.
+        ts: Millis,
+        /// It was there already.
+        duplicate: bool,
+    },
+    /// To `history`.
+    #[serde(rename = "ok")]
+    HistoryOk {
+        /// Of the request.
+        id: u64,
+        /// Ascending.
+        messages: Vec<MessageObject>,
+        /// The room's newest `seq`.
+        last_seq: u64,
+    },
+    /// To `ping`.
+    #[serde(rename = "ok")]
+    PingOk {
+        /// Of the request.
+        id: u64,
+        /// Now, at the node.
+        server_time: Millis,
+    },
+    /// A request was not performed.
+    Error {
+        /// Of the request, if it had one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+        /// Why, for programs.
+        code: ErrorCode,
+        /// Why, for developers.
+        message: String,
+        /// When to try again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    },
+    /// A message of a subscribed room.
+    Message(MessageObject),
+    /// A membership of a subscribed room changed.
+    Member {
+        /// Which room.
+        room: RoomId,
+        /// Whose membership.
+        user: UserId,
+        /// What happened to it.
+        change: MemberChange,
+        /// The role held now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        role: Option<Role>,
+    },
+    /// The node is about to stop; it closes with 1012 after that time.
+    Goaway {
+        /// Why.
+        reason: &'static str,
+        /// When to reconnect; differs per connection, so that not all come at once.
+        reconnect_after_ms: u64,
+    },
+}
+
+/// The answer to `hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HelloOk {
+    /// Of the request.
+    pub id: u64,
+    /// Who the token speaks for.
+    pub user: UserId,
+    /// By which login.
+    pub session: SessionId,
+    /// The node's name.
+    pub node: String,
+    /// Now, at the node.
+    pub server_time: Millis,
+    /// How often the node pings.
+    pub heartbeat_ms: u64,
+    /// Longest frame the node takes.
+    pub max_frame_bytes: usize,
+    /// What was subscribed to.
+    pub rooms: Vec<HelloRoom>,
+}
+
+/// One room of the answer to `hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum HelloRoom {
+    /// Subscribed.
+    Subscribed(SubscribedRoom),
+    /// Not subscribed.
+    Failed {
+        /// The text that was to name a room.
+        room: String,
+        /// Why.
+        error: ErrorCode,
+    },
+}
+
+/// A room that is received from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SubscribedRoom {
+    /// Which.
+    pub room: RoomId,
+    /// Its newest `seq`.
+    pub last_seq: u64,
+    /// Its newest `rev`.
+    pub last_rev: u64,
+    /// Up to where the user has read.
+    pub read_seq: u64,
+    /// More was missed than is replayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<bool>,
+    /// The first `seq` that is replayed, when truncated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay_from: Option<u64>,
+}
+
+impl NodeFrame {
+    /// A refusal as the answer to request `id`.
+    pub fn refusal(id: Option<u64>, refusal: Refusal) -> Self {
+        let message = match refusal.field {
+            Some(field) => format!("{field}: {}", refusal.message),
+            None => refusal.message.into_owned(),
+        };
+        Self::Error { id, code: refusal.code, message, retry_after_ms: refusal.retry_after_ms }
+    }
+
+    /// The metric label.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Error { .. } => "error",
+            Self::Message(_) => "message",
+            Self::Member { .. } => "member",
+            Self::Goaway { .. } => "goaway",
+            Self::HelloOk(_)
+            | Self::SubscribeOk { .. }
+            | Self::UnsubscribeOk { .. }
+            | Self::SendOk { .. }
+            | Self::HistoryOk { .. }
+            | Self::PingOk { .. } => "ok",
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! JSON text frames.
+
+use super::{
+    DecodeError,
+    fields::{Fields, known_fields, unknown_op},
+};
+use crate::{Refusal, Request, frame::NodeFrame, limits::DEPTH_MAX};
+use serde::Deserialize;
+use serde_json::{Map, Value, error::Category};
+
+/// Appends the frame's JSON.
+pub fn encode(frame: &NodeFrame, buffer: &mut Vec<u8>) {
+    serde_json::to_writer(buffer, frame).expect("frames are maps with string keys");
+}
+
+/// Reads one client frame.
+///
+/// The fast way fills all fields in one pass. Only when a field has the wrong type is the frame
+/// read again, as a tree, to tell a wrong field of the operation from one it does not know.
+pub fn decode(bytes: &[u8]) -> Result<Request, DecodeError> {
+    let is_map = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    if !is_map || is_too_deep(bytes) {
+        return Err(DecodeError::Undecodable);
+    }
+    match serde_json::from_slice::<Fields<'_>>(bytes) {
+        Ok(fields) => fields.into_request(),
+        Err(error) if error.classify() == Category::Data => decode_tree(bytes),
+        Err(_) => Err(DecodeError::Undecodable),
+    }
+}
+
+fn decode_tree(bytes: &[u8]) -> Result<Request, DecodeError> {
+    let Ok(Value::Object(mut map)) = serde_json::from_slice(bytes) else {
+        return Err(DecodeError::Undecodable);
+    };
+    let id = map.get("id").and_then(Value::as_u64);
+    let refused = |refusal| Err(DecodeError::Refused { id, refusal });
+    let fields = match map.get("op") {
+        Some(Value::String(op)) => known_fields(op),
+        Some(_) => return refused(Refusal::invalid("op", "must be a string")),
+        None => return refused(Refusal::invalid("op", "missing")),
+    };
+    let Some(fields) = fields else {
+        return refused(unknown_op());
+    };
+    map.retain(|key, _| key == "op" || key == "id" || fields.contains(&key.as_str()));
+    if let Some(field) = wrong_field(&map) {
+        return refused(Refusal::invalid(field, "has the wrong type or is out of range"));
+    }
+    match Fields::deserialize(&Value::Object(map)) {
+        Ok(fields) => fields.into_request(),
+        Err(_) => refused(Refusal::invalid("frame", "has a wrong field")),
+    }
+}
+
+/// The first field that cannot be read on its own.
+fn wrong_field(map: &Map<String, Value>) -> Option<String> {
+    map.iter().find_map(|(key, value)| {
+        let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
+        Fields::deserialize(&alone).is_err().then(|| key.clone())
+    })
+}
+
+/// Nested deeper than `DEPTH_MAX`. Frames with fewer brackets than that, nearly all, are told
+/// apart by counting alone.
+fn is_too_deep(bytes: &[u8]) -> bool {
+    let opening = bytes.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
+    opening > DEPTH_MAX && depth(bytes) > DEPTH_MAX
+}
+
+fn depth(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ErrorCode, Operation,
+        operation::{History, Range, Subscription, Wish},
+    };
+
+    const ROOM: &str = "AAAAAAAAAAAAAAAAAAAA";
+
+    fn operation(text: &str) -> Operation {
+        decode(text.as_bytes()).expect(text).operation
+    }
+
+    fn refused(text: &str) -> (Option<u64>, ErrorCode, Option<String>) {
+        match decode(text.as_bytes()) {
+            Err(DecodeError::Refused { id, refusal }) => {
+                (id, refusal.code, refusal.field.map(|field| field.into_owned()))
+            }
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_operation() {
+        let room = ROOM.parse().unwrap();
+        assert_eq!(
+            decode(br#"{"op":"ping","id":7}"#).unwrap(),
+            Request { id: Some(7), operation: Operation::Ping }
+        );
+        let Operation::Send(send) = operation(&format!(
+            r#" {{"op":"send","room":"{ROOM}","client_id":"a","body":"\u00e9\n","extra":[1]}} "#
+        )) else {
+            panic!("not a send");
+        };
+        assert_eq!((&*send.body, send.client_id.as_str(), send.reply_to), ("é\n", "a", None));
+        assert_eq!(
+            operation(&format!(
+                r#"{{"op":"subscribe","room":"{ROOM}","after_seq":3,"after_rev":0}}"#
+            )),
+            Operation::Subscribe(Subscription { room, after_seq: Some(3) })
+        );
+        assert_eq!(
+            operation(&format!(r#"{{"op":"unsubscribe","room":"{ROOM}"}}"#)),
+            Operation::Unsubscribe(room)
+        );
+        assert_eq!(
+            operation(&format!(r#"{{"op":"history","room":"{ROOM}","before":9,"after":null}}"#)),
+            Operation::History(History { room, range: Range::Before(9), limit: 50 })
+        );
+    }
+
+    #[test]
+    fn hello_with_its_wishes() {
+        let wish = |text: &str| match operation(text) {
+            Operation::Hello(hello) => hello.subscribe,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wish(r#"{"op":"hello","token":"t"}"#), Wish::All);
+        assert_eq!(wish(r#"{"op":"hello","token":"t","subscribe":"all"}"#), Wish::All);
+        let room = ROOM.parse().unwrap();
+        assert_eq!(
+            wish(&format!(
+                r#"{{"op":"hello","token":"t","subscribe":[{{"room":"{ROOM}","after_seq":1}},{{"room":"x"}}]}}"#
+            )),
+            Wish::Rooms(vec![Ok(Subscription { room, after_seq: Some(1) }), Err("x".into())])
+        );
+    }
+
+    #[test]
+    fn what_is_refused_and_how() {
+        use ErrorCode::*;
+        let field = |name: &str| Some(name.to_owned());
+        let cases: &[(&str, ErrorCode, Option<String>)] = &[
+            (r#"{"id":1}"#, Invalid, field("op")),
+            (r#"{"id":1,"op":5}"#, Invalid, field("op")),
+            (r#"{"id":1,"op":"dance"}"#, UnknownOp, None),
+            (r#"{"id":1,"op":"dance","room":5}"#, UnknownOp, None),
+            (r#"{"id":1,"op":"hello"}"#, Invalid, field("token")),
+            (r#"{"id":1,"op":"hello","token":5}"#, Invalid, field("token")),
+            (
+                r#"{"id":1,"op":"hello","token":"t","subscribe":"some"}"#,
+                Invalid,
+                field("subscribe"),
+            ),
+            (
+                r#"{"id":1,"op":"hello","token":"t","subscribe":[{"room":1}]}"#,
+                Invalid,
+                field("subscribe"),
+            ),
+            (r#"{"id":1,"op":"subscribe"}"#, Invalid, field("room")),
+            (r#"{"id":1,"op":"subscribe","room":"x"}"#, NotFound, None),
+            (
+                r#"{"id":1,"op":"subscribe","room":"AAAAAAAAAAAAAAAAAAAA","after_rev":0}"#,
+                Invalid,
+                field("after_rev"),
+            ),
+            (
+                r#"{"id":1,"op":"subscribe","room":"AAAAAAAAAAAAAAAAAAAA","after_seq":-1}"#,
+                Invalid,
+                field("after_seq"),
+            ),
+            (
+                r#"{"id":1,"op":"subscribe","room":"AAAAAAAAAAAAAAAAAAAA","after_seq":9007199254740992}"#,
+                Invalid,
+                field("after_seq"),
+            ),
+            (
+                r#"{"id":1,"op":"send","room":"AAAAAAAAAAAAAAAAAAAA","client_id":"","body":"b"}"#,
+                Invalid,
+                field("client_id"),
+            ),
+            (
+                r#"{"id":1,"op":"send","room":"AAAAAAAAAAAAAAAAAAAA","client_id":"c"}"#,
+                Invalid,
+                field("body"),
+            ),
+            (
+                r#"{"id":1,"op":"send","room":"AAAAAAAAAAAAAAAAAAAA","client_id":"c","body":"b","reply_to":1}"#,
+                Invalid,
+                field("reply_to"),
+            ),
+            (
+                r#"{"id":1,"op":"history","room":"AAAAAAAAAAAAAAAAAAAA","before":1,"after":1}"#,
+                Invalid,
+                field("before"),
+            ),
+            (
+                r#"{"id":1,"op":"history","room":"AAAAAAAAAAAAAAAAAAAA","limit":201}"#,
+                Invalid,
+                field("limit"),
+            ),
+            (
+                r#"{"id":1,"op":"history","room":"AAAAAAAAAAAAAAAAAAAA","limit":1.5}"#,
+                Invalid,
+                field("limit"),
+            ),
+        ];
+        for (text, code, field) in cases {
+            assert_eq!(refused(text), (Some(1), *code, field.clone()), "{text}");
+        }
+        assert_eq!(refused(r#"{"id":"x","op":"ping"}"#), (None, Invalid, field("id")));
+        assert_eq!(refused(r#"{"id":9007199254740992,"op":"ping"}"#), (None, Invalid, field("id")));
+    }
+
+    #[test]
+    fn fields_of_other_operations_are_unknown_and_ignored() {
+        assert_eq!(operation(r#"{"op":"ping","room":5,"limit":"x","body":[[]]}"#), Operation::Ping);
+    }
+
+    #[test]
+    fn what_is_no_map_is_undecodable() {
+        let deep = |depth: usize| {
+            format!(r#"{{"op":"ping","x":{}1{}}}"#, "[".repeat(depth - 1), "]".repeat(depth - 1))
+        };
+        for text in [
+            "",
+            "5",
+            "[]",
+            r#"["ping",1]"#,
+            "{",
+            r#"{"op":"ping"}x"#,
+            r#"{"op":"ping",}"#,
+            r#"{"room":5,"#,
+            &deep(17),
+        ] {
+            assert_eq!(decode(text.as_bytes()), Err(DecodeError::Undecodable), "{text}");
+        }
+        assert_eq!(operation(&deep(16)), Operation::Ping);
+        assert_eq!(
+            operation(r#"{"op":"ping","x":"[[[[[[[[[[[[[[[[[[[[[[[[\"[["}"#),
+            Operation::Ping
+        );
+    }
+
+    #[test]
+    fn an_absent_field_is_not_written() {
+        let frame = NodeFrame::refusal(None, Refusal::new(ErrorCode::Forbidden, "no"));
+        let mut text = Vec::new();
+        encode(&frame, &mut text);
+        assert_eq!(text, br#"{"op":"error","code":"forbidden","message":"no"}"#);
+    }
+}
