@@ -1,1 +1,24 @@
-//! testkit
+//! What the tests of a whole node are made of. Never shipped.
+//!
+//! * [`launcher`] starts the real binary on a free address with a data directory of its own, kills
+//!   it, pauses it, starts it again, and reads its memory and processor time.
+//! * [`client`] is an independent client: HTTP and WebSocket with plain JSON values, never the
+//!   node's own types, so that a mistake in those types cannot hide itself.
+//! * [`raw`] writes WebSocket bytes by hand, for what no well-behaved client would send.
+//! * [`history`] judges a finished run: what was acknowledged against what is stored and read.
+//! * [`load`] makes such runs: writers that retry what was not answered, readers that resume.
+//! * [`metrics`] reads the node's own counters.
+//!
+//! Nothing here sleeps and hopes: [`wait`] polls a condition until a deadline and names what did
+//! not happen.
+
+pub mod client;
+pub mod history;
+pub mod launcher;
+pub mod load;
+pub mod metrics;
+pub mod raw;
+pub mod wait;
+
+pub use client::{Account, Http, Socket};
+pub use launcher::{Launch, Node};

@@ -1,0 +1,94 @@
+//! A process from outside: signals, limits, memory and processor time.
+
+use rustix::process::{Pid, Resource, Rlimit};
+use std::{path::Path, time::Duration};
+use tokio::process::Command;
+
+pub(super) use rustix::process::Signal;
+
+/// Clock ticks a second in `/proc/<id>/stat`: fixed by the kernel's interface to programs.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// Limits of the operating system a node starts under.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// No file may grow beyond so many KiB: a full disk without a disk. Lifted again by
+    /// [`super::Node::lift_file_limit`].
+    pub file_kib: Option<u64>,
+}
+
+impl Limits {
+    /// A command that starts `binary` under these limits.
+    ///
+    /// The signal that would kill a process writing beyond the limit is ignored, which survives
+    /// `exec`: the write fails instead, as it does on a full disk.
+    pub(super) fn command(&self, binary: &Path) -> Command {
+        let Some(kib) = self.file_kib else { return Command::new(binary) };
+        let mut command = Command::new("bash");
+        let script = format!("trap '' XFSZ; ulimit -S -f {kib}; exec \"$@\"");
+        command.arg("-c").arg(script).arg("bash").arg(binary);
+        command
+    }
+}
+
+/// Memory and processor time of a process at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Memory resident now, bytes.
+    pub resident_bytes: u64,
+    /// Time on all cores since the process began.
+    pub processor: Duration,
+}
+
+impl Usage {
+    pub(super) fn of(id: u32) -> Self {
+        Self { resident_bytes: resident_bytes(id), processor: processor(id) }
+    }
+}
+
+pub(super) fn signal(id: u32, signal: Signal) {
+    rustix::process::kill_process(pid(id), signal).expect("the node can be signalled");
+}
+
+pub(super) fn lift_file_limit(id: u32) {
+    let unlimited = Rlimit { current: None, maximum: None };
+    rustix::process::prlimit(Some(pid(id)), Resource::Fsize, unlimited)
+        .expect("the soft limit of a child may be raised to its hard limit");
+}
+
+fn pid(id: u32) -> Pid {
+    let id = i32::try_from(id).expect("process ids are positive i32");
+    Pid::from_raw(id).expect("process ids are not zero")
+}
+
+fn resident_bytes(id: u32) -> u64 {
+    let status = read(id, "status");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux names it");
+    let kib: u64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("kB");
+    kib * 1024
+}
+
+fn processor(id: u32) -> Duration {
+    let stat = read(id, "stat");
+    // The command name is in parentheses and may hold anything, so count behind the last one.
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("never empty").split(' ').collect();
+    let ticks = |index: usize| fields[index].parse::<u64>().expect("ticks are a number");
+    let (user, system) = (ticks(12), ticks(13));
+    Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND)
+}
+
+fn read(id: u32, file: &str) -> String {
+    std::fs::read_to_string(format!("/proc/{id}/{file}")).expect("the node is running")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_its_own_process() {
+        let usage = Usage::of(std::process::id());
+        assert!(usage.resident_bytes > 100_000, "{usage:?}");
+        assert!(usage.processor < Duration::from_secs(600), "{usage:?}");
+    }
+}
