@@ -1,0 +1,91 @@
+//! Settings held against each other.
+
+use super::{SettingsError, settings::Settings};
+
+impl Settings {
+    /// Refuses what is unusable by itself in a way a range cannot say, and contradictions.
+    pub(super) fn validate(&self) -> Result<(), SettingsError> {
+        self.validate_log()?;
+        self.validate_origins()?;
+        self.validate_addresses()?;
+        self.validate_waits()?;
+        self.validate_sizes()
+    }
+
+    fn validate_log(&self) -> Result<(), SettingsError> {
+        match tracing_subscriber::EnvFilter::try_new(&self.log) {
+            Ok(_) => Ok(()),
+            Err(error) => refuse("log", &self.log, format!("must be a level or a filter: {error}")),
+        }
+    }
+
+    fn validate_origins(&self) -> Result<(), SettingsError> {
+        let bad = self.allowed_origins.iter().find(|origin| !is_origin(origin));
+        let reason = "must be `*` or scheme and host without a path, \
+                      such as https://chat.example.org";
+        bad.map_or(Ok(()), |origin| refuse("allowed_origins", origin, reason))
+    }
+
+    fn validate_addresses(&self) -> Result<(), SettingsError> {
+        match self.metrics_listen {
+            Some(address) if address == self.listen && address.port() != 0 => refuse(
+                "metrics_listen",
+                address,
+                format!("is the same as listen = {}; leave it empty", self.listen),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is awaited inside of a request must end before the request does: otherwise the client
+    /// is told of the request's deadline, never of what it waited for.
+    fn validate_waits(&self) -> Result<(), SettingsError> {
+        let whole = self.request_timeout_ms;
+        let parts = [
+            ("send_wait_ms", self.send_wait_ms),
+            ("read_wait_ms", self.read_wait_ms),
+            ("body_timeout_ms", self.body_timeout_ms),
+        ];
+        match parts.into_iter().find(|(_, wait_ms)| *wait_ms >= whole) {
+            Some((key, wait_ms)) => {
+                refuse(key, wait_ms, format!("must be below request_timeout_ms = {whole}"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Pairs of (smaller, larger) limits; 0 = off contradicts nothing.
+    fn validate_sizes(&self) -> Result<(), SettingsError> {
+        let frame = ("frame_bytes_max", self.frame_bytes_max);
+        let pairs = [
+            (("body_bytes_max", self.body_bytes_max), frame),
+            (("body_bytes_max", self.body_bytes_max), ("outbox_bytes_max", self.outbox_bytes_max)),
+            (
+                ("max_connections_per_address", self.max_connections_per_address),
+                ("max_connections", self.max_connections),
+            ),
+        ];
+        for ((key, smaller), (larger_key, larger)) in pairs {
+            if larger != 0 && smaller > larger {
+                return refuse(key, smaller, format!("must not exceed {larger_key} = {larger}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refuse(
+    key: &'static str,
+    value: impl ToString,
+    reason: impl Into<String>,
+) -> Result<(), SettingsError> {
+    Err(SettingsError::Contradiction { key, value: value.to_string(), reason: reason.into() })
+}
+
+fn is_origin(origin: &str) -> bool {
+    let Some((scheme, host)) = origin.split_once("://") else { return origin == "*" };
+    let names = |text: &str, extra: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
+    };
+    names(scheme, "+-.") && names(host, "-._:[]")
+}
