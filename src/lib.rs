@@ -1,2 +1,6 @@
 //! The node.
+pub mod accounts;
+pub mod clock;
 pub mod config;
+pub mod metrics;
+pub(crate) mod store_call;

@@ -1,0 +1,152 @@
+//! Users and their sessions: signup, login, logout, and who a token speaks for.
+//!
+//! Everything that costs much is bounded before it begins: addresses are counted, passwords wait
+//! in a bounded queue for threads of low priority, store calls have a deadline. Nothing tells a
+//! stranger whether a username exists, except trying to sign up with it.
+//!
+//! Passwords and tokens are in no error, no log line and no `Debug`.
+
+mod hasher;
+mod login;
+pub mod password;
+pub mod rules;
+mod signup;
+pub mod token;
+mod turns;
+pub mod username;
+
+pub use hasher::Hasher;
+pub use signup::Signup;
+
+use crate::{clock::Clock, config::Settings, metrics::Metrics, store_call::within};
+use madang_actors::{Reader, Router};
+use madang_protocol::{ErrorCode, Millis, Refusal, SessionId, UserId};
+use madang_store::{
+    AccountStore, LoginLimits,
+    accounts::{AddressKey, NewSession, Profile, ProfileKeys, Session, TokenHash},
+    limits::Rules,
+};
+use std::{sync::Arc, time::Duration};
+use token::Token;
+use turns::Turns;
+
+/// What the accounts of a node are made of.
+pub struct Parts {
+    /// Writes go here.
+    pub store: Arc<dyn AccountStore>,
+    /// Reads go here.
+    pub reader: Reader,
+    /// Sockets of an ended session are closed here.
+    pub router: Router,
+    /// Who may try now.
+    pub limits: Arc<dyn LoginLimits>,
+    /// Hashes passwords.
+    pub hasher: Hasher,
+    /// Counts outcomes.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The account services of one node; shared by its edge threads.
+pub struct Accounts {
+    parts: Parts,
+    turns: Turns,
+    signup_open: bool,
+    session_lifetime_ms: Millis,
+    /// How long a write waits for the store.
+    write_wait: Duration,
+    /// How long a login waits for others of the same account.
+    turn_wait: Duration,
+}
+
+/// A session just started, with its token: the only time that it is shown.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// Whose.
+    pub user: UserId,
+    /// The bearer token.
+    pub token: Token,
+    /// When the session ends unless used.
+    pub expires_at: Millis,
+}
+
+impl Accounts {
+    /// The services, under these settings.
+    pub fn new(parts: Parts, settings: &Settings) -> Self {
+        Self {
+            parts,
+            turns: Turns::new(),
+            signup_open: settings.signup,
+            session_lifetime_ms: settings.session_lifetime_ms(),
+            write_wait: settings.send_wait(),
+            turn_wait: settings.read_wait(),
+        }
+    }
+
+    /// The session a bearer token speaks for, or `unauthenticated`. Slides its expiry.
+    pub async fn authenticate(&self, token: &str) -> Result<Session, Refusal> {
+        let Some(hash) = token::hash_of(token) else { return Err(unauthenticated()) };
+        let now = (self.parts.clock)();
+        let session = self.parts.reader.session(hash, now, self.session_lifetime_ms).await?;
+        session.ok_or_else(unauthenticated)
+    }
+
+    /// How others see the user of a session.
+    pub async fn profile(&self, user: UserId) -> Result<Profile, Refusal> {
+        let mut found = self.parts.reader.profiles(ProfileKeys::Ids(vec![user])).await?;
+        found.pop().ok_or_else(unauthenticated)
+    }
+
+    /// Ends the session of a token; its sockets close with 4001.
+    pub async fn logout(&self, token: &str) -> Result<(), Refusal> {
+        let session = self.authenticate(token).await?.session;
+        if let Some(hash) = token::hash_of(token) {
+            within(self.write_wait, self.parts.store.end_session(hash)).await?;
+        }
+        self.parts.router.end_session(session);
+        Ok(())
+    }
+
+    /// A session that is not stored yet, and what its owner gets.
+    fn new_session(
+        &self,
+        user: UserId,
+        address: AddressKey,
+    ) -> Result<(NewSession, Started), Refusal> {
+        let (token, created_at) = (Token::generate()?, (self.parts.clock)());
+        let lifetime_ms = self.session_lifetime_ms;
+        let session = session_of(user, token.hash(), created_at, lifetime_ms, Some(address))?;
+        let started = Started { user, token, expires_at: session.expires_at };
+        Ok((session, started))
+    }
+}
+
+/// A session to be stored, with a new id.
+pub fn session_of(
+    user: UserId,
+    token_hash: TokenHash,
+    created_at: Millis,
+    lifetime_ms: Millis,
+    address: Option<AddressKey>,
+) -> Result<NewSession, Refusal> {
+    let session = SessionId(token::random_id()?);
+    let expires_at = created_at + lifetime_ms;
+    Ok(NewSession { session, user, token_hash, created_at, expires_at, address })
+}
+
+/// The settings as the login limits take them.
+pub fn login_rules(settings: &Settings) -> Rules {
+    // A block of no time is no block.
+    let blocks = settings.login_block_seconds > 0;
+    Rules {
+        logins_per_minute: if blocks { settings.logins_per_minute } else { 0 },
+        login_block_ms: settings.login_block_seconds * 1_000,
+        signups_per_minute: settings.signups_per_minute,
+    }
+}
+
+/// The answer to a token that is missing, unknown, ended or expired.
+pub fn unauthenticated() -> Refusal {
+    Refusal::new(ErrorCode::Unauthenticated, "a valid token is needed")
+}
