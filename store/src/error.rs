@@ -23,6 +23,9 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Every label of [`StoreError::label`].
+    pub const LABELS: [&'static str; 4] = ["unavailable", "overloaded", "unknown", "damaged"];
+
     /// The metric label.
     pub fn label(&self) -> &'static str {
         match self {

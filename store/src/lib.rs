@@ -13,17 +13,20 @@
 //! another write is being made durable share the next commit.
 
 pub mod accounts;
+pub mod check;
 pub mod error;
 pub mod limits;
 pub mod log;
-
-mod open;
-
+pub mod metrics;
+pub mod open;
 pub mod rooms;
 
+mod redb;
+
 pub use accounts::AccountStore;
+pub use check::check;
 pub use error::StoreError;
 pub use limits::LoginLimits;
 pub use log::MessageLog;
-pub use open::Store;
+pub use open::{OpenError, Options, Store, StoreControl, open};
 pub use rooms::RoomStore;

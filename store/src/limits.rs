@@ -1,5 +1,9 @@
 //! Who may try to log in or sign up now.
 
+mod in_process;
+
+pub use in_process::InProcess;
+
 use crate::accounts::AddressKey;
 use async_trait::async_trait;
 use madang_protocol::Millis;

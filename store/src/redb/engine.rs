@@ -1,0 +1,207 @@
+//! Reading and writing: what the traits' implementations are written with.
+
+use super::{
+    file::Source,
+    transaction::{Snapshot, Tables},
+    writer::{Job, Write, Writer},
+};
+use crate::{
+    StoreError,
+    metrics::{Call, Metrics},
+    open::{OpenError, Options},
+};
+use ::redb::{Database, ReadableDatabase};
+use madang_resilience::{Part, State};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::{oneshot, watch};
+
+/// The database and its writer thread.
+pub(super) struct Engine {
+    core: Arc<Core>,
+    /// Taken away to end the writer, which finishes what is queued.
+    jobs: RwLock<Option<SyncSender<Box<dyn Job>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Turns true when the writer has let go of the data.
+    closed: watch::Receiver<bool>,
+}
+
+/// What callers and the writer share.
+pub(super) struct Core {
+    /// Empty while it is closed to be opened again, and after the end. Reads hold it shared for as
+    /// long as they take, commits too; only closing and opening hold it alone.
+    pub(super) database: RwLock<Option<Database>>,
+    pub(super) metrics: Metrics,
+    health: Mutex<Part>,
+}
+
+impl Engine {
+    pub(super) fn open(options: &Options) -> Result<Self, OpenError> {
+        let source = Source::new(options.medium.clone(), options.cache_bytes)?;
+        let database = source.open()?;
+        let core = Arc::new(Core {
+            database: RwLock::new(Some(database)),
+            metrics: Metrics::new(),
+            health: Mutex::new(Part { state: State::Ok, since: now() }),
+        });
+        let (jobs, queue) = sync_channel(options.queue_jobs_max);
+        let (end, closed) = watch::channel(false);
+        let writer = Writer::new(core.clone(), source, queue, options.doubt_wait)?;
+        let thread = writer.spawn(end)?;
+        Ok(Self { core, jobs: RwLock::new(Some(jobs)), thread: Mutex::new(Some(thread)), closed })
+    }
+
+    /// Runs `body` on a snapshot, in the caller's turn: no commit makes it wait.
+    pub(super) fn read<T>(
+        &self,
+        call: Call,
+        body: impl FnOnce(&Snapshot) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let answer = self.core.read(call, body);
+        // A failed read makes redb refuse every later call: let the writer find out and open the
+        // file again, rather than the next sender.
+        if let Err(StoreError::Unavailable(_)) = &answer {
+            self.write_later(Call::Probe, |_| Ok(()));
+        }
+        self.core.count_error(answer)
+    }
+
+    /// Hands `body` to the writer and waits until its transaction is durable.
+    ///
+    /// `body` may run more than once, since its transaction is begun again without those of its
+    /// companions that failed half way; only the last run counts.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        call: Call,
+        body: impl FnMut(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.submit(|reply| Write::new(call, body, reply)).await
+    }
+
+    /// As [`Engine::write`], for a body that leaves heads and read positions to
+    /// [`Tables::settle`].
+    pub(super) async fn append<T: Send + 'static>(
+        &self,
+        body: impl FnMut(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.submit(|reply| Write::gathering(Call::Append, body, reply)).await
+    }
+
+    /// As [`Engine::write`], without waiting; lost when the queue is full.
+    pub(super) fn write_later(
+        &self,
+        call: Call,
+        body: impl FnMut(&mut Tables<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) {
+        let (reply, _) = oneshot::channel();
+        // Nobody waits for the answer, so nobody misses it.
+        let _ = self.enqueue(Box::new(Write::new(call, body, reply)));
+    }
+
+    pub(super) fn health(&self) -> Part {
+        self.core.health()
+    }
+
+    pub(super) async fn close(&self) {
+        self.end();
+        // An error means that the writer is gone, which is what is waited for.
+        let _ = self.closed.clone().wait_for(|closed| *closed).await;
+    }
+
+    async fn submit<T: Send + 'static, J: Job + 'static>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> J,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let answer = match self.enqueue(Box::new(job(reply))) {
+            Ok(()) => answer
+                .await
+                .unwrap_or_else(|_| Err(StoreError::Unknown("the writer gave no answer".into()))),
+            Err(error) => Err(error),
+        };
+        self.core.count_error(answer)
+    }
+
+    fn enqueue(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        let closed = || StoreError::Unavailable("closed".into());
+        let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        match jobs.as_ref().ok_or_else(closed)?.try_send(job) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(StoreError::Overloaded),
+            Err(TrySendError::Disconnected(_)) => Err(closed()),
+        }
+    }
+
+    fn end(&self) {
+        *self.jobs.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Drop for Engine {
+    /// The data is free when this returns. Waits for the commit under way and what is queued.
+    fn drop(&mut self) {
+        self.end();
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer panicked");
+        }
+    }
+}
+
+impl Core {
+    fn read<T>(
+        &self,
+        call: Call,
+        body: impl FnOnce(&Snapshot) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database
+            .as_ref()
+            .ok_or_else(|| StoreError::Unavailable("the database is not open".into()))?;
+        self.metrics.call(call);
+        let transaction =
+            database.begin_read().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let snapshot = Snapshot::new(transaction);
+        // redb may panic over damaged pages: that costs this call, not the caller's thread.
+        catch_unwind(AssertUnwindSafe(|| body(&snapshot)))
+            .unwrap_or_else(|_| Err(broken_structure()))
+    }
+
+    pub(super) fn health(&self) -> Part {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `since` moves only when the state changes.
+    pub(super) fn set_health(&self, state: State) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if health.state != state {
+            *health = Part { state, since: now() };
+        }
+    }
+
+    fn count_error<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &answer {
+            self.metrics.error(error);
+        }
+        answer
+    }
+}
+
+/// redb panicked over what it read.
+pub(super) fn broken_structure() -> StoreError {
+    StoreError::Damaged { table: "file", detail: "its structure is broken".into() }
+}
+
+fn now() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    elapsed.as_millis() as u64
+}

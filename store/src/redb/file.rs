@@ -1,0 +1,264 @@
+//! The data directory, and opening the database in it.
+//!
+//! ```text
+//! madang.lock       empty; locked as long as the store is open
+//! madang.redb       the data
+//! madang.redb.new   an unfinished creation; removed by the next opening
+//! ```
+
+use super::{
+    held::{Release, hold},
+    tables::{COMMITS, FORMAT, FORMAT_NUMBER, Meta, Table},
+    transaction::{Read, Snapshot, Tables},
+};
+use crate::{
+    StoreError,
+    open::{Medium, OpenError},
+};
+use ::redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableHandle,
+    backends::FileBackend,
+};
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+const LOCK_FILE: &str = "madang.lock";
+const DATA_FILE: &str = "madang.redb";
+const NEW_FILE: &str = "madang.redb.new";
+/// What every redb file begins with.
+const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
+
+/// Where the database is opened, and opened again. In use until it is dropped.
+pub(super) struct Source {
+    medium: Medium,
+    cache_bytes: usize,
+    /// Keeps other processes out, also while the database is closed to be opened again.
+    _lock: Option<File>,
+}
+
+impl Source {
+    /// Takes the medium into use; makes an empty database where there is none.
+    pub(super) fn new(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
+        let Medium::Directory(directory) = &medium else {
+            return Ok(Self { medium, cache_bytes, _lock: None });
+        };
+        fs::create_dir_all(directory).map_err(io_error(directory))?;
+        let lock = Some(lock(directory)?);
+        let source = Self { cache_bytes, _lock: lock, medium };
+        source.create_if_missing()?;
+        Ok(source)
+    }
+
+    /// As [`Source::new`], for data that must be there already.
+    pub(super) fn existing(directory: &Path, cache_bytes: usize) -> Result<Self, OpenError> {
+        let path = directory.join(DATA_FILE);
+        path.metadata().map_err(io_error(&path))?;
+        let lock = Some(lock(directory)?);
+        Ok(Self { medium: Medium::Directory(directory.into()), cache_bytes, _lock: lock })
+    }
+
+    /// Opens the database. Unless that succeeds nothing is written.
+    pub(super) fn open(&self) -> Result<Database, OpenError> {
+        let (database, release) = self.open_held(false)?;
+        release.release().map_err(io_error(&self.path()))?;
+        self.complete(database)
+    }
+
+    /// Opens the database so that nothing is ever written, and with every page verified.
+    pub(super) fn examine(&self) -> Result<Database, OpenError> {
+        Ok(self.open_held(true)?.0)
+    }
+
+    /// What is opened, for people.
+    pub(super) fn path(&self) -> PathBuf {
+        match &self.medium {
+            Medium::Directory(directory) => directory.join(DATA_FILE),
+            Medium::Storage(_) => PathBuf::from("storage"),
+        }
+    }
+
+    /// Makes the database under another name, so that a crash leaves none rather than half a one.
+    fn create_if_missing(&self) -> Result<(), OpenError> {
+        let Medium::Directory(directory) = &self.medium else { return Ok(()) };
+        let (new, path) = (directory.join(NEW_FILE), self.path());
+        if path.try_exists().map_err(io_error(&path))? {
+            return Ok(());
+        }
+        let create = || -> io::Result<()> {
+            if new.try_exists()? {
+                fs::remove_file(&new)?;
+            }
+            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&new)?;
+            let backend = FileBackend::new(file).map_err(io::Error::other)?;
+            let database = self.builder().create_with_backend(backend).map_err(io::Error::other)?;
+            initialise(&database).map_err(io::Error::other)?;
+            database.close().map_err(io::Error::other)?;
+            File::open(&new)?.sync_all()?;
+            fs::rename(&new, &path)?;
+            File::open(directory)?.sync_all()
+        };
+        create().map_err(io_error(&new))
+    }
+
+    fn open_held(&self, verify: bool) -> Result<(Database, Release), OpenError> {
+        let path = self.path();
+        let storage = self.storage().map_err(io_error(&path))?;
+        check_magic(&*storage, &path)?;
+        let (held, release) = hold(storage);
+        let mut builder = self.builder();
+        builder.set_check_integrity_on_open(verify);
+        // redb may panic over a damaged file; the panic says no more than "damaged".
+        let database = catch_unwind(AssertUnwindSafe(|| builder.create_with_backend(held)))
+            .map_err(|_| damaged(&path, "its structure is broken"))?
+            .map_err(|error| self.database_error(error))?;
+        self.check_format(&database)?;
+        Ok((database, release))
+    }
+
+    fn storage(&self) -> io::Result<Box<dyn StorageBackend>> {
+        match &self.medium {
+            Medium::Directory(_) => {
+                let file = OpenOptions::new().read(true).write(true).open(self.path())?;
+                Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+            }
+            Medium::Storage(factory) => factory(),
+        }
+    }
+
+    fn builder(&self) -> Builder {
+        let mut builder = Builder::new();
+        builder.set_cache_size(self.cache_bytes);
+        builder
+    }
+
+    fn check_format(&self, database: &Database) -> Result<(), OpenError> {
+        let path = self.path();
+        let format = catch_unwind(AssertUnwindSafe(|| format(database)))
+            .map_err(|_| damaged(&path, "its structure is broken"))?;
+        match format {
+            Ok(Format::Empty) => Ok(()),
+            Ok(Format::Number(number)) if number <= FORMAT_NUMBER => Ok(()),
+            Ok(Format::Number(found)) => {
+                Err(OpenError::NewerFormat { path, found, known: FORMAT_NUMBER })
+            }
+            Ok(Format::Other) => Err(foreign(&path, "a database of another program")),
+            Err(error) => Err(damaged(&path, &error.to_string())),
+        }
+    }
+
+    /// Gives a database that was just made its tables.
+    fn complete(&self, database: Database) -> Result<Database, OpenError> {
+        let failed =
+            |error: StoreError| io_error(&self.path())(io::Error::other(error.to_string()));
+        if matches!(format(&database).map_err(failed)?, Format::Empty) {
+            initialise(&database).map_err(failed)?;
+        }
+        Ok(database)
+    }
+
+    fn database_error(&self, error: DatabaseError) -> OpenError {
+        let path = self.path();
+        match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
+                OpenError::InUse { path }
+            }
+            DatabaseError::Storage(StorageError::Io(source))
+                if source.kind() != io::ErrorKind::UnexpectedEof =>
+            {
+                OpenError::Io { path, source }
+            }
+            DatabaseError::UpgradeRequired(version) => {
+                foreign(&path, &format!("redb file format {version}"))
+            }
+            other => damaged(&path, &other.to_string()),
+        }
+    }
+}
+
+/// What a database says about itself.
+enum Format {
+    /// It holds nothing at all.
+    Empty,
+    /// It is ours, in this format.
+    Number(u64),
+    /// It holds something else.
+    Other,
+}
+
+fn format(database: &Database) -> Result<Format, StoreError> {
+    let unavailable = |error: ::redb::TransactionError| StoreError::Unavailable(error.to_string());
+    let transaction = database.begin_read().map_err(unavailable)?;
+    let names: Vec<String> = transaction
+        .list_tables()
+        .map_err(super::transaction::storage_error)?
+        .map(|table| table.name().to_owned())
+        .collect();
+    if names.is_empty() {
+        return Ok(Format::Empty);
+    }
+    if !names.iter().any(|name| name == Meta::NAME) {
+        return Ok(Format::Other);
+    }
+    match Snapshot::new(transaction).get::<Meta>(&FORMAT.to_owned()) {
+        Ok(Some(number)) => Ok(Format::Number(number)),
+        Ok(None) => Ok(Format::Other),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes all tables and says that they are ours, in one transaction.
+fn initialise(database: &Database) -> Result<(), StoreError> {
+    let unavailable = |error: ::redb::Error| StoreError::Unavailable(error.to_string());
+    let transaction = database.begin_write().map_err(|error| unavailable(error.into()))?;
+    {
+        let mut tables = Tables::open(&transaction)?;
+        tables.put::<Meta>(&FORMAT.to_owned(), &FORMAT_NUMBER)?;
+        tables.put::<Meta>(&COMMITS.to_owned(), &0)?;
+    }
+    transaction.commit().map_err(|error| unavailable(error.into()))
+}
+
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let path = directory.join(LOCK_FILE);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(io_error(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: directory.into() }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+    }
+}
+
+/// Nothing is a database that is yet to be made; all else must be redb's.
+fn check_magic(storage: &dyn StorageBackend, path: &Path) -> Result<(), OpenError> {
+    let length = storage.len().map_err(io_error(path))?;
+    if length == 0 {
+        return Ok(());
+    }
+    let mut magic = [0; MAGIC.len()];
+    if length >= MAGIC.len() as u64 {
+        storage.read(0, &mut magic).map_err(io_error(path))?;
+    }
+    if magic == MAGIC { Ok(()) } else { Err(foreign(path, "not a redb file")) }
+}
+
+fn io_error(path: &Path) -> impl Fn(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io { path: path.clone(), source }
+}
+
+fn foreign(path: &Path, detail: &str) -> OpenError {
+    OpenError::Foreign { path: path.into(), detail: detail.into() }
+}
+
+fn damaged(path: &Path, detail: &str) -> OpenError {
+    OpenError::Damaged { path: path.into(), detail: detail.into() }
+}

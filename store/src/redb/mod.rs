@@ -1,0 +1,71 @@
+//! The embedded store: one redb file.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`tables`] | what is in the file |
+//! | [`keys`], [`record`] | the bytes of keys and records |
+//! | [`transaction`] | reading and writing records |
+//! | [`file`], [`held`] | the data directory; opening without touching what is not ours |
+//! | [`engine`], [`writer`] | reads on snapshots, writes gathered by one thread |
+//! | [`log`], [`rooms`], [`membership`], [`accounts`] | the traits |
+//! | [`check`] | does the file contradict itself? |
+//!
+//! **Reads** run to their end in the poll of the future that asks for them, in one snapshot, and
+//! never wait for a commit; pages that are not in memory are read from the disk meanwhile. So they
+//! belong on an arbiter that may wait for a disk, not on one that serves connections.
+//!
+//! **Writes** are handed to the writer thread through a bounded queue and awaited.
+
+mod accounts;
+mod check;
+mod engine;
+mod file;
+mod held;
+mod keys;
+mod log;
+mod membership;
+mod record;
+mod rooms;
+mod tables;
+mod transaction;
+mod writer;
+
+pub(crate) use check::check;
+
+use crate::open::{OpenError, Options, StoreControl};
+use async_trait::async_trait;
+use engine::Engine;
+use madang_resilience::Part;
+
+/// All traits of a store on one redb file.
+pub(crate) struct Redb {
+    engine: Engine,
+    bounds: Bounds,
+}
+
+/// How much there may be.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Members of a room.
+    members_max: u64,
+    /// Rooms of a user.
+    rooms_max: u64,
+}
+
+impl Redb {
+    pub(crate) fn open(options: Options) -> Result<Self, OpenError> {
+        let bounds = Bounds { members_max: options.members_max, rooms_max: options.rooms_max };
+        Ok(Self { engine: Engine::open(&options)?, bounds })
+    }
+}
+
+#[async_trait]
+impl StoreControl for Redb {
+    fn health(&self) -> Part {
+        self.engine.health()
+    }
+
+    async fn close(&self) {
+        self.engine.close().await;
+    }
+}

@@ -1,0 +1,191 @@
+//! [`RoomStore`] on redb: what is asked about rooms. [`super::membership`] changes them.
+
+use super::{
+    Redb,
+    keys::Key,
+    log::{heads, message},
+    membership,
+    tables::{HeadsRecord, MemberRecord, Members, RoomHeads, Rooms, UserRooms},
+    transaction::Read,
+};
+use crate::{
+    RoomStore, StoreError,
+    metrics::Call,
+    rooms::{Access, Created, Joined, Left, ListPlace, Member, NewRoom, RoomView},
+};
+use async_trait::async_trait;
+use madang_protocol::{Millis, RoomId, UserId};
+use std::{cmp::Reverse, ops::Bound};
+
+#[async_trait]
+impl RoomStore for Redb {
+    async fn create(&self, room: NewRoom) -> Result<Created, StoreError> {
+        let bounds = self.bounds;
+        self.engine
+            .write(Call::CreateRoom, move |tables| membership::create(tables, &room, bounds))
+            .await
+    }
+
+    async fn view(&self, room: RoomId, user: UserId) -> Result<Option<RoomView>, StoreError> {
+        self.engine.read(Call::View, |snapshot| view(snapshot, room, user))
+    }
+
+    async fn list(
+        &self,
+        user: UserId,
+        after: Option<ListPlace>,
+        limit: usize,
+    ) -> Result<Vec<RoomView>, StoreError> {
+        self.engine.read(Call::List, |snapshot| {
+            latest(snapshot, user, after, limit)?
+                .into_iter()
+                .map(|place| expect_view(snapshot, place.room, user))
+                .collect()
+        })
+    }
+
+    async fn access(
+        &self,
+        user: UserId,
+        rooms: Vec<RoomId>,
+    ) -> Result<Vec<Option<Access>>, StoreError> {
+        self.engine.read(Call::Access, |snapshot| {
+            rooms.into_iter().map(|room| access(snapshot, room, user)).collect()
+        })
+    }
+
+    async fn access_all(
+        &self,
+        user: UserId,
+        limit: usize,
+    ) -> Result<Vec<(RoomId, Access)>, StoreError> {
+        self.engine.read(Call::AccessAll, |snapshot| {
+            let mut answer = Vec::new();
+            for place in latest(snapshot, user, None, limit)? {
+                if let Some(access) = access(snapshot, place.room, user)? {
+                    answer.push((place.room, access));
+                }
+            }
+            Ok(answer)
+        })
+    }
+
+    async fn join(&self, room: RoomId, user: UserId, at: Millis) -> Result<Joined, StoreError> {
+        let bounds = self.bounds;
+        self.engine
+            .write(Call::Join, move |tables| membership::join(tables, room, user, at, bounds))
+            .await
+    }
+
+    async fn leave(&self, room: RoomId, user: UserId) -> Result<Left, StoreError> {
+        self.engine.write(Call::Leave, move |tables| membership::leave(tables, room, user)).await
+    }
+
+    async fn members(
+        &self,
+        room: RoomId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<Member>, StoreError> {
+        self.engine.read(Call::Members, |snapshot| members(snapshot, room, after, limit))
+    }
+}
+
+/// The room as `user` sees it, if it is a member.
+pub(super) fn view(
+    read: &impl Read,
+    room: RoomId,
+    user: UserId,
+) -> Result<Option<RoomView>, StoreError> {
+    match read.get::<Members>(&(room, user))? {
+        Some(member) => view_of(read, room, &member).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// As [`view`], for one who is a member by another record.
+fn expect_view(read: &impl Read, room: RoomId, user: UserId) -> Result<RoomView, StoreError> {
+    view_of(read, room, &read.expect::<Members>(&(room, user))?)
+}
+
+fn view_of(read: &impl Read, room: RoomId, member: &MemberRecord) -> Result<RoomView, StoreError> {
+    let record = read.expect::<Rooms>(&room)?;
+    let known = read.expect::<RoomHeads>(&room)?;
+    let last_message = match known.last_seq {
+        0 => None,
+        seq => Some(message(read, room, seq)?),
+    };
+    Ok(RoomView {
+        room,
+        kind: record.kind,
+        name: record.name,
+        private: record.private,
+        role: member.role,
+        created_at: record.created_at,
+        heads: heads(&known),
+        read_seq: member.read_seq,
+        members: known.members,
+        last_message,
+    })
+}
+
+fn access(read: &impl Read, room: RoomId, user: UserId) -> Result<Option<Access>, StoreError> {
+    let Some(record) = read.get::<Rooms>(&room)? else { return Ok(None) };
+    let known = read.expect::<RoomHeads>(&room)?;
+    let member = read.get::<Members>(&(room, user))?;
+    Ok(Some(Access {
+        kind: record.kind,
+        private: record.private,
+        role: member.map(|member| member.role),
+        heads: heads(&known),
+        read_seq: member.map_or(0, |member| member.read_seq),
+    }))
+}
+
+/// The places of a user's rooms in their order, behind `after`: two small records for each room
+/// of the user, however few are asked for.
+fn latest(
+    read: &impl Read,
+    user: UserId,
+    after: Option<ListPlace>,
+    limit: usize,
+) -> Result<Vec<ListPlace>, StoreError> {
+    let mut places = Vec::new();
+    for item in read.scan_prefix::<UserRooms>(&user.to_bytes())? {
+        let ((_, room), _) = item?;
+        let HeadsRecord { active_at, .. } = read.expect::<RoomHeads>(&room)?;
+        let place = ListPlace { active_at, room };
+        if after.is_none_or(|after| list_order(&after) < list_order(&place)) {
+            places.push(place);
+        }
+    }
+    places.sort_unstable_by_key(list_order);
+    places.truncate(limit);
+    Ok(places)
+}
+
+/// Latest activity first, ties by id.
+fn list_order(place: &ListPlace) -> (Reverse<Millis>, RoomId) {
+    (Reverse(place.active_at), place.room)
+}
+
+fn members(
+    read: &impl Read,
+    room: RoomId,
+    after: Option<UserId>,
+    limit: usize,
+) -> Result<Vec<Member>, StoreError> {
+    let behind = super::keys::behind_prefix(&room.to_bytes());
+    let from = match after {
+        Some(user) => Bound::Excluded((room, user).to_bytes()),
+        None => Bound::Included(room.to_bytes()),
+    };
+    let to = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    read.scan::<Members>(from.as_ref().map(Vec::as_slice), to)?
+        .take(limit)
+        .map(|item| {
+            let ((_, user), MemberRecord { role, joined_at, read_seq }) = item?;
+            Ok(Member { user, role, joined_at, read_seq })
+        })
+        .collect()
+}

@@ -1,0 +1,232 @@
+//! One view of all tables: a snapshot to read, or the write transaction.
+
+use super::{
+    keys::{Key, behind_prefix},
+    record::{damaged, seal, unseal},
+    tables::{HeadsRecord, MemberRecord, Members, NAMES, RoomHeads, Table},
+};
+use crate::StoreError;
+use ::redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, TableDefinition, TableError,
+    WriteTransaction,
+};
+use madang_protocol::{RoomId, UserId};
+use std::{cell::OnceCell, collections::HashMap, marker::PhantomData, ops::Bound};
+
+/// Keys and records as the file sees them.
+type Bytes = &'static [u8];
+
+fn definition(slot: usize) -> TableDefinition<'static, Bytes, Bytes> {
+    TableDefinition::new(NAMES[slot])
+}
+
+/// Reads records, each verified against its checksum.
+pub(super) trait Read {
+    /// A table as redb opened it.
+    type Raw: ReadableTable<Bytes, Bytes>;
+
+    /// The table in `slot`.
+    fn raw(&self, slot: usize) -> Result<&Self::Raw, StoreError>;
+
+    /// The record under `key`.
+    fn get<T: Table>(&self, key: &T::Key) -> Result<Option<T::Record>, StoreError> {
+        let key = key.to_bytes();
+        let found = self.raw(T::SLOT)?.get(key.as_slice()).map_err(storage_error)?;
+        found.map(|bytes| unseal(T::NAME, &key, bytes.value())).transpose()
+    }
+
+    /// The record under `key`, which another record says is there.
+    fn expect<T: Table>(&self, key: &T::Key) -> Result<T::Record, StoreError> {
+        self.get::<T>(key)?.ok_or_else(|| damaged(T::NAME, &key.to_bytes(), "missing"))
+    }
+
+    /// The records from key to key, in order; may be read from both ends.
+    fn scan<T: Table>(
+        &self,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<Scan<'_, T>, StoreError> {
+        let range = self.raw(T::SLOT)?.range::<&[u8]>((from, to)).map_err(storage_error)?;
+        Ok(Scan { range, table: PhantomData })
+    }
+
+    /// The records whose keys begin with `prefix`.
+    fn scan_prefix<T: Table>(&self, prefix: &[u8]) -> Result<Scan<'_, T>, StoreError> {
+        let behind = behind_prefix(prefix);
+        let to = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        self.scan::<T>(Bound::Included(prefix), to)
+    }
+}
+
+/// Keys and records in order. Behind a damaged record comes the next one; behind any other error
+/// nothing useful.
+pub(super) struct Scan<'a, T> {
+    range: ::redb::Range<'a, Bytes, Bytes>,
+    table: PhantomData<T>,
+}
+
+type RawItem<'a> =
+    Result<(::redb::AccessGuard<'a, Bytes>, ::redb::AccessGuard<'a, Bytes>), StorageError>;
+
+impl<T: Table> Scan<'_, T> {
+    fn item(item: RawItem<'_>) -> Result<(T::Key, T::Record), StoreError> {
+        let (key, record) = item.map_err(storage_error)?;
+        let key = key.value();
+        let record = unseal(T::NAME, key, record.value())?;
+        let key = T::Key::from_bytes(key).ok_or_else(|| damaged(T::NAME, key, "not a key"))?;
+        Ok((key, record))
+    }
+}
+
+impl<T: Table> Iterator for Scan<'_, T> {
+    type Item = Result<(T::Key, T::Record), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.range.next().map(Self::item)
+    }
+}
+
+impl<T: Table> DoubleEndedIterator for Scan<'_, T> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.range.next_back().map(Self::item)
+    }
+}
+
+/// What was committed when it was taken. Tables are opened when first used.
+pub(super) struct Snapshot {
+    transaction: ReadTransaction,
+    tables: [OnceCell<ReadOnlyTable<Bytes, Bytes>>; NAMES.len()],
+}
+
+impl Snapshot {
+    pub(super) fn new(transaction: ReadTransaction) -> Self {
+        Self { transaction, tables: Default::default() }
+    }
+}
+
+impl Read for Snapshot {
+    type Raw = ReadOnlyTable<Bytes, Bytes>;
+
+    fn raw(&self, slot: usize) -> Result<&Self::Raw, StoreError> {
+        let cell = &self.tables[slot];
+        if let Some(table) = cell.get() {
+            return Ok(table);
+        }
+        let table = self.transaction.open_table(definition(slot)).map_err(table_error)?;
+        Ok(cell.get_or_init(|| table))
+    }
+}
+
+/// The write transaction, with all tables open.
+///
+/// Appends only note the new heads and read positions, because a batch touches the same room and
+/// the same sender many times; [`Tables::settle`] writes each once. Everything but an append must
+/// find the tables settled.
+pub(super) struct Tables<'t> {
+    tables: Vec<::redb::Table<'t, Bytes, Bytes>>,
+    heads: HashMap<RoomId, HeadsRecord>,
+    reads: HashMap<(RoomId, UserId), u64>,
+    /// Grows with everything written or noted.
+    changes: u64,
+    /// Messages appended.
+    messages: u64,
+}
+
+impl<'t> Tables<'t> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
+        let tables = (0..NAMES.len())
+            .map(|slot| transaction.open_table(definition(slot)).map_err(table_error))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { tables, heads: HashMap::new(), reads: HashMap::new(), changes: 0, messages: 0 })
+    }
+
+    /// Writes a record over the one that may be there.
+    pub(super) fn put<T: Table>(
+        &mut self,
+        key: &T::Key,
+        record: &T::Record,
+    ) -> Result<(), StoreError> {
+        self.changes += 1;
+        let key = key.to_bytes();
+        let bytes = seal(T::NAME, &key, record);
+        let table = &mut self.tables[T::SLOT];
+        table.insert(key.as_slice(), bytes.as_slice()).map_err(storage_error)?;
+        Ok(())
+    }
+
+    /// Removes a record, if there is one.
+    pub(super) fn remove<T: Table>(&mut self, key: &T::Key) -> Result<(), StoreError> {
+        self.changes += 1;
+        let key = key.to_bytes();
+        self.tables[T::SLOT].remove(key.as_slice()).map_err(storage_error)?;
+        Ok(())
+    }
+
+    /// The heads of a room as the appends of this transaction left them.
+    pub(super) fn heads(&self, room: RoomId) -> Result<Option<HeadsRecord>, StoreError> {
+        match self.heads.get(&room) {
+            Some(heads) => Ok(Some(*heads)),
+            None => self.get::<RoomHeads>(&room),
+        }
+    }
+
+    /// Notes an appended message: the room's new heads, and how far its sender has read.
+    pub(super) fn note_message(&mut self, room: RoomId, sender: UserId, heads: HeadsRecord) {
+        self.changes += 1;
+        self.messages += 1;
+        self.reads.insert((room, sender), heads.last_seq);
+        self.heads.insert(room, heads);
+    }
+
+    /// Writes what was noted.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        for (room, heads) in std::mem::take(&mut self.heads) {
+            self.put::<RoomHeads>(&room, &heads)?;
+        }
+        for (member, seq) in std::mem::take(&mut self.reads) {
+            match self.get::<Members>(&member) {
+                Ok(Some(known)) if known.read_seq < seq => {
+                    self.put::<Members>(&member, &MemberRecord { read_seq: seq, ..known })?;
+                }
+                Ok(_) => {}
+                // One damaged member must not keep everyone's messages from being committed.
+                Err(error @ StoreError::Damaged { .. }) => {
+                    tracing::error!(%error, "a read position was not moved");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
+    }
+}
+
+impl<'t> Read for Tables<'t> {
+    type Raw = ::redb::Table<'t, Bytes, Bytes>;
+
+    fn raw(&self, slot: usize) -> Result<&Self::Raw, StoreError> {
+        Ok(&self.tables[slot])
+    }
+}
+
+/// What redb's error means to a caller: damage stays, everything else may pass.
+pub(super) fn storage_error(error: StorageError) -> StoreError {
+    match error {
+        StorageError::Corrupted(detail) => StoreError::Damaged { table: "file", detail },
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+fn table_error(error: TableError) -> StoreError {
+    match error {
+        TableError::Storage(error) => storage_error(error),
+        other => StoreError::Damaged { table: "file", detail: other.to_string() },
+    }
+}

@@ -1,0 +1,398 @@
+//! The writer: the one thread that changes the file.
+//!
+//! It takes everything that is queued, applies it in one transaction, makes that durable, and then
+//! answers everyone: what arrives meanwhile forms the next transaction. So the more arrive, the
+//! more share a commit, and nobody waits for a timer.
+//!
+//! After a failed commit redb refuses everything until the file is opened again, and says that the
+//! commit may have taken effect all the same. So the writer opens the file again and looks at
+//! [`COMMITS`](super::tables::COMMITS) to learn what became of it, before it answers. Until a
+//! commit succeeds again it *rests*: it refuses jobs at once, and tries by itself, less and less
+//! often.
+
+use super::{
+    engine::{Core, broken_structure},
+    file::Source,
+    tables::{COMMITS, Meta},
+    transaction::{Read, Snapshot, Tables},
+};
+use crate::{StoreError, metrics::Call, open::OpenError};
+use ::redb::{Database, ReadableDatabase};
+use madang_resilience::{Backoff, State};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use tokio::sync::{oneshot, watch};
+
+/// Jobs of one transaction at most, so that it ends although more keep arriving.
+const BATCH_JOBS_MAX: usize = 1_024;
+/// The first pause after a failed commit, and the longest.
+const REST_FIRST_MS: u64 = 20;
+const REST_LONGEST_MS: u64 = 2_000;
+
+/// Something to be written. May be applied more than once, each time to a fresh transaction; is
+/// answered once.
+pub(super) trait Job: Send {
+    /// Reads and writes; `false`: it failed, and what it wrote must not be committed.
+    fn apply(&mut self, tables: &mut Tables<'_>) -> bool;
+
+    /// What it is.
+    fn call(&self) -> Call;
+
+    /// Says what became of it.
+    fn answer(self: Box<Self>, fate: &Fate);
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone)]
+pub(super) enum Fate {
+    /// It is durable.
+    Committed,
+    /// It never was, and never will be.
+    Refused(StoreError),
+    /// Nobody knows, because of this.
+    Unknown(String),
+}
+
+/// A job made of a closure.
+pub(super) struct Write<F, T> {
+    call: Call,
+    body: F,
+    gathers: bool,
+    result: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Write<F, T>
+where
+    F: FnMut(&mut Tables<'_>) -> Result<T, StoreError> + Send,
+    T: Send,
+{
+    pub(super) fn new(call: Call, body: F, reply: oneshot::Sender<Result<T, StoreError>>) -> Self {
+        Self { call, body, gathers: false, result: None, reply }
+    }
+
+    /// One that leaves heads and read positions to [`Tables::settle`].
+    pub(super) fn gathering(
+        call: Call,
+        body: F,
+        reply: oneshot::Sender<Result<T, StoreError>>,
+    ) -> Self {
+        Self { gathers: true, ..Self::new(call, body, reply) }
+    }
+}
+
+impl<F, T> Job for Write<F, T>
+where
+    F: FnMut(&mut Tables<'_>) -> Result<T, StoreError> + Send,
+    T: Send,
+{
+    fn apply(&mut self, tables: &mut Tables<'_>) -> bool {
+        let body = &mut self.body;
+        let gathers = self.gathers;
+        let run = AssertUnwindSafe(|| {
+            if !gathers {
+                tables.settle()?;
+            }
+            body(tables)
+        });
+        // A job that panics takes nothing with it but itself.
+        let result = catch_unwind(run).unwrap_or_else(|_| Err(broken_structure()));
+        self.result.insert(result).is_ok()
+    }
+
+    fn call(&self) -> Call {
+        self.call
+    }
+
+    fn answer(self: Box<Self>, fate: &Fate) {
+        let answer = match (self.result, fate) {
+            (Some(Err(error)), _) => Err(error),
+            (Some(result), Fate::Committed) => result,
+            (_, Fate::Refused(error)) => Err(error.clone()),
+            (_, Fate::Unknown(why)) => Err(StoreError::Unknown(why.clone())),
+            (None, Fate::Committed) => Err(StoreError::Unknown("it was never applied".into())),
+        };
+        // One who no longer waits has lost interest in the answer, not in the write.
+        let _ = self.reply.send(answer);
+    }
+}
+
+type Batch = Vec<Box<dyn Job>>;
+
+/// The thread's state.
+pub(super) struct Writer {
+    core: Arc<Core>,
+    source: Source,
+    jobs: Receiver<Box<dyn Job>>,
+    doubt_wait: Duration,
+    /// [`COMMITS`] as of the last commit known to have taken effect.
+    commits: u64,
+    backoff: Backoff,
+    /// While it rests: when it tries again.
+    rest_until: Option<Instant>,
+    /// Jobs of a commit that failed, until it is known whether it took effect.
+    doubt: Option<Doubt>,
+}
+
+struct Doubt {
+    batch: Batch,
+    error: StoreError,
+    deadline: Instant,
+}
+
+impl Writer {
+    pub(super) fn new(
+        core: Arc<Core>,
+        source: Source,
+        jobs: Receiver<Box<dyn Job>>,
+        doubt_wait: Duration,
+    ) -> Result<Self, OpenError> {
+        let mut writer = Self {
+            core,
+            source,
+            jobs,
+            doubt_wait,
+            commits: 0,
+            backoff: Backoff::new(REST_FIRST_MS, REST_LONGEST_MS),
+            rest_until: None,
+            doubt: None,
+        };
+        writer.commits = writer.count_commits().map_err(|error| OpenError::Damaged {
+            path: writer.source.path(),
+            detail: error.to_string(),
+        })?;
+        Ok(writer)
+    }
+
+    /// Starts the thread. It ends when the queue is closed and empty; `end` turns true then.
+    pub(super) fn spawn(self, end: watch::Sender<bool>) -> Result<JoinHandle<()>, OpenError> {
+        let path = self.source.path();
+        thread::Builder::new()
+            .name("madang-store".into())
+            .spawn(move || {
+                self.run();
+                end.send_replace(true);
+            })
+            .map_err(|source| OpenError::Io { path, source })
+    }
+
+    fn run(mut self) {
+        loop {
+            match self.rest_until {
+                None => match self.jobs.recv() {
+                    Ok(first) => self.write(first),
+                    Err(_) => break,
+                },
+                Some(until) => {
+                    match self.jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                        Ok(job) => job.answer(&Fate::Refused(resting())),
+                        Err(RecvTimeoutError::Timeout) => self.recover(),
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    }
+                }
+            }
+        }
+        self.finish();
+    }
+
+    /// Commits `first` and everything that is queued behind it.
+    fn write(&mut self, first: Box<dyn Job>) {
+        let began = Instant::now();
+        let batch = self.gather(first);
+        self.commit(batch, began);
+    }
+
+    /// Those who were just answered are about to send again: the thread steps back for as long as
+    /// that brings more, a matter of microseconds, so that they share this commit and not the
+    /// next.
+    fn gather(&self, first: Box<dyn Job>) -> Batch {
+        let mut batch = vec![first];
+        loop {
+            let known = batch.len();
+            let room = BATCH_JOBS_MAX - known;
+            batch.extend(self.jobs.try_iter().take(room));
+            if batch.len() == known || batch.len() == BATCH_JOBS_MAX {
+                return batch;
+            }
+            thread::yield_now();
+        }
+    }
+
+    fn commit(&mut self, batch: Batch, began: Instant) {
+        let (batch, outcome) = self.transact(batch);
+        match outcome {
+            Ok(messages) => {
+                self.commits += 1;
+                self.core.metrics.commit(messages, began.elapsed());
+                self.core.set_health(State::Ok);
+                self.backoff.reset();
+                self.rest_until = None;
+                answer(batch, &Fate::Committed);
+            }
+            Err(error) => self.fail(batch, error),
+        }
+    }
+
+    /// One durable transaction of those jobs of `batch` that can be applied; the others are
+    /// answered. Returns how many messages it appended.
+    fn transact(&self, mut batch: Batch) -> (Batch, Result<u64, StoreError>) {
+        for job in &batch {
+            self.core.metrics.call(job.call());
+        }
+        let database = self.core.database.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(database) = database.as_ref() else {
+            return (batch, Err(resting()));
+        };
+        let attempt = AssertUnwindSafe(|| {
+            loop {
+                if let Some(outcome) = try_transaction(database, &mut batch, self.commits + 1)? {
+                    return Ok(outcome);
+                }
+            }
+        });
+        let outcome = catch_unwind(attempt).unwrap_or_else(|_| Err(broken_structure()));
+        (batch, outcome)
+    }
+
+    /// A commit failed: closes the database and tries to find out what became of it.
+    fn fail(&mut self, batch: Batch, error: StoreError) {
+        tracing::error!(%error, jobs = batch.len(), "a commit failed");
+        self.core.set_health(State::Degraded);
+        let deadline = Instant::now() + self.doubt_wait;
+        self.doubt = Some(Doubt { batch, error, deadline });
+        // Dropped here, before it is opened again: the old handle holds the file's lock.
+        drop(self.take_database());
+        self.reopen();
+        self.rest();
+    }
+
+    /// Time to try again.
+    fn recover(&mut self) {
+        if self.is_open() || self.reopen() {
+            // Without jobs: has the count to be written, so it finds out.
+            self.commit(Vec::new(), Instant::now());
+        } else {
+            self.rest();
+        }
+    }
+
+    fn rest(&mut self) {
+        let pause = Duration::from_millis(self.backoff.next_ms(u64::MAX));
+        self.rest_until = Some(Instant::now() + pause);
+    }
+
+    /// Opens the database and resolves the doubt, or gives it up when its time is over.
+    fn reopen(&mut self) -> bool {
+        self.core.metrics.reopen();
+        let opened = catch_unwind(AssertUnwindSafe(|| self.source.open())).unwrap_or_else(|_| {
+            let source = io::Error::other("its structure is broken");
+            Err(OpenError::Io { path: self.source.path(), source })
+        });
+        match opened {
+            Ok(database) => {
+                *self.core.database.write().unwrap_or_else(PoisonError::into_inner) =
+                    Some(database);
+                self.core.set_health(State::Degraded);
+                self.resolve();
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the database could not be opened again");
+                self.core.set_health(State::Down);
+                self.give_up_late();
+                false
+            }
+        }
+    }
+
+    /// Answers the jobs of the failed commit by what the file says.
+    fn resolve(&mut self) {
+        let Some(doubt) = self.doubt.take() else { return };
+        let fate = match self.count_commits() {
+            Ok(commits) if commits == self.commits + 1 => {
+                self.commits = commits;
+                Fate::Committed
+            }
+            Ok(commits) if commits == self.commits => Fate::Refused(doubt.error),
+            Ok(_) => Fate::Unknown("the count of commits is off".into()),
+            Err(error) => Fate::Unknown(error.to_string()),
+        };
+        answer(doubt.batch, &fate);
+    }
+
+    fn give_up_late(&mut self) {
+        if let Some(doubt) = self.doubt.take_if(|doubt| doubt.deadline <= Instant::now()) {
+            answer(doubt.batch, &Fate::Unknown(doubt.error.to_string()));
+        }
+    }
+
+    fn count_commits(&self) -> Result<u64, StoreError> {
+        let database = self.core.database.read().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or_else(resting)?;
+        let transaction =
+            database.begin_read().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Snapshot::new(transaction).expect::<Meta>(&COMMITS.to_owned())
+    }
+
+    fn is_open(&self) -> bool {
+        self.core.database.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn take_database(&self) -> Option<Database> {
+        self.core.database.write().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Everything queued is answered; the file is left as after a clean shutdown.
+    fn finish(mut self) {
+        if let Some(doubt) = self.doubt.take() {
+            answer(doubt.batch, &Fate::Unknown(doubt.error.to_string()));
+        }
+        if let Some(Err(error)) = self.take_database().map(Database::close) {
+            tracing::warn!(%error, "the database was not closed cleanly");
+        }
+        self.core.set_health(State::Down);
+    }
+}
+
+/// Applies `batch` and commits it as transaction number `number`. `None`: a job failed after it
+/// had written something; it was answered and taken out, and nothing is committed: try again.
+fn try_transaction(
+    database: &Database,
+    batch: &mut Batch,
+    number: u64,
+) -> Result<Option<u64>, StoreError> {
+    let unavailable = |error: ::redb::Error| StoreError::Unavailable(error.to_string());
+    let transaction = database.begin_write().map_err(|error| unavailable(error.into()))?;
+    let mut tables = Tables::open(&transaction)?;
+    for index in 0..batch.len() {
+        let before = tables.changes();
+        if !batch[index].apply(&mut tables) && tables.changes() > before {
+            batch.remove(index).answer(&Fate::Committed);
+            return Ok(None);
+        }
+    }
+    tables.settle()?;
+    tables.put::<Meta>(&COMMITS.to_owned(), &number)?;
+    let messages = tables.messages();
+    drop(tables);
+    transaction.commit().map_err(|error| unavailable(error.into()))?;
+    Ok(Some(messages))
+}
+
+fn answer(batch: Batch, fate: &Fate) {
+    for job in batch {
+        job.answer(fate);
+    }
+}
+
+fn resting() -> StoreError {
+    StoreError::Unavailable("writes are refused until a commit succeeds again".into())
+}
