@@ -14,6 +14,8 @@
 
 pub mod accounts;
 pub mod check;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod error;
 pub mod limits;
 pub mod log;

@@ -1,0 +1,161 @@
+//! Cases of [`AccountStore`](crate::AccountStore).
+
+use super::fixtures::{CREATED_AT, make_users, new_session, new_user, token_hash, user};
+use crate::{
+    Store,
+    accounts::{CreatedUsers, Credentials, NewSession, NewUser, Profile, ProfileKeys, Session},
+};
+use futures_util::future::join_all;
+use madang_protocol::Millis;
+use std::time::{Duration, Instant};
+
+const DAY_MS: Millis = 24 * 60 * 60 * 1_000;
+
+async fn session(store: &Store, number: u64, now: Millis) -> Option<Session> {
+    store.accounts.session(token_hash(number), now, 0).await.unwrap()
+}
+
+fn session_of(new: &NewSession) -> Session {
+    Session { session: new.session, user: new.user, expires_at: new.expires_at }
+}
+
+async fn profiles_by_id(store: &Store, numbers: &[u64]) -> Vec<Profile> {
+    let ids = numbers.iter().copied().map(user).collect();
+    store.accounts.profiles(ProfileKeys::Ids(ids)).await.unwrap()
+}
+
+fn profile(number: u64) -> Profile {
+    let NewUser { user, username, display_name, .. } = new_user(number);
+    Profile { user, username, display_name }
+}
+
+/// They can log in, be looked up, and are logged in.
+pub async fn creates_users_with_their_first_session(store: Store) {
+    make_users(&store, 1..=2).await;
+    for number in 1..=2 {
+        let new = new_user(number);
+        let expected = Credentials { user: new.user, password_hash: new.password_hash };
+        let found = store.accounts.credentials(new.username_folded).await;
+        assert_eq!(found, Ok(Some(expected)));
+        assert_eq!(profiles_by_id(&store, &[number]).await, [profile(number)]);
+        let expected = Some(session_of(&new.session));
+        assert_eq!(session(&store, number, CREATED_AT).await, expected);
+    }
+}
+
+/// The first whose name is taken is named, by another of the same call too.
+pub async fn creates_all_users_or_none(store: Store) {
+    make_users(&store, [1]).await;
+    let named =
+        |number, folded: &str| NewUser { username_folded: folded.into(), ..new_user(number) };
+    for (users, index) in [
+        (vec![new_user(2), named(3, "user1"), named(4, "user2")], 1),
+        (vec![new_user(2), new_user(3), named(4, "user2"), named(5, "user1")], 2),
+    ] {
+        let answer = store.accounts.create_users(users).await;
+        assert_eq!(answer, Ok(CreatedUsers::UsernameTaken { index }));
+        assert_eq!(profiles_by_id(&store, &[1, 2, 3, 4, 5]).await, [profile(1)]);
+        assert_eq!(store.accounts.credentials("user2".into()).await, Ok(None));
+        assert_eq!(session(&store, 2, CREATED_AT).await, None);
+    }
+    make_users(&store, [2]).await;
+}
+
+/// Two cannot have one name, however close they come.
+pub async fn one_of_concurrent_signups_gets_the_name(store: Store) {
+    let signups = (1..=8).map(|number| {
+        let wanted = NewUser { username_folded: "wanted".into(), ..new_user(number) };
+        store.accounts.create_users(vec![wanted])
+    });
+    let answers = join_all(signups).await;
+    let made = answers.iter().filter(|answer| **answer == Ok(CreatedUsers::All)).count();
+    let taken = Ok(CreatedUsers::UsernameTaken { index: 0 });
+    let refused = answers.iter().filter(|answer| **answer == taken).count();
+    assert_eq!((made, refused), (1, 7), "{answers:?}");
+    assert_eq!(profiles_by_id(&store, &[1, 2, 3, 4, 5, 6, 7, 8]).await.len(), 1);
+}
+
+/// Names are compared as they are given; a user may have no password.
+pub async fn knows_no_unknown_credentials(store: Store) {
+    let new = NewUser { password_hash: None, ..new_user(1) };
+    let expected = Credentials { user: new.user, password_hash: None };
+    assert_eq!(store.accounts.create_users(vec![new]).await, Ok(CreatedUsers::All));
+    assert_eq!(store.accounts.credentials("user1".into()).await, Ok(Some(expected)));
+    for unknown in ["User1", "user", "user11", ""] {
+        assert_eq!(store.accounts.credentials(unknown.into()).await, Ok(None), "{unknown}");
+    }
+}
+
+/// Unknown ones are left out, repeats answered once.
+pub async fn finds_profiles_in_the_order_asked(store: Store) {
+    make_users(&store, 1..=3).await;
+    let by_id = profiles_by_id(&store, &[3, 9, 1, 3]).await;
+    assert_eq!(by_id, [profile(3), profile(1)]);
+    let names = ["user2", "nobody", "user1", "user2"].map(String::from).to_vec();
+    let by_name = store.accounts.profiles(ProfileKeys::Usernames(names)).await;
+    assert_eq!(by_name, Ok(vec![profile(2), profile(1)]));
+    assert_eq!(profiles_by_id(&store, &[]).await, []);
+}
+
+/// A session is there until the millisecond it expires at.
+pub async fn ends_sessions_at_their_time(store: Store) {
+    make_users(&store, [1]).await;
+    let new = new_session(11, 1, 5_000);
+    store.accounts.start_session(new.clone()).await.unwrap();
+    assert_eq!(session(&store, 11, 4_999).await, Some(session_of(&new)));
+    assert_eq!(session(&store, 11, 5_000).await, None);
+    assert_eq!(session(&store, 12, CREATED_AT).await, None);
+    assert!(session(&store, 1, CREATED_AT).await.is_some());
+}
+
+/// Less is not worth a write. The answer tells the new end at once, the store shortly after.
+pub async fn slides_a_session_by_a_day_or_more(store: Store) {
+    make_users(&store, [1]).await;
+    let new = new_session(11, 1, 30 * DAY_MS);
+    store.accounts.start_session(new.clone()).await.unwrap();
+    let lifetime_ms = 30 * DAY_MS;
+    let at = |now| store.accounts.session(token_hash(11), now, lifetime_ms);
+    assert_eq!(at(DAY_MS - 1).await, Ok(Some(session_of(&new))));
+    let slid = Session { expires_at: 31 * DAY_MS, ..session_of(&new) };
+    assert_eq!(at(DAY_MS).await, Ok(Some(slid)));
+
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while session(&store, 11, DAY_MS).await != Some(slid) {
+        assert!(Instant::now() < deadline, "never slid");
+        // Any write: it takes its turn behind the one that is waited for.
+        store.accounts.end_session(token_hash(99)).await.unwrap();
+    }
+}
+
+/// The last time from each address; a session made on the node is no login from anywhere.
+pub async fn remembers_where_users_log_in_from(store: Store) {
+    make_users(&store, 1..=2).await;
+    let (home, work) = ([1; 16], [2; 16]);
+    for (number, address, created_at) in
+        [(11, Some(home), 2_000), (12, Some(home), 3_000), (13, None, 4_000)]
+    {
+        let new = NewSession { address, created_at, ..new_session(number, 1, Millis::MAX) };
+        store.accounts.start_session(new).await.unwrap();
+    }
+    let mut signup = new_user(3);
+    signup.session.address = Some(work);
+    store.accounts.create_users(vec![signup]).await.unwrap();
+    for (number, address, expected) in
+        [(1, home, Some(3_000)), (1, work, None), (2, home, None), (3, work, Some(CREATED_AT))]
+    {
+        let answer = store.accounts.last_login_from(user(number), address).await;
+        assert_eq!(answer, Ok(expected), "user {number}");
+    }
+}
+
+/// The others stay; ending it again changes nothing.
+pub async fn ends_one_session(store: Store) {
+    make_users(&store, 1..=2).await;
+    store.accounts.start_session(new_session(11, 1, Millis::MAX)).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(store.accounts.end_session(token_hash(1)).await, Ok(()));
+        assert_eq!(session(&store, 1, CREATED_AT).await, None);
+        assert!(session(&store, 11, CREATED_AT).await.is_some());
+        assert!(session(&store, 2, CREATED_AT).await.is_some());
+    }
+}

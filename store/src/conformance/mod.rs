@@ -1,0 +1,134 @@
+//! One suite for each trait, which every implementation must pass: each sentence of the traits'
+//! documentation is a case here.
+//!
+//! A test crate calls [`store_conformance!`](crate::store_conformance) or
+//! [`login_limits_conformance!`](crate::login_limits_conformance) with a function that makes an
+//! empty subject; each case becomes a `#[tokio::test]` of its own.
+#![allow(clippy::unwrap_used, reason = "compiled for tests only")]
+
+pub mod account_store;
+pub mod fixtures;
+pub mod login_limits;
+pub mod message_log;
+pub mod room_store;
+
+use crate::{Options, Store};
+use std::any::Any;
+
+/// Members of a room at most, in the subject: few, so that a case can fill a room.
+pub const MEMBERS_MAX: u64 = 6;
+/// Rooms of a user at most, in the subject.
+pub const ROOMS_MAX: u64 = 12;
+
+/// An empty store to be examined.
+pub struct Subject {
+    /// The store, with the bounds [`MEMBERS_MAX`] and [`ROOMS_MAX`].
+    pub store: Store,
+    /// What must live as long as the store: its directory, its server.
+    pub keep: Box<dyn Any + Send>,
+}
+
+/// The options with the suite's bounds.
+pub fn bounded(options: Options) -> Options {
+    Options { members_max: MEMBERS_MAX, rooms_max: ROOMS_MAX, ..options }
+}
+
+/// Makes one test of each case, for stores made by `$subject: fn() -> Subject`.
+#[macro_export]
+macro_rules! store_conformance {
+    ($subject:path) => {
+        $crate::conformance_cases! { message_log, $subject:
+            appends_in_order_and_reads_back
+            appending_nothing_is_fine
+            stops_at_the_first_duplicate
+            stops_at_the_first_taken_seq
+            stops_at_a_duplicate_within_the_command
+            names_either_reason_when_both_hold
+            client_ids_are_unique_per_sender_and_room
+            stops_across_rooms
+            moves_the_read_position_of_a_member
+            racing_appends_have_one_winner
+            activates_with_heads_and_the_newest
+            activates_no_unknown_room
+            finds_what_was_sent_in_the_order_asked
+            pages_have_exclusive_bounds
+            pages_are_bounded_by_number_and_bytes
+            an_unknown_room_reads_as_empty
+        }
+        $crate::conformance_cases! { room_store, $subject:
+            creates_a_group
+            passes_over_repeated_members
+            creates_once_per_client_id
+            creates_a_direct_room_once_per_pair
+            concurrent_creations_of_a_pair_make_one_room
+            names_unknown_users_and_makes_nothing
+            refuses_more_than_the_rooms_of_a_user
+            shows_a_room_to_its_members_only
+            lists_by_latest_activity
+            pages_the_list_without_repeats
+            gives_access_in_the_order_asked
+            gives_access_to_the_latest_rooms
+            joins_once_with_everything_read
+            refuses_joins
+            leaves_once
+            refuses_leaves
+            counts_concurrent_joins
+            lists_members_by_user
+        }
+        $crate::conformance_cases! { account_store, $subject:
+            creates_users_with_their_first_session
+            creates_all_users_or_none
+            one_of_concurrent_signups_gets_the_name
+            knows_no_unknown_credentials
+            finds_profiles_in_the_order_asked
+            ends_sessions_at_their_time
+            slides_a_session_by_a_day_or_more
+            remembers_where_users_log_in_from
+            ends_one_session
+        }
+    };
+}
+
+/// Makes one test of each case, for limits made by `$limits: fn(Rules) -> Arc<dyn LoginLimits>`.
+#[macro_export]
+macro_rules! login_limits_conformance {
+    ($limits:path) => {
+        $crate::conformance_cases! { @limits login_limits, $limits:
+            blocks_an_address_that_logs_in_too_often
+            a_blocked_address_begins_anew
+            the_minute_slides
+            addresses_count_apart
+            zero_is_off
+            signups_wait_for_the_minute
+            slows_wrong_passwords_down
+            a_right_password_forgets_the_wrong_ones
+        }
+    };
+}
+
+/// The tests of one suite.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_cases {
+    (@limits $suite:ident, $limits:path: $($case:ident)*) => {
+        mod $suite {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    $crate::conformance::$suite::$case($limits).await;
+                }
+            )*
+        }
+    };
+    ($suite:ident, $subject:path: $($case:ident)*) => {
+        mod $suite {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let subject = $subject();
+                    $crate::conformance::$suite::$case(subject.store).await;
+                }
+            )*
+        }
+    };
+}

@@ -1,0 +1,367 @@
+//! Cases of [`RoomStore`](crate::RoomStore).
+
+use super::{
+    MEMBERS_MAX, ROOMS_MAX,
+    fixtures::{
+        CREATED_AT, append, client_id, make_group, make_room, make_users, message, messages,
+        new_direct, new_group, room, user,
+    },
+};
+use crate::{
+    Store,
+    rooms::{Access, Created, Joined, Left, ListPlace, Member, NewRoom, RoomView},
+};
+use futures_util::future::join_all;
+use madang_protocol::{Heads, MemberChange, MemberEvent, Message, Role, RoomId, RoomKind, UserId};
+use std::sync::Arc;
+
+async fn list(store: &Store, of: u64, after: Option<ListPlace>, limit: usize) -> Vec<RoomView> {
+    store.rooms.list(user(of), after, limit).await.unwrap()
+}
+
+async fn view(store: &Store, of: u64, by: u64) -> RoomView {
+    store.rooms.view(room(of), user(by)).await.unwrap().unwrap()
+}
+
+fn ids(views: &[RoomView]) -> Vec<RoomId> {
+    views.iter().map(|view| view.room).collect()
+}
+
+fn event(of: UserId, change: MemberChange, role: Option<Role>) -> MemberEvent {
+    MemberEvent { user: of, change, role }
+}
+
+/// The creator owns it, the others are members, and all see the same room.
+pub async fn creates_a_group(store: Store) {
+    make_users(&store, 1..=2).await;
+    let new = NewRoom { private: true, ..new_group(1, 1, &[2]) };
+    let made = make_room(&store, new).await;
+    let expected = RoomView {
+        room: room(1),
+        kind: RoomKind::Group,
+        name: Some("room 1".into()),
+        private: true,
+        role: Role::Owner,
+        created_at: CREATED_AT,
+        heads: Heads::default(),
+        read_seq: 0,
+        members: 2,
+        last_message: None,
+    };
+    assert_eq!(made, expected);
+    assert_eq!(view(&store, 1, 1).await, expected);
+    assert_eq!(view(&store, 1, 2).await, RoomView { role: Role::Member, ..expected });
+}
+
+/// The creator and repeats among the members count once.
+pub async fn passes_over_repeated_members(store: Store) {
+    make_users(&store, 1..=3).await;
+    assert_eq!(make_room(&store, new_group(1, 2, &[3, 2, 3, 1, 1])).await.members, 3);
+    assert_eq!(view(&store, 1, 2).await.role, Role::Owner);
+    assert_eq!(make_room(&store, new_group(2, 2, &[])).await.members, 1);
+}
+
+/// The same creator's client id finds the first room, also when all else differs.
+pub async fn creates_once_per_client_id(store: Store) {
+    make_users(&store, 1..=2).await;
+    let named = |number, creator| NewRoom {
+        client_id: Some(client_id("create")),
+        ..new_group(number, creator, &[])
+    };
+    let first = make_room(&store, named(1, 1)).await;
+    assert_eq!(store.rooms.create(named(2, 1)).await, Ok(Created::Existing(first)));
+    assert_eq!(make_room(&store, named(3, 2)).await.room, room(3));
+    assert_eq!(ids(&list(&store, 1, None, 10).await), [room(1)]);
+}
+
+/// One room for two users, whichever asks; neither owns it.
+pub async fn creates_a_direct_room_once_per_pair(store: Store) {
+    make_users(&store, 1..=3).await;
+    let first = make_room(&store, new_direct(1, 2, 1)).await;
+    assert_eq!((first.kind, first.role, first.members), (RoomKind::Direct, Role::Member, 2));
+    for (number, creator, other) in [(2, 2, 1), (3, 1, 2)] {
+        match store.rooms.create(new_direct(number, creator, other)).await {
+            Ok(Created::Existing(view)) => assert_eq!(view, first),
+            answer => panic!("{creator} to {other}: {answer:?}"),
+        }
+    }
+    assert_eq!(make_room(&store, new_direct(4, 1, 3)).await.room, room(4));
+}
+
+/// Both ask at once, each several times: one room is made.
+pub async fn concurrent_creations_of_a_pair_make_one_room(store: Store) {
+    make_users(&store, 1..=2).await;
+    let creations = (1..=10).map(|number| {
+        let (creator, other) = if number % 2 == 0 { (1, 2) } else { (2, 1) };
+        store.rooms.create(new_direct(number, creator, other))
+    });
+    let mut new = Vec::new();
+    let mut existing = Vec::new();
+    for answer in join_all(creations).await {
+        match answer.unwrap() {
+            Created::New(view) => new.push(view.room),
+            Created::Existing(view) => existing.push(view.room),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((new.len(), existing.len()), (1, 9));
+    assert!(existing.iter().all(|room| *room == new[0]));
+    assert_eq!(ids(&list(&store, 1, None, 10).await), new);
+    assert_eq!(ids(&list(&store, 2, None, 10).await), new);
+}
+
+/// All that are no users are named, in the order given.
+pub async fn names_unknown_users_and_makes_nothing(store: Store) {
+    make_users(&store, 1..=2).await;
+    let answer = store.rooms.create(new_group(1, 1, &[8, 2, 9])).await;
+    assert_eq!(answer, Ok(Created::UnknownUsers(vec![user(8), user(9)])));
+    assert_eq!(store.rooms.access(user(1), vec![room(1)]).await, Ok(vec![None]));
+    assert_eq!(list(&store, 2, None, 10).await, []);
+}
+
+/// The user with too many rooms is named, whoever creates.
+pub async fn refuses_more_than_the_rooms_of_a_user(store: Store) {
+    make_users(&store, 1..=2).await;
+    for number in 1..=ROOMS_MAX {
+        make_room(&store, new_group(number, 1, &[])).await;
+    }
+    let one_more = ROOMS_MAX + 1;
+    for new in
+        [new_group(one_more, 1, &[]), new_group(one_more, 2, &[1]), new_direct(one_more, 2, 1)]
+    {
+        assert_eq!(store.rooms.create(new).await, Ok(Created::TooManyRooms(user(1))));
+    }
+    assert_eq!(list(&store, 2, None, 10).await, []);
+    make_room(&store, new_group(one_more, 2, &[])).await;
+    let full = store.rooms.join(room(one_more), user(1), CREATED_AT).await;
+    assert_eq!(full, Ok(Joined::Full));
+}
+
+/// Others see nothing, of an open room either.
+pub async fn shows_a_room_to_its_members_only(store: Store) {
+    make_users(&store, 1..=2).await;
+    make_room(&store, new_group(1, 1, &[])).await;
+    assert_eq!(store.rooms.view(room(1), user(2)).await, Ok(None));
+    assert_eq!(store.rooms.view(room(2), user(1)).await, Ok(None));
+    append(&store, messages(1, 1, 3)).await;
+    let seen = view(&store, 1, 1).await;
+    assert_eq!(seen.heads.last_seq, 3);
+    assert_eq!(seen.read_seq, 3);
+    assert_eq!(seen.last_message, Some(Arc::new(message(1, 3, 1))));
+}
+
+/// The newest message counts, else the creation; ties are ordered by id.
+pub async fn lists_by_latest_activity(store: Store) {
+    make_users(&store, 1..=2).await;
+    for (number, created_at) in [(3, 10), (1, 30), (2, 20), (5, 20), (4, 20)] {
+        make_room(&store, NewRoom { created_at, ..new_group(number, 1, &[]) }).await;
+    }
+    make_room(&store, new_group(6, 2, &[])).await;
+    let order = [room(1), room(2), room(4), room(5), room(3)];
+    assert_eq!(ids(&list(&store, 1, None, 10).await), order);
+
+    append(&store, vec![Arc::new(Message { ts: 40, ..message(3, 1, 1) })]).await;
+    append(&store, vec![Arc::new(Message { ts: 20, ..message(4, 1, 2) })]).await;
+    let views = list(&store, 1, None, 10).await;
+    assert_eq!(ids(&views), [room(3), room(1), room(2), room(4), room(5)]);
+    let seen = (views[0].heads.last_seq, views[0].read_seq);
+    assert_eq!(seen, (1, 1));
+    assert_eq!((views[3].heads.last_seq, views[3].read_seq), (1, 0));
+    for listed in &views {
+        assert_eq!(store.rooms.view(listed.room, user(1)).await.unwrap().as_ref(), Some(listed));
+    }
+}
+
+/// Following the last place of each page shows every room once, at every page size.
+pub async fn pages_the_list_without_repeats(store: Store) {
+    make_users(&store, [1]).await;
+    for number in 1..=ROOMS_MAX {
+        // Many ties, so that a page may end within one.
+        let created_at = 100 + number / 5;
+        make_room(&store, NewRoom { created_at, ..new_group(number, 1, &[]) }).await;
+    }
+    let everything = list(&store, 1, None, 100).await;
+    assert_eq!(everything.len() as u64, ROOMS_MAX);
+    for limit in 1..=5 {
+        let mut paged: Vec<RoomView> = Vec::new();
+        loop {
+            let page = list(&store, 1, paged.last().map(RoomView::place), limit).await;
+            assert!(page.len() <= limit);
+            if page.is_empty() {
+                break;
+            }
+            paged.extend(page);
+        }
+        assert_eq!(paged, everything, "pages of {limit}");
+    }
+    // The room of the place need not be there.
+    let between = ListPlace { active_at: 101, room: room(0) };
+    let behind = list(&store, 1, Some(between), 1).await;
+    assert_eq!(ids(&behind), [room(5)]);
+}
+
+/// One answer for each room asked for, members or not.
+pub async fn gives_access_in_the_order_asked(store: Store) {
+    make_users(&store, 1..=2).await;
+    make_room(&store, NewRoom { private: true, ..new_group(1, 1, &[2]) }).await;
+    make_room(&store, new_group(2, 1, &[])).await;
+    append(&store, messages(1, 1, 4)).await;
+    let first = Access {
+        kind: RoomKind::Group,
+        private: true,
+        role: Some(Role::Member),
+        heads: Heads { last_seq: 4, ..Heads::default() },
+        read_seq: 0,
+    };
+    let second =
+        Access { private: false, role: None, heads: Heads::default(), read_seq: 0, ..first };
+    let asked = vec![room(2), room(9), room(1), room(2)];
+    let answer = store.rooms.access(user(2), asked).await;
+    assert_eq!(answer, Ok(vec![Some(second), None, Some(first), Some(second)]));
+    let owner = Access { role: Some(Role::Owner), read_seq: 4, ..first };
+    assert_eq!(store.rooms.access(user(1), vec![room(1)]).await, Ok(vec![Some(owner)]));
+}
+
+/// The rooms with the latest activity, with what `access` says of them.
+pub async fn gives_access_to_the_latest_rooms(store: Store) {
+    make_users(&store, 1..=2).await;
+    for number in 1..=4 {
+        make_room(&store, new_group(number, 1, &[2])).await;
+    }
+    append(&store, messages(3, 1, 2)).await;
+    append(&store, messages(2, 1, 1)).await;
+    let answer = store.rooms.access_all(user(2), 3).await.unwrap();
+    let order: Vec<RoomId> = answer.iter().map(|(room, _)| *room).collect();
+    assert_eq!(order, [room(3), room(2), room(1)]);
+    let single = store.rooms.access(user(2), order).await.unwrap();
+    assert_eq!(answer.into_iter().map(|(_, access)| Some(access)).collect::<Vec<_>>(), single);
+    assert_eq!(store.rooms.access_all(user(7), 3).await, Ok(Vec::new()));
+}
+
+/// A new member has read everything; joining again changes nothing.
+pub async fn joins_once_with_everything_read(store: Store) {
+    make_users(&store, 1..=2).await;
+    make_room(&store, new_group(1, 1, &[])).await;
+    append(&store, messages(1, 1, 3)).await;
+    let heads = Heads { last_seq: 3, last_rev: 0, member_rev: 1 };
+    let joined = event(user(2), MemberChange::Joined, Some(Role::Member));
+    let answer = store.rooms.join(room(1), user(2), 5_000).await;
+    assert_eq!(answer, Ok(Joined::New { event: joined, heads }));
+    let seen = view(&store, 1, 2).await;
+    assert_eq!((seen.heads, seen.read_seq, seen.members), (heads, 3, 2));
+
+    for (who, role) in [(2, Role::Member), (1, Role::Owner)] {
+        let again = store.rooms.join(room(1), user(who), 6_000).await;
+        assert_eq!(again, Ok(Joined::Already(role)));
+    }
+    assert_eq!(view(&store, 1, 2).await, seen);
+    let members = store.rooms.members(room(1), None, 10).await.unwrap();
+    assert_eq!(members[1].joined_at, 5_000);
+}
+
+/// Unknown, hidden, direct and full rooms.
+pub async fn refuses_joins(store: Store) {
+    make_users(&store, 1..=MEMBERS_MAX + 2).await;
+    make_room(&store, NewRoom { private: true, ..new_group(1, 1, &[2]) }).await;
+    make_room(&store, new_direct(2, 1, 2)).await;
+    make_room(&store, NewRoom { private: false, ..new_direct(3, 1, 3) }).await;
+    let all_but_one: Vec<u64> = (2..MEMBERS_MAX).collect();
+    make_room(&store, new_group(4, 1, &all_but_one)).await;
+    let join = |in_room, who| store.rooms.join(room(in_room), user(who), CREATED_AT);
+    assert_eq!(join(9, 1).await, Ok(Joined::NoRoom));
+    assert_eq!(join(1, 3).await, Ok(Joined::NoRoom));
+    assert_eq!(join(1, 2).await, Ok(Joined::Already(Role::Member)));
+    assert_eq!(join(2, 3).await, Ok(Joined::NoRoom));
+    assert_eq!(join(3, 2).await, Ok(Joined::Closed));
+    assert!(matches!(join(4, MEMBERS_MAX).await, Ok(Joined::New { .. })));
+    assert_eq!(join(4, MEMBERS_MAX + 1).await, Ok(Joined::Full));
+    assert_eq!(join(4, MEMBERS_MAX).await, Ok(Joined::Already(Role::Member)));
+    assert_eq!(view(&store, 4, 1).await.members, MEMBERS_MAX);
+}
+
+/// One who left sees the room no more, until joining again.
+pub async fn leaves_once(store: Store) {
+    make_group(&store, 3).await;
+    append(&store, messages(1, 1, 2)).await;
+    let heads = Heads { last_seq: 2, last_rev: 0, member_rev: 1 };
+    let left = event(user(2), MemberChange::Left, None);
+    let answer = store.rooms.leave(room(1), user(2)).await;
+    assert_eq!(answer, Ok(Left::Gone { event: left, heads }));
+    assert_eq!(store.rooms.leave(room(1), user(2)).await, Ok(Left::NotMember));
+    assert_eq!(store.rooms.view(room(1), user(2)).await, Ok(None));
+    assert_eq!(list(&store, 2, None, 10).await, []);
+    let seen = view(&store, 1, 1).await;
+    assert_eq!((seen.heads, seen.members), (heads, 2));
+
+    let back = store.rooms.join(room(1), user(2), CREATED_AT).await;
+    let heads = Heads { member_rev: 2, ..heads };
+    let joined = event(user(2), MemberChange::Joined, Some(Role::Member));
+    assert_eq!(back, Ok(Joined::New { event: joined, heads }));
+    assert_eq!(view(&store, 1, 2).await.read_seq, 2);
+}
+
+/// Owners, direct rooms, strangers and unknown rooms.
+pub async fn refuses_leaves(store: Store) {
+    make_users(&store, 1..=3).await;
+    make_room(&store, new_group(1, 1, &[])).await;
+    make_room(&store, NewRoom { private: true, ..new_group(2, 1, &[]) }).await;
+    make_room(&store, new_direct(3, 1, 2)).await;
+    let leave = |in_room, who| store.rooms.leave(room(in_room), user(who));
+    assert_eq!(leave(1, 1).await, Ok(Left::Owner));
+    assert_eq!(leave(1, 2).await, Ok(Left::NotMember));
+    assert_eq!(leave(2, 2).await, Ok(Left::NoRoom));
+    assert_eq!(leave(3, 1).await, Ok(Left::Direct));
+    assert_eq!(leave(3, 3).await, Ok(Left::NoRoom));
+    assert_eq!(leave(9, 1).await, Ok(Left::NoRoom));
+    assert_eq!(view(&store, 1, 1).await.heads.member_rev, 0);
+}
+
+/// Every change takes a number of its own, and none gets lost.
+pub async fn counts_concurrent_joins(store: Store) {
+    make_users(&store, 1..=MEMBERS_MAX + 3).await;
+    make_room(&store, new_group(1, 1, &[])).await;
+    let joins = (2..=MEMBERS_MAX + 3).map(|who| store.rooms.join(room(1), user(who), CREATED_AT));
+    let answers = join_all(joins).await;
+    let mut numbers: Vec<u64> = answers
+        .iter()
+        .filter_map(|answer| match answer {
+            Ok(Joined::New { heads, .. }) => Some(heads.member_rev),
+            _ => None,
+        })
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..MEMBERS_MAX).collect::<Vec<_>>());
+    assert_eq!(answers.iter().filter(|answer| **answer == Ok(Joined::Full)).count(), 3);
+    let seen = view(&store, 1, 1).await;
+    assert_eq!((seen.members, seen.heads.member_rev), (MEMBERS_MAX, MEMBERS_MAX - 1));
+}
+
+/// In pages of any size, each member once.
+pub async fn lists_members_by_user(store: Store) {
+    make_users(&store, 1..=5).await;
+    make_room(&store, new_group(1, 3, &[5, 1, 4, 2])).await;
+    make_room(&store, new_group(2, 1, &[])).await;
+    append(&store, vec![Arc::new(message(1, 1, 4))]).await;
+    let expected: Vec<Member> = (1..=5)
+        .map(|number| Member {
+            user: user(number),
+            role: if number == 3 { Role::Owner } else { Role::Member },
+            joined_at: CREATED_AT,
+            read_seq: u64::from(number == 4),
+        })
+        .collect();
+    for limit in 1..=6 {
+        let mut members: Vec<Member> = Vec::new();
+        loop {
+            let after = members.last().map(|member| member.user);
+            let page = store.rooms.members(room(1), after, limit).await.unwrap();
+            assert!(page.len() <= limit);
+            if page.is_empty() {
+                break;
+            }
+            members.extend(page);
+        }
+        assert_eq!(members, expected, "pages of {limit}");
+    }
+    assert_eq!(store.rooms.members(room(9), None, 5).await, Ok(Vec::new()));
+}

@@ -1,0 +1,22 @@
+//! The conformance suites on what an embedded node uses.
+
+use madang_store::{
+    LoginLimits, Options,
+    conformance::{Subject, bounded},
+    limits::{InProcess, Rules},
+};
+use std::sync::Arc;
+
+fn subject() -> Subject {
+    let directory = tempfile::tempdir().expect("a directory");
+    let options = bounded(Options::in_directory(directory.path()));
+    let store = madang_store::open(options).expect("an empty store");
+    Subject { store, keep: Box::new(directory) }
+}
+
+fn limits(rules: Rules) -> Arc<dyn LoginLimits> {
+    Arc::new(InProcess::new(rules))
+}
+
+madang_store::store_conformance!(crate::subject);
+madang_store::login_limits_conformance!(crate::limits);
