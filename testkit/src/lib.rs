@@ -7,6 +7,7 @@
 //! * [`raw`] writes WebSocket bytes by hand, for what no well-behaved client would send.
 //! * [`history`] judges a finished run: what was acknowledged against what is stored and read.
 //! * [`load`] makes such runs: writers that retry what was not answered, readers that resume.
+//! * [`stage`] sets the scene most tests begin with.
 //! * [`metrics`] reads the node's own counters.
 //!
 //! Nothing here sleeps and hopes: [`wait`] polls a condition until a deadline and names what did
@@ -18,7 +19,9 @@ pub mod launcher;
 pub mod load;
 pub mod metrics;
 pub mod raw;
+pub mod stage;
 pub mod wait;
 
 pub use client::{Account, Http, Socket};
 pub use launcher::{Launch, Node};
+pub use stage::Stage;

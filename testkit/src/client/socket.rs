@@ -182,6 +182,13 @@ impl Socket {
         }
     }
 
+    /// The next frame as it came, without looking into it: for readers of many frames. `None` when
+    /// the connection has ended.
+    pub async fn text(&mut self) -> Option<tungstenite::Utf8Bytes> {
+        debug_assert!(self.queued.is_empty(), "frames kept for later would be passed over");
+        self.read_text().await
+    }
+
     /// What has been received and not yet been asked for.
     pub fn queued(&self) -> impl Iterator<Item = &Value> {
         self.queued.iter()
@@ -221,13 +228,16 @@ impl Socket {
         frame.unwrap_or_else(|| panic!("closed with {:?}, no {what}", self.closed))
     }
 
-    /// One frame from the wire; pings are answered on the way.
     async fn read(&mut self) -> Option<Value> {
+        let text = self.read_text().await?;
+        Some(serde_json::from_str(&text).expect("a node speaks JSON"))
+    }
+
+    /// One frame from the wire; pings are answered on the way.
+    async fn read_text(&mut self) -> Option<tungstenite::Utf8Bytes> {
         loop {
             match self.stream.next().await? {
-                Ok(Message::Text(text)) => {
-                    return Some(serde_json::from_str(&text).expect("a node speaks JSON"));
-                }
+                Ok(Message::Text(text)) => return Some(text),
                 Ok(Message::Close(close)) => {
                     // 1005 is what RFC 6455 calls a close without a code.
                     self.closed = Some(close.map_or(1005, |frame| frame.code.into()));

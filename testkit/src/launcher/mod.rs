@@ -8,7 +8,7 @@ mod output;
 mod process;
 
 pub use output::Output;
-pub use process::{Limits, Usage};
+pub use process::{Limits, Usage, raise_descriptor_limit};
 
 use crate::{client::Http, wait};
 use output::Capture;
@@ -90,6 +90,16 @@ impl Launch {
         let (child, output) = self.spawn(&directory, address);
         let mut node = Node { launch: self, directory, address, child, output };
         node.ready().await;
+        node
+    }
+
+    /// Starts it and waits until it is ready at another address than it listens on.
+    pub async fn start_ready_at(self, probe: SocketAddr) -> Node {
+        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        let address = free_address();
+        let (child, output) = self.spawn(&directory, address);
+        let mut node = Node { launch: self, directory, address, child, output };
+        node.ready_at(probe).await;
         node
     }
 
@@ -186,9 +196,13 @@ impl Node {
         self.output.text()
     }
 
-    /// Waits until `/readyz` says 200.
     async fn ready(&mut self) {
-        let http = self.http();
+        self.ready_at(self.address).await;
+    }
+
+    /// Waits until `/readyz` of this address says 200.
+    async fn ready_at(&mut self, probe: SocketAddr) {
+        let http = Http::new(probe);
         let deadline = tokio::time::Instant::now() + READY_WITHIN;
         while !http.is_ready().await {
             if let Ok(Some(status)) = self.child.try_wait() {

@@ -50,6 +50,15 @@ pub(super) fn signal(id: u32, signal: Signal) {
     rustix::process::kill_process(pid(id), signal).expect("the node can be signalled");
 }
 
+/// Lets this process, and nodes started after, hold as many descriptors as the system allows it:
+/// a thousand connections need more than the usual 1,024.
+pub fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    rustix::process::setrlimit(Resource::Nofile, raised)
+        .expect("a process may raise its own soft limit");
+}
+
 pub(super) fn lift_file_limit(id: u32) {
     let unlimited = Rlimit { current: None, maximum: None };
     rustix::process::prlimit(Some(pid(id)), Resource::Fsize, unlimited)

@@ -1,0 +1,87 @@
+//! kill -9 under load, again and again: what was acknowledged is there, once, in order, and every
+//! reader got it.
+
+use crate::launch;
+use madang_testkit::{
+    Account, Http, Stage,
+    history::{ACKNOWLEDGED_MIN, Journal, Stored, Summary, check},
+    load::{Load, WriterPlan},
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Messages acknowledged between two kills, so that each kill finds a node at full speed.
+const BETWEEN_KILLS: usize = 500;
+const KILLS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(500);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_under_load_lose_nothing_acknowledged() {
+    let mut stage = Stage::set(launch()).await;
+    let mut load = Load::new(stage.address(), &stage.room);
+    for account in [&stage.ann, &stage.ben, &stage.ann, &stage.ben] {
+        load.write(account, WriterPlan::default());
+    }
+    load.read(&stage.ann);
+    load.read(&stage.ben);
+    for round in 1..=KILLS {
+        load.acknowledged(round * BETWEEN_KILLS).await;
+        stage.node.kill().await;
+        stage.node.restart().await;
+    }
+    let journal = load.finish().await;
+    let summary = judge(&stage.http, &stage.ann, &stage.room, &journal).await;
+    assert!(summary.acknowledged >= KILLS * BETWEEN_KILLS, "{summary:?}");
+    assert_eq!(summary.acknowledged, summary.stored);
+}
+
+/// A pause is not a crash: everybody waits, nobody loses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_node_goes_on_where_it_was() {
+    let stage = Stage::set(launch()).await;
+    let mut load = Load::new(stage.address(), &stage.room);
+    for account in [&stage.ann, &stage.ben] {
+        load.write(account, WriterPlan { in_flight: 16, body_bytes: 1_000 });
+    }
+    load.read(&stage.ben);
+    for round in 1..=3 {
+        load.acknowledged(round * 700).await;
+        stage.node.pause();
+        // How long it stands still, not a wait for something to happen.
+        tokio::time::sleep(PAUSE).await;
+        stage.node.resume();
+    }
+    let journal = load.finish().await;
+    judge(&stage.http, &stage.ann, &stage.room, &journal).await;
+}
+
+/// SIGTERM under load is a restart like any other, only politer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_polite_restart_under_load_loses_nothing() {
+    let mut stage = Stage::set(launch().with("drain-timeout-ms", 1_000)).await;
+    let mut load = Load::new(stage.address(), &stage.room);
+    for account in [&stage.ann, &stage.ben] {
+        load.write(account, WriterPlan { in_flight: 16, ..WriterPlan::default() });
+    }
+    load.read(&stage.ben);
+    for round in 1..=3 {
+        load.acknowledged(round * 700).await;
+        stage.node.terminate();
+        assert!(stage.node.wait_for_exit().await.success(), "{}", stage.node.printed());
+        stage.node.restart().await;
+    }
+    let journal = load.finish().await;
+    judge(&stage.http, &stage.ann, &stage.room, &journal).await;
+}
+
+/// Reads the log back and holds the run against it.
+async fn judge(http: &Http, reader: &Account, room: &str, journal: &Journal) -> Summary {
+    let log: Vec<Stored> = http.whole_log(reader, room).await.iter().map(Stored::of).collect();
+    let logs = BTreeMap::from([(room.to_owned(), log)]);
+    match check(&journal.events(), &logs, ACKNOWLEDGED_MIN) {
+        Ok(summary) => summary,
+        Err(found) => {
+            let shown: Vec<String> = found.iter().take(20).map(ToString::to_string).collect();
+            panic!("{} violations:\n{}", found.len(), shown.join("\n"));
+        }
+    }
+}

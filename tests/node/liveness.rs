@@ -1,0 +1,108 @@
+//! Silence and slowness: who says nothing for too long is let go.
+
+use crate::launch;
+use madang_testkit::{
+    Socket, Stage,
+    raw::{Frame, RawSocket, opcode},
+};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn a_silent_connection_is_pinged_and_closed_with_4002() {
+    let stage = Stage::set(launch().with("heartbeat-ms", 300)).await;
+    let mut silent = RawSocket::open(stage.address()).await;
+    let hello = json!({"op": "hello", "id": 1, "token": stage.ann.token});
+    silent.frame(Frame::text(&hello.to_string())).await;
+    silent.read().await.expect("the answer to hello");
+    let begin = Instant::now();
+    let ping = silent.read().await.expect("a ping");
+    assert_eq!(ping.opcode, opcode::PING);
+    assert_eq!(silent.close_code().await, Some(4002));
+    assert!(begin.elapsed() > Duration::from_millis(300), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_connection_that_answers_pings_stays() {
+    let stage = Stage::set(launch().with("heartbeat-ms", 100)).await;
+    let mut lively = RawSocket::open(stage.address()).await;
+    let hello = json!({"op": "hello", "id": 1, "token": stage.ann.token});
+    lively.frame(Frame::text(&hello.to_string())).await;
+    lively.read().await.expect("the answer to hello");
+    for _ in 0..8 {
+        let ping = lively.read().await.expect("a ping, not the end");
+        assert_eq!(ping.opcode, opcode::PING);
+        lively.frame(Frame::new(opcode::PONG, ping.payload)).await;
+    }
+}
+
+#[tokio::test]
+async fn any_frame_counts_as_a_sign_of_life() {
+    let stage = Stage::set(launch().with("heartbeat-ms", 100)).await;
+    let mut busy = RawSocket::open(stage.address()).await;
+    let hello = json!({"op": "hello", "id": 1, "token": stage.ann.token});
+    busy.frame(Frame::text(&hello.to_string())).await;
+    let mut pings = 0;
+    while pings < 8 {
+        let frame = busy.read().await.expect("a frame, not the end");
+        if frame.opcode == opcode::PING {
+            pings += 1;
+            busy.frame(Frame::text(&json!({"op": "ping", "id": 1}).to_string())).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_hello_in_time_closes_with_4001() {
+    let stage = Stage::set(launch().with("hello-timeout-ms", 200)).await;
+    let mut mute = Socket::open(stage.address()).await;
+    assert_eq!(mute.close_code().await, 4001);
+    let mut drip = RawSocket::open(stage.address()).await;
+    drip.write(&[0x81]).await;
+    assert_eq!(drip.close_code().await, Some(4001));
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends_is_cut_off() {
+    let stage = Stage::set(launch().with("header-timeout-ms", 200)).await;
+    for begun in ["", "G", "GET /v1/ws HTTP/1.1\r\nHost: x\r\n"] {
+        let mut slow = RawSocket::connect(stage.address()).await;
+        slow.write(begun.as_bytes()).await;
+        let said = slow.rest().await;
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_is_given_up() {
+    let stage = Stage::set(launch().with("body-timeout-ms", 200)).await;
+    let mut slow = RawSocket::connect(stage.address()).await;
+    let head = "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                Content-Length: 100\r\n\r\n{";
+    slow.write(head.as_bytes()).await;
+    assert!(slow.read_head().await.starts_with("HTTP/1.1 503"));
+}
+
+/// Clients that hang in every stage must not stand in the way of one that does not.
+#[tokio::test]
+async fn those_who_hang_hold_up_nobody() {
+    let stage = Stage::set(launch()).await;
+    let mut hanging = Vec::new();
+    for turn in 0..200 {
+        let mut socket = RawSocket::connect(stage.address()).await;
+        match turn % 4 {
+            0 => {}
+            1 => socket.write(b"GET /v1/ws HTTP/1.1\r\n").await,
+            2 => socket.handshake(stage.address(), "").await,
+            _ => {
+                socket.handshake(stage.address(), "").await;
+                socket.write(&[0x81, 0xff]).await;
+            }
+        }
+        hanging.push(socket);
+    }
+    let (mut ann, mut ben) = stage.both().await;
+    ann.send(&stage.room, "c", "through").await;
+    assert_eq!(ben.expect("message").await["body"], "through");
+}

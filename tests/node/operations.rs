@@ -1,0 +1,190 @@
+//! Running a node: health, drain, logs, a full disk.
+
+use crate::launch;
+use madang_testkit::{
+    Http, Socket, Stage,
+    client::{PASSWORD, number, text},
+    launcher::Limits,
+    wait::{SOON, until},
+};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+async fn health(http: &Http, path: &str) -> (u16, Value) {
+    let answer = http.get(path).send().await;
+    (answer.status, answer.body)
+}
+
+#[tokio::test]
+async fn health_and_metrics_are_told() {
+    let stage = Stage::set(launch()).await;
+    stage.http.send(&stage.ann, &stage.room, "c", "x").await;
+    assert_eq!(health(&stage.http, "/healthz").await.0, 200);
+    let (status, ready) = health(&stage.http, "/readyz").await;
+    assert_eq!((status, ready["status"].is_string()), (200, true), "{ready}");
+    let parts = ready["parts"].as_object().expect("parts");
+    assert!(!parts.is_empty() && parts.values().all(|part| part["state"].is_string()), "{ready}");
+    assert!(parts.values().all(|part| part["since"].is_u64()), "{ready}");
+    let metrics = stage.http.metrics().await;
+    assert!(metrics.sum("madang_store_commits_total", &[]) >= 1.0);
+    assert!(metrics.has("madang_connections"), "{metrics:?}");
+}
+
+#[tokio::test]
+async fn health_and_metrics_can_move_to_another_address() {
+    let other = madang_testkit::launcher::free_address();
+    let moved = launch().with("metrics-listen", other);
+    // The launcher asks `listen` for readiness, so the moved address is asked here instead.
+    let node = moved.start_ready_at(other).await;
+    assert_eq!(health(&Http::new(other), "/healthz").await.0, 200);
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        node.http().get(path).send().await.refused(404, "not_found");
+    }
+    Http::new(other).get("/v1/me").send().await.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_first_signal_drains() {
+    let mut stage = Stage::set(launch().with("drain-timeout-ms", 3_000)).await;
+    let (mut ann, mut ben) = stage.both().await;
+    let begin = Instant::now();
+    stage.node.terminate();
+    let goaway = ann.expect("goaway").await;
+    assert!(number(&goaway, "reconnect_after_ms") <= 3_000, "{goaway}");
+    assert!(!text(&goaway, "reason").is_empty());
+    let sent = ann.request("send", send(&stage.room)).await;
+    assert!(sent["op"] == "ok" || sent["code"] == "unavailable", "{sent}");
+    assert_eq!((ann.close_code().await, ben.close_code().await), (1012, 1012));
+    assert!(stage.node.wait_for_exit().await.success(), "{}", stage.node.printed());
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+fn send(room: &str) -> Value {
+    json!({"room": room, "client_id": "late", "body": "while draining"})
+}
+
+#[tokio::test]
+async fn a_draining_node_is_not_ready_and_takes_no_new_connections() {
+    let stage = Stage::set(launch().with("drain-timeout-ms", 10_000)).await;
+    let mut ann = stage.join(&stage.ann).await;
+    // A connection that was there before the drain, because new ones are not accepted.
+    let kept = stage.http.clone();
+    assert_eq!(health(&kept, "/readyz").await.0, 200);
+    stage.node.terminate();
+    ann.expect("goaway").await;
+    let told = kept.get("/readyz").try_send().await;
+    if let Ok(answer) = told {
+        assert_eq!(answer.status, 503, "{answer:?}");
+    }
+    let door = madang_testkit::client::Door::new(stage.address());
+    let refused = || async { door.open().await.is_err().then_some(()) };
+    until("new connections are refused", SOON, refused).await;
+}
+
+#[tokio::test]
+async fn an_idle_node_ends_at_once_when_asked() {
+    let mut stage = Stage::set(launch()).await;
+    let begin = Instant::now();
+    stage.node.terminate();
+    assert!(stage.node.wait_for_exit().await.success(), "{}", stage.node.printed());
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let mut stage = Stage::set(launch().with("drain-timeout-ms", 60_000)).await;
+    let mut ann = stage.join(&stage.ann).await;
+    stage.node.terminate();
+    ann.expect("goaway").await;
+    let begin = Instant::now();
+    stage.node.terminate();
+    let status = stage.node.wait_for_exit().await;
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(!status.success(), "cut short is not a clean end: {status}");
+}
+
+#[tokio::test]
+async fn logs_hold_no_secret_and_no_content() {
+    let mut stage = Stage::set(launch().with("log", "trace")).await;
+    let body = "the-body-of-a-message";
+    let (mut ann, mut ben) = stage.both().await;
+    ann.send(&stage.room, "client-id-1", body).await;
+    ben.expect("message").await;
+    let mut stranger = Socket::open(stage.address()).await;
+    stranger.refused("hello", json!({"token": "a-wrong-token"}), "unauthenticated").await;
+    let wrong = json!({"username": "ann", "password": "a-wrong-password"});
+    stage.http.post("/v1/login", wrong).send().await.refused(401, "bad_credentials");
+    stage.node.terminate();
+    stage.node.wait_for_exit().await;
+    let printed = stage.node.printed();
+    assert!(printed.len() > 500, "trace says something: {printed}");
+    for secret in [
+        stage.ann.token.as_str(),
+        &stage.ben.token,
+        PASSWORD,
+        body,
+        "a-wrong-token",
+        "a-wrong-password",
+        "$argon2",
+    ] {
+        assert!(!printed.contains(secret), "{secret:?} is in the log");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_worth_one_line_at_most() {
+    let stage = Stage::set(launch()).await;
+    let lines = |stage: &Stage| stage.node.printed().lines().count();
+    let before = lines(&stage);
+    for _ in 0..20 {
+        let mut socket = stage.join(&stage.ann).await;
+        socket.ok("ping", json!({})).await;
+        socket.close().await;
+    }
+    assert!(lines(&stage) - before <= 20, "{}", stage.node.printed());
+}
+
+#[tokio::test]
+async fn json_logs_are_json() {
+    let stage = Stage::set(launch().with("log-format", "json")).await;
+    let printed = stage.node.printed();
+    let logged: Vec<&str> = printed.lines().filter(|line| line.starts_with('{')).collect();
+    assert!(!logged.is_empty(), "{printed}");
+    for line in logged {
+        serde_json::from_str::<Value>(line).expect(line);
+    }
+}
+
+/// The limit on file sizes stands in for a full disk: writes that need more room fail.
+#[tokio::test]
+async fn a_full_disk_refuses_sends_and_heals_when_there_is_room() {
+    let limits = Limits { file_kib: Some(4_096) };
+    let stage = Stage::set(launch().with("send-wait-ms", 1_000).limits(limits)).await;
+    let mut ann = stage.join(&stage.ann).await;
+    let body = "x".repeat(16_000);
+    let mut taken = 0;
+    let refused = loop {
+        let fields = json!({"room": stage.room, "client_id": format!("c{taken}"), "body": body});
+        let answer = ann.request("send", fields).await;
+        if answer["op"] != "ok" {
+            break answer;
+        }
+        taken += 1;
+        assert!(taken < 2_000, "4 MiB hold no 32 MB of messages");
+    };
+    assert_eq!(refused["code"], "unavailable", "{refused}");
+    assert!(refused["retry_after_ms"].is_u64(), "{refused}");
+    let log = stage.http.whole_log(&stage.ann, &stage.room).await;
+    assert!(log.len() == taken || log.len() == taken + 1, "{} of {taken}", log.len());
+
+    stage.node.lift_file_limit();
+    let mut again = stage.join(&stage.ann).await;
+    let fields = json!({"room": stage.room, "client_id": format!("c{taken}"), "body": body});
+    let begin = Instant::now();
+    while again.request("send", fields.clone()).await["op"] != "ok" {
+        assert!(begin.elapsed() < SOON, "no recovery: {}", stage.node.printed());
+    }
+    let log = stage.http.whole_log(&stage.ann, &stage.room).await;
+    assert_eq!(log.len(), taken + 1);
+    assert_eq!(health(&stage.http, "/readyz").await.0, 200);
+}
