@@ -1,7 +1,14 @@
 //! The kernel and the actors.
 
+pub mod audience;
+pub mod connection;
+pub mod hub;
+pub mod kernel;
+pub mod metrics;
+pub mod room;
 pub mod route;
 pub mod store_reader;
+pub mod store_writer;
 
 pub use route::{Receipt, Router};
 pub use store_reader::Reader;

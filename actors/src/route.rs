@@ -1,10 +1,21 @@
-//! From a room's id to its home.
+//! From a room's id to its home, and to its readers on this node.
 
-use madang_protocol::{Millis, Refusal, Role, RoomId, SessionId, UserId, operation};
+use crate::{
+    audience::{self, AudienceActor, AudienceMessage},
+    hub::{HubMessage, Hubs},
+    kernel::{Address, Arbiter, Exhausted, Lost, Reply, SendError, Supervisor, start_supervised},
+    room::{self, RoomActor, RoomMessage, Services, pending::Submit, standing::Change},
+};
+use dashmap::DashMap;
+use madang_protocol::{ErrorCode, Millis, Refusal, Role, RoomId, SessionId, UserId, operation};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use xxhash_rust::xxh3::xxh3_64;
 
-/// Finds the home of a room and hands it requests. Cloning shares the registry.
+/// Finds the home of a room and hands it requests; starts it when it is asked for. Cloning
+/// shares the registry.
 #[derive(Clone)]
-pub struct Router {}
+pub struct Router(Arc<Registry>);
 
 /// `ok` to a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,24 +30,205 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
+struct Registry {
+    /// Read on every send. Bounded by the rooms that are active, see `room::ACTIVE_FOR`.
+    rooms: DashMap<RoomId, Address<RoomMessage>>,
+    /// Bounded by the rooms that are subscribed to here.
+    audiences: DashMap<RoomId, Address<AudienceMessage>>,
+    arbiters: Vec<Arbiter>,
+    supervisor: Supervisor,
+    services: Arc<Services>,
+    hubs: Hubs,
+    send_wait: Duration,
+}
+
+/// A home that stops between look-up and send is looked up again; more than a few times in a row
+/// means something else is wrong.
+const ATTEMPTS: usize = 8;
+
 impl Router {
+    /// Places rooms and audiences on `arbiters`, below `supervisor`. A send waits `send_wait`.
+    pub fn new(
+        arbiters: Vec<Arbiter>,
+        supervisor: Supervisor,
+        services: Arc<Services>,
+        hubs: Hubs,
+        send_wait: Duration,
+    ) -> Self {
+        let (rooms, audiences) = (DashMap::new(), DashMap::new());
+        Self(Arc::new(Registry {
+            rooms,
+            audiences,
+            arbiters,
+            supervisor,
+            services,
+            hubs,
+            send_wait,
+        }))
+    }
+
     /// Posts a message; returns when it is committed. The message must be within the limits.
-    pub async fn send(&self, _sender: UserId, _send: operation::Send) -> Result<Receipt, Refusal> {
-        unimplemented!()
+    pub async fn send(&self, sender: UserId, send: operation::Send) -> Result<Receipt, Refusal> {
+        let (reply, answer) = Reply::channel();
+        self.submit(sender, send, reply);
+        answer.await.unwrap_or(Err(Lost::Dropped)).unwrap_or_else(|lost| Err(lost_send(lost)))
+    }
+
+    /// Posts a message; `reply` is told when it is committed, or why it is not, at the latest
+    /// about a second after the deadline of sends.
+    pub fn submit(
+        &self,
+        sender: UserId,
+        send: operation::Send,
+        reply: Reply<Result<Receipt, Refusal>>,
+    ) {
+        let operation::Send { room, client_id, body, reply_to } = send;
+        let deadline = Instant::now() + self.0.send_wait;
+        let submit = Submit { sender, client_id, body, reply_to, deadline };
+        if let Err(RoomMessage::Submit(_, reply)) =
+            self.tell(room, RoomMessage::Submit(submit, reply))
+        {
+            reply.send(Err(Refusal::overloaded("the room is busy")));
+        }
     }
 
     /// Makes `user` a member; returns the role held.
-    pub async fn join(&self, _room: RoomId, _user: UserId) -> Result<Role, Refusal> {
-        unimplemented!()
+    pub async fn join(&self, room: RoomId, user: UserId) -> Result<Role, Refusal> {
+        Ok(self.change(room, user, Change::Join).await?.unwrap_or(Role::Member))
     }
 
     /// Ends a membership.
-    pub async fn leave(&self, _room: RoomId, _user: UserId) -> Result<(), Refusal> {
-        unimplemented!()
+    pub async fn leave(&self, room: RoomId, user: UserId) -> Result<(), Refusal> {
+        self.change(room, user, Change::Leave).await.map(|_| ())
     }
 
     /// Closes every socket of a session with 4001.
-    pub fn end_session(&self, _session: SessionId) {
-        unimplemented!()
+    pub fn end_session(&self, session: SessionId) {
+        self.0.hubs.tell_all(|| HubMessage::EndSession(session));
     }
+
+    /// Asks the home of `room` something. Gives the question back when it is full.
+    pub(crate) fn tell(&self, room: RoomId, message: RoomMessage) -> Result<(), RoomMessage> {
+        let home = || self.home(room);
+        deliver(message, home, |address| self.forget_room(room, address))
+    }
+
+    /// Tells the audience of `room`, starting it when there is none.
+    pub(crate) fn tell_audience(
+        &self,
+        room: RoomId,
+        message: AudienceMessage,
+    ) -> Result<(), AudienceMessage> {
+        let audience = || self.audience(room);
+        deliver(message, audience, |address| self.forget_audience(room, address))
+    }
+
+    pub(crate) fn forget_room(&self, room: RoomId, address: &Address<RoomMessage>) {
+        self.0.rooms.remove_if(&room, |_, known| known.is_same(address));
+    }
+
+    pub(crate) fn forget_audience(&self, room: RoomId, address: &Address<AudienceMessage>) {
+        self.0.audiences.remove_if(&room, |_, known| known.is_same(address));
+    }
+
+    async fn change(
+        &self,
+        room: RoomId,
+        user: UserId,
+        change: Change,
+    ) -> Result<Option<Role>, Refusal> {
+        let (reply, answer) = Reply::channel();
+        if self.tell(room, RoomMessage::Change(user, change, reply)).is_err() {
+            return Err(Refusal::overloaded("the room is busy"));
+        }
+        match tokio::time::timeout(self.0.send_wait, answer).await {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(_) => Err(Refusal::unavailable("the room was restarted, the outcome is unknown")),
+            Err(_) => Err(Refusal::unavailable("not committed in time, the outcome is unknown")),
+        }
+    }
+
+    fn home(&self, room: RoomId) -> Address<RoomMessage> {
+        if let Some(home) = self.0.rooms.get(&room) {
+            return home.clone();
+        }
+        let start = || {
+            let (services, router) = (self.0.services.clone(), self.clone());
+            start_supervised(
+                self.arbiter_of(room),
+                room::INBOX_BOUND,
+                &self.0.supervisor,
+                Exhausted::End,
+                move |_| RoomActor::new(room, services.clone(), router.clone()),
+            )
+        };
+        self.0.rooms.entry(room).or_insert_with(start).clone()
+    }
+
+    fn audience(&self, room: RoomId) -> Address<AudienceMessage> {
+        if let Some(audience) = self.0.audiences.get(&room) {
+            return audience.clone();
+        }
+        let start = || {
+            let (services, router, hubs) =
+                (self.0.services.clone(), self.clone(), self.0.hubs.clone());
+            start_supervised(
+                self.arbiter_of(room),
+                audience::INBOX_BOUND,
+                &self.0.supervisor,
+                Exhausted::End,
+                move |_| AudienceActor::new(room, services.clone(), router.clone(), hubs.clone()),
+            )
+        };
+        self.0.audiences.entry(room).or_insert_with(start).clone()
+    }
+
+    /// A room and its audience live on one arbiter: a message goes between them without waking
+    /// another thread.
+    fn arbiter_of(&self, room: RoomId) -> &Arbiter {
+        let arbiters = &self.0.arbiters;
+        &arbiters[(xxh3_64(&room.0) % arbiters.len() as u64) as usize]
+    }
+}
+
+/// `conflict`: nobody joins or leaves a direct room.
+pub fn direct_room() -> Refusal {
+    Refusal::new(ErrorCode::Conflict, "a direct room is not joined or left")
+}
+
+/// `full`: the room, or the user, has as many as it may have.
+pub fn full_room() -> Refusal {
+    Refusal::new(ErrorCode::Full, "the room has all the members it may have")
+}
+
+/// `conflict`: a room has exactly one owner.
+pub fn owner_leaves() -> Refusal {
+    Refusal::new(ErrorCode::Conflict, "the owner cannot leave")
+}
+
+/// What the sender is told when its room gives no answer.
+pub(crate) fn lost_send(lost: Lost) -> Refusal {
+    match lost {
+        Lost::Panicked => Refusal::new(ErrorCode::Internal, "the message was dropped by a fault"),
+        Lost::Dropped => Refusal::unavailable("the room was restarted, the outcome is unknown"),
+    }
+}
+
+fn deliver<M>(
+    mut message: M,
+    mut find: impl FnMut() -> Address<M>,
+    forget: impl Fn(&Address<M>),
+) -> Result<(), M> {
+    for _ in 0..ATTEMPTS {
+        let address = find();
+        message = match address.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(SendError::Full(message)) => return Err(message),
+            Err(SendError::Closed(message)) => {
+                forget(&address);
+                message
+            }
+        };
+    }
+    Err(message)
 }

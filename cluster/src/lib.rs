@@ -1,1 +1,11 @@
-//! cluster
+//! What nodes say to each other. A single node speaks to itself, in process, by the same trait.
+//!
+//! The bus may lose, repeat and reorder; nothing is ever acknowledged by having been published.
+//! What makes that enough is in [`madang_protocol::EventBatch`]: every batch says where it begins
+//! and ends, so a reader sees that it missed something and fetches it.
+
+pub mod bus;
+pub mod in_process;
+
+pub use bus::{Bus, Subscription};
+pub use in_process::InProcess;

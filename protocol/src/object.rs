@@ -1,6 +1,6 @@
 //! Objects that HTTP answers and WebSocket frames share.
 
-use crate::{Message, Millis, RoomId, UserId};
+use crate::{Message, Millis, RoomId, UserId, operation::Range};
 use serde::{Deserialize, Serialize};
 
 /// What kind of room. `channel` and `event` are not offered yet.
@@ -114,4 +114,85 @@ pub struct MemberObject {
     pub joined_at: Millis,
     /// Up to where they have read.
     pub read_seq: u64,
+}
+
+/// Drops messages of a page until its JSON fits into `bytes_max`, but never the last one: those
+/// farthest from where `range` starts reading, so that the next page continues without a hole.
+pub fn fit_page(messages: &mut Vec<MessageObject>, range: Range, bytes_max: usize) {
+    let is_ascending = matches!(range, Range::After(_));
+    let weights: Vec<usize> = messages.iter().map(json_weight).collect();
+    let mut bytes = 0;
+    let mut fits = |weight: &&usize| {
+        bytes += **weight;
+        bytes <= bytes_max
+    };
+    let kept = match is_ascending {
+        true => weights.iter().take_while(&mut fits).count(),
+        false => weights.iter().rev().take_while(&mut fits).count(),
+    };
+    let kept = kept.max(1).min(messages.len());
+    match is_ascending {
+        true => messages.truncate(kept),
+        false => drop(messages.drain(..messages.len() - kept)),
+    }
+}
+
+/// Upper bound of a message's JSON, bytes.
+fn json_weight(message: &MessageObject) -> usize {
+    /// Names, numbers and ids, each at its longest.
+    const FIXED: usize = 256;
+    let escaped = |text: &str| -> usize {
+        text.bytes()
+            .map(|byte| match byte {
+                b'"' | b'\\' => 2,
+                0..=0x1f => 6,
+                _ => 1,
+            })
+            .sum()
+    };
+    let client_id = message.client_id.as_ref().map_or(0, |name| escaped(name.as_str()));
+    FIXED + escaped(&message.body) + client_id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(bodies: &[&str]) -> Vec<MessageObject> {
+        let message = |(index, body): (usize, &&str)| MessageObject {
+            room: RoomId([0; 15]),
+            seq: index as u64 + 1,
+            ts: 0,
+            sender: UserId([0; 15]),
+            body: (*body).into(),
+            reply_to: None,
+            client_id: None,
+        };
+        bodies.iter().enumerate().map(message).collect()
+    }
+
+    fn seqs(range: Range, bodies: &[&str], bytes_max: usize) -> Vec<u64> {
+        let mut messages = page(bodies);
+        fit_page(&mut messages, range, bytes_max);
+        messages.iter().map(|message| message.seq).collect()
+    }
+
+    #[test]
+    fn a_page_keeps_the_end_that_the_next_page_continues_from() {
+        let bodies = ["a", "b", "c"];
+        assert_eq!(seqs(Range::After(0), &bodies, 600), [1, 2]);
+        assert_eq!(seqs(Range::Before(4), &bodies, 600), [2, 3]);
+        assert_eq!(seqs(Range::Newest, &bodies, 600), [2, 3]);
+        assert_eq!(seqs(Range::Newest, &bodies, 6_000), [1, 2, 3]);
+        assert_eq!(seqs(Range::Newest, &[], 0), [0; 0]);
+    }
+
+    #[test]
+    fn one_message_always_fits_and_escapes_count() {
+        assert_eq!(seqs(Range::After(0), &["a", "b"], 0), [1]);
+        let zeros = "\0".repeat(1_000);
+        assert_eq!(seqs(Range::After(0), &[&zeros, &zeros], 7_000), [1]);
+        let json = serde_json::to_string(&page(&[&zeros])[0]).unwrap();
+        assert!(json.len() <= json_weight(&page(&[&zeros])[0]));
+    }
 }

@@ -1,93 +1,49 @@
-//! Reads, off the edge.
+//! Reads, off the edge: on a store arbiter, bounded, identical ones at once.
+//!
+//! **In**: [`Query`]s with the call that answers them. **Out**: one answer to everybody who asked
+//! the same while it waited. **Bounds**: [`CONCURRENT_MAX`] calls under way, [`INBOX_BOUND`]
+//! waiting; beyond that `overloaded` at once. Whoever asks waits [`Reader`]'s deadline, then
+//! `unavailable`. **Invariant**: a read is only shared with those who asked before it was begun,
+//! so everybody sees what was committed before they asked.
 
-use madang_protocol::{Millis, Refusal, RoomId, UserId, operation::Range};
+mod actor;
+mod reader;
+
+pub use actor::StoreReader;
+pub(crate) use actor::{Ask, ErasedAnswer};
+pub use reader::{Reader, refusal};
+
+use madang_protocol::{RoomId, UserId, operation::Range};
 use madang_store::{
-    accounts::{AddressKey, Credentials, Profile, ProfileKeys, Session, TokenHash},
-    log::Page,
-    rooms::{Access, ListPlace, Member, RoomView},
+    accounts::{AddressKey, ProfileKeys, TokenHash},
+    rooms::ListPlace,
 };
-use std::sync::Arc;
 
-/// Asks the store reader. Cloning shares it. Every call has a deadline and answers a refusal
-/// (`unavailable`, `overloaded`, `internal`) when the store gives no answer.
-#[derive(Clone)]
-pub struct Reader {}
+/// Reads waiting at most.
+pub const INBOX_BOUND: usize = 4_096;
+/// Reads under way at most: what a store's connection pool carries.
+pub const CONCURRENT_MAX: usize = 20;
 
-#[expect(clippy::unused_async, reason = "not wired yet")]
-impl Reader {
-    /// See `MessageLog::page`.
-    pub async fn page(
-        &self,
-        _room: RoomId,
-        _range: Range,
-        _limit: usize,
-    ) -> Result<Arc<Page>, Refusal> {
-        unimplemented!()
-    }
-    /// See `RoomStore::view`.
-    pub async fn view(&self, _room: RoomId, _user: UserId) -> Result<Option<RoomView>, Refusal> {
-        unimplemented!()
-    }
-    /// See `RoomStore::list`.
-    pub async fn list(
-        &self,
-        _user: UserId,
-        _after: Option<ListPlace>,
-        _limit: usize,
-    ) -> Result<Vec<RoomView>, Refusal> {
-        unimplemented!()
-    }
-    /// See `RoomStore::access`.
-    pub async fn access(
-        &self,
-        _user: UserId,
-        _rooms: Vec<RoomId>,
-    ) -> Result<Vec<Option<Access>>, Refusal> {
-        unimplemented!()
-    }
-    /// See `RoomStore::access_all`.
-    pub async fn access_all(
-        &self,
-        _user: UserId,
-        _limit: usize,
-    ) -> Result<Vec<(RoomId, Access)>, Refusal> {
-        unimplemented!()
-    }
-    /// See `RoomStore::members`.
-    pub async fn members(
-        &self,
-        _room: RoomId,
-        _after: Option<UserId>,
-        _limit: usize,
-    ) -> Result<Vec<Member>, Refusal> {
-        unimplemented!()
-    }
-    /// See `AccountStore::profiles`.
-    pub async fn profiles(&self, _which: ProfileKeys) -> Result<Vec<Profile>, Refusal> {
-        unimplemented!()
-    }
-    /// See `AccountStore::credentials`.
-    pub async fn credentials(
-        &self,
-        _username_folded: String,
-    ) -> Result<Option<Credentials>, Refusal> {
-        unimplemented!()
-    }
-    /// See `AccountStore::session`.
-    pub async fn session(
-        &self,
-        _token_hash: TokenHash,
-        _now: Millis,
-        _lifetime_ms: Millis,
-    ) -> Result<Option<Session>, Refusal> {
-        unimplemented!()
-    }
-    /// See `AccountStore::last_login_from`.
-    pub async fn last_login_from(
-        &self,
-        _user: UserId,
-        _address: AddressKey,
-    ) -> Result<Option<Millis>, Refusal> {
-        unimplemented!()
+/// What a read asks for. Equal queries have equal answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Query {
+    Activate(RoomId),
+    FindSent(RoomId),
+    Page(RoomId, Range, usize),
+    View(RoomId, UserId),
+    List(UserId, Option<ListPlace>, usize),
+    Access(UserId, Vec<RoomId>),
+    AccessAll(UserId, usize),
+    Members(RoomId, Option<UserId>, usize),
+    Profiles(ProfileKeys),
+    Credentials(String),
+    Session(TokenHash),
+    LastLogin(UserId, AddressKey),
+}
+
+impl Query {
+    /// These carry arguments beside the query, or are asked by one actor alone: never shared.
+    fn is_shared(&self) -> bool {
+        !matches!(self, Self::Activate(_) | Self::FindSent(_))
     }
 }

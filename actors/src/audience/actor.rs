@@ -1,0 +1,314 @@
+//! Messages in, one delivery per hub out.
+
+use super::{
+    DELIVERY_ITEMS, PAGE_MESSAGES, STAYS_FOR, encode,
+    logic::{Effect, Logic},
+    window::Window,
+};
+use crate::{
+    connection::Attached,
+    hub::{Adopt, Adopted, Attach, Delivery, HubMessage, Hubs, Item, SlotId},
+    kernel::{Actor, Context, Lost, Reply, SendError},
+    room::{Caught, RoomMessage, Services},
+    route::Router,
+};
+use madang_cluster::Subscription;
+use madang_protocol::{Event, EventBatch, RoomId, operation::Range};
+use madang_store::{StoreError, log::Page};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+/// Wait before a full hub is tried again.
+const HUB_RETRY: Duration = Duration::from_millis(2);
+
+/// What an audience is told.
+pub enum AudienceMessage {
+    /// From the bus.
+    Batch(Arc<EventBatch>),
+    /// A reader wants to be attached.
+    Attach(AttachRequest),
+    /// Readers left a hub.
+    Left {
+        /// Which hub.
+        hub: usize,
+        /// The life of the audience that counted them.
+        epoch: u64,
+        /// How many.
+        readers: usize,
+    },
+    /// A hub told its readers.
+    Adopted(usize, Result<Adopted, Lost>),
+    /// The home answered.
+    CaughtUp(Result<Caught, Lost>),
+    /// The store answered.
+    Page(Result<Arc<Page>, StoreError>),
+    /// The time of `Effect::RetryAfter`.
+    Retry,
+    /// Hubs that were full are tried again.
+    HubRetry,
+    /// Is anybody there?
+    Tick,
+}
+
+/// A reader that wants to be attached.
+pub struct AttachRequest {
+    /// Its hub.
+    pub hub: usize,
+    /// Its place there.
+    pub slot: SlotId,
+    /// The last `seq` it has.
+    pub after: u64,
+    /// The room's membership when it was found to be a member.
+    pub member_rev: u64,
+    /// Tells it what became of it.
+    pub reply: Reply<Attached>,
+}
+
+/// See the module.
+pub struct AudienceActor {
+    room: RoomId,
+    services: Arc<Services>,
+    router: Router,
+    hubs: Hubs,
+    /// Tells this life's readers from those an earlier one counted.
+    epoch: u64,
+    logic: Logic<AttachRequest>,
+    effects: Vec<Effect<AttachRequest>>,
+    window: Window,
+    /// Readers by hub.
+    readers: Vec<usize>,
+    /// What full hubs did not take yet, in order. While anything is here, nothing new is taken.
+    outgoing: Vec<VecDeque<HubMessage>>,
+    was_empty: bool,
+    /// Ends with the actor.
+    _subscription: Option<Subscription>,
+}
+
+impl AudienceActor {
+    /// The audience of `room` on this node.
+    pub fn new(room: RoomId, services: Arc<Services>, router: Router, hubs: Hubs) -> Self {
+        services.metrics.audiences.increment(1);
+        let count = hubs.count();
+        Self {
+            room,
+            services,
+            router,
+            epoch: fastrand::u64(..),
+            logic: Logic::new(count),
+            effects: Vec::new(),
+            window: Window::default(),
+            readers: vec![0; count],
+            outgoing: (0..count).map(|_| VecDeque::new()).collect(),
+            was_empty: false,
+            hubs,
+            _subscription: None,
+        }
+    }
+
+    fn subscribe(&self, context: &Context<AudienceMessage>) -> Subscription {
+        let (address, metrics) = (context.address().clone(), self.services.metrics.clone());
+        let deliver = move |batch: &Arc<EventBatch>| {
+            if address.try_send(AudienceMessage::Batch(batch.clone())).is_err() {
+                metrics.bus_dropped.increment(1);
+            }
+        };
+        self.services.bus.subscribe(self.room, Box::new(deliver))
+    }
+
+    fn adopt(&mut self, hub: usize, context: &mut Context<AudienceMessage>) {
+        let adopt = Adopt {
+            room: self.room,
+            audience: context.address().clone(),
+            epoch: self.epoch,
+            reply: context.reply(move |adopted| AudienceMessage::Adopted(hub, adopted)),
+        };
+        self.send(hub, HubMessage::Adopt(adopt), context);
+    }
+
+    fn perform(&mut self, context: &mut Context<AudienceMessage>) {
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.drain(..).for_each(|effect| self.perform_one(effect, context));
+        self.effects = effects;
+    }
+
+    fn perform_one(
+        &mut self,
+        effect: Effect<AttachRequest>,
+        context: &mut Context<AudienceMessage>,
+    ) {
+        match effect {
+            Effect::CatchUp(after) => self.catch_up(after, context),
+            Effect::ReadPage(after) => self.read_page(after, context),
+            Effect::RetryAfter(delay) => context.after(delay, AudienceMessage::Retry),
+            Effect::Remember(messages) => {
+                messages.iter().for_each(|message| {
+                    self.window.push(&encode::message_item(message));
+                });
+            }
+            Effect::Deliver(events) => self.deliver(&events, context),
+            Effect::Attach { reader, after, head } => self.attach(reader, after, head, context),
+            Effect::Recheck(reader) => reader.reply.send(Attached::Recheck),
+            Effect::RecheckAll => {
+                let room = self.room;
+                self.send_all(|| HubMessage::Recheck(room), context);
+            }
+        }
+    }
+
+    fn catch_up(&self, after: u64, context: &mut Context<AudienceMessage>) {
+        self.services.metrics.repairs.increment(1);
+        let reply = context.reply(AudienceMessage::CaughtUp);
+        // A full room drops the question, which says "lost": it is asked again later.
+        let _ = self.router.tell(self.room, RoomMessage::CatchUp(after, reply));
+    }
+
+    fn read_page(&self, after: u64, context: &mut Context<AudienceMessage>) {
+        let (reader, room) = (self.services.reader.clone(), self.room);
+        context.spawn(
+            async move { reader.page_now(room, Range::After(after), PAGE_MESSAGES).await },
+            AudienceMessage::Page,
+        );
+    }
+
+    fn deliver(&mut self, events: &[Event], context: &mut Context<AudienceMessage>) {
+        let items: Vec<Item> = events.iter().map(|event| encode::item(self.room, event)).collect();
+        items.iter().for_each(|item| self.window.push(item));
+        for items in items.chunks(DELIVERY_ITEMS) {
+            let delivery = Arc::new(Delivery { room: self.room, items: items.to_vec() });
+            self.send_all(|| HubMessage::Deliver(delivery.clone()), context);
+        }
+    }
+
+    fn attach(
+        &mut self,
+        reader: AttachRequest,
+        after: u64,
+        head: u64,
+        context: &mut Context<AudienceMessage>,
+    ) {
+        let Some(catch_up) = self.window.between(after, head) else {
+            return reader.reply.send(Attached::Behind);
+        };
+        self.readers[reader.hub] += 1;
+        let attach = Attach {
+            room: self.room,
+            slot: reader.slot,
+            audience: context.address().clone(),
+            epoch: self.epoch,
+            head,
+            catch_up,
+            reply: reader.reply,
+        };
+        self.send(reader.hub, HubMessage::Attach(attach), context);
+    }
+
+    fn send_all(
+        &mut self,
+        message: impl Fn() -> HubMessage,
+        context: &mut Context<AudienceMessage>,
+    ) {
+        for hub in 0..self.readers.len() {
+            if self.readers[hub] > 0 {
+                self.send(hub, message(), context);
+            }
+        }
+    }
+
+    /// Everything for one hub goes the same way, so it stays in order.
+    fn send(&mut self, hub: usize, message: HubMessage, context: &mut Context<AudienceMessage>) {
+        let is_first = self.outgoing[hub].is_empty();
+        self.outgoing[hub].push_back(message);
+        if is_first && !self.send_outgoing(hub) {
+            context.after(HUB_RETRY, AudienceMessage::HubRetry);
+        }
+    }
+
+    /// True when nothing is left for that hub.
+    fn send_outgoing(&mut self, hub: usize) -> bool {
+        while let Some(message) = self.outgoing[hub].pop_front() {
+            if let Err(SendError::Full(message)) = self.hubs.get(hub).try_send(message) {
+                self.outgoing[hub].push_front(message);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn retry_hubs(&mut self, context: &mut Context<AudienceMessage>) {
+        let mut is_done = true;
+        for hub in 0..self.outgoing.len() {
+            is_done &= self.send_outgoing(hub);
+        }
+        if !is_done {
+            context.after(HUB_RETRY, AudienceMessage::HubRetry);
+        }
+    }
+
+    fn left(&mut self, hub: usize, epoch: u64, readers: usize) {
+        if epoch == self.epoch {
+            self.readers[hub] = self.readers[hub].saturating_sub(readers);
+        }
+    }
+
+    fn tick(&mut self, context: &mut Context<AudienceMessage>) {
+        let is_empty = self.readers.iter().all(|count| *count == 0) && !self.logic.is_waited_for();
+        if is_empty && self.was_empty && context.stop_if_idle() {
+            self.router.forget_audience(self.room, context.address());
+        }
+        self.was_empty = is_empty;
+        context.after(STAYS_FOR, AudienceMessage::Tick);
+    }
+}
+
+impl Actor for AudienceActor {
+    type Message = AudienceMessage;
+    const KIND: &'static str = "audience";
+
+    fn started(&mut self, context: &mut Context<AudienceMessage>) {
+        self._subscription = Some(self.subscribe(context));
+        for hub in 0..self.hubs.count() {
+            self.adopt(hub, context);
+        }
+        context.after(STAYS_FOR, AudienceMessage::Tick);
+    }
+
+    fn handle(&mut self, message: AudienceMessage, context: &mut Context<AudienceMessage>) {
+        let effects = &mut self.effects;
+        match message {
+            AudienceMessage::Batch(batch) => self.logic.batch(batch, effects),
+            AudienceMessage::Attach(request) => {
+                let (after, member_rev) = (request.after, request.member_rev);
+                self.logic.attach(request, after, member_rev, effects);
+            }
+            AudienceMessage::Left { hub, epoch, readers } => self.left(hub, epoch, readers),
+            AudienceMessage::Adopted(hub, Ok(adopted)) => {
+                self.readers[hub] += adopted.readers;
+                self.logic.adopted(adopted.delivered, effects);
+            }
+            AudienceMessage::Adopted(hub, Err(_)) => self.adopt(hub, context),
+            AudienceMessage::CaughtUp(Ok(caught)) => {
+                self.logic.caught_up(caught.heads, &caught.messages, effects);
+            }
+            AudienceMessage::Page(Ok(page)) => {
+                self.logic.page(&page.messages, page.last_seq, effects);
+            }
+            AudienceMessage::CaughtUp(Err(_)) | AudienceMessage::Page(Err(_)) => {
+                self.logic.failed(fastrand::u64(..), effects);
+            }
+            AudienceMessage::Retry => self.logic.retry(effects),
+            AudienceMessage::HubRetry => self.retry_hubs(context),
+            AudienceMessage::Tick => self.tick(context),
+        }
+        // At once, so that a batch and a reader attached in one turn keep their order.
+        self.perform(context);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.outgoing.iter().all(VecDeque::is_empty)
+    }
+}
+
+impl Drop for AudienceActor {
+    fn drop(&mut self) {
+        self.services.metrics.audiences.decrement(1);
+    }
+}

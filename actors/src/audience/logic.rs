@@ -1,0 +1,231 @@
+//! What an audience decides: order, holes, who is attached where. Pure.
+
+use super::HELD_MAX;
+use madang_protocol::{Event, EventBatch, Heads, Message};
+use madang_resilience::Backoff;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+/// The first and the longest wait between two tries to fetch what was missed.
+const RETRY_FIRST_MS: u64 = 10;
+const RETRY_MAX_MS: u64 = 1_000;
+
+/// What is to be done. `A` is a reader that wants to be attached.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect<A> {
+    /// Ask the room's home what there is above this `seq`.
+    CatchUp(u64),
+    /// Read what there is above this `seq` from the store: the home does not keep that much.
+    ReadPage(u64),
+    /// Call `retry` after this time.
+    RetryAfter(Duration),
+    /// Keep these for readers that attach; the hubs have them, or nobody was there.
+    Remember(Vec<Arc<Message>>),
+    /// Give these to every hub with readers.
+    Deliver(Vec<Event>),
+    /// Attach this reader, giving it what it misses above `after`.
+    Attach {
+        /// The reader.
+        reader: A,
+        /// What it has.
+        after: u64,
+        /// Where the next delivery begins.
+        head: u64,
+    },
+    /// The reader's membership must be looked at again first.
+    Recheck(A),
+    /// Membership changes were missed: every reader's membership must be looked at again.
+    RecheckAll,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Hubs that have not told their readers yet.
+    Adopting(usize),
+    /// Something is missing and was asked for.
+    Catching,
+    /// Has everything it knows of.
+    Following,
+}
+
+/// A reader that cannot be attached yet.
+struct Waiting<A> {
+    reader: A,
+    after: u64,
+    member_rev: u64,
+}
+
+/// The state of an audience. See the module for its invariants.
+pub struct Logic<A> {
+    state: State,
+    /// What the hubs were given.
+    heads: Heads,
+    /// The lowest place of readers that were there before; `None`: there were none.
+    adopted: Option<u64>,
+    /// Heads were learnt once: before that, nothing was missed.
+    is_fresh: bool,
+    held: VecDeque<Arc<EventBatch>>,
+    waiting: Vec<Waiting<A>>,
+    backoff: Backoff,
+}
+
+impl<A> Logic<A> {
+    /// An audience that waits for `hubs` hubs to tell their readers.
+    pub fn new(hubs: usize) -> Self {
+        Self {
+            state: State::Adopting(hubs),
+            heads: Heads::default(),
+            adopted: None,
+            is_fresh: true,
+            held: VecDeque::new(),
+            waiting: Vec::new(),
+            backoff: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
+        }
+    }
+
+    /// A hub told up to where its readers were served, if it has any.
+    pub fn adopted(&mut self, delivered: Option<u64>, effects: &mut Vec<Effect<A>>) {
+        let State::Adopting(left) = self.state else {
+            return;
+        };
+        self.adopted = match (self.adopted, delivered) {
+            (Some(known), Some(new)) => Some(known.min(new)),
+            (known, new) => known.or(new),
+        };
+        if left > 1 {
+            self.state = State::Adopting(left - 1);
+            return;
+        }
+        self.state = State::Catching;
+        self.heads.last_seq = self.adopted.unwrap_or(0);
+        effects.push(Effect::CatchUp(self.heads.last_seq));
+    }
+
+    /// A batch from the bus.
+    pub fn batch(&mut self, batch: Arc<EventBatch>, effects: &mut Vec<Effect<A>>) {
+        if self.state != State::Following {
+            if self.held.len() == HELD_MAX {
+                self.held.pop_front(); // a hole, found when the rest is looked at
+            }
+            self.held.push_back(batch);
+            return;
+        }
+        self.apply(&batch, effects);
+    }
+
+    /// The home told its heads and the newest messages above what was asked for.
+    pub fn caught_up(
+        &mut self,
+        heads: Heads,
+        messages: &[Arc<Message>],
+        effects: &mut Vec<Effect<A>>,
+    ) {
+        self.backoff.reset();
+        if std::mem::take(&mut self.is_fresh) && self.adopted.is_none() {
+            // Nobody was served before, so nobody misses anything: begin at the present.
+            self.heads = heads;
+            effects.push(Effect::Remember(messages.to_vec()));
+            return self.follow(effects);
+        }
+        if self.heads.member_rev < heads.member_rev {
+            self.heads.member_rev = heads.member_rev;
+            effects.push(Effect::RecheckAll);
+        }
+        self.heads.last_rev = heads.last_rev;
+        self.take_messages(messages, effects);
+        self.go_on(heads.last_seq, effects);
+    }
+
+    /// A page from the store; `last_seq` is the newest there.
+    pub fn page(&mut self, messages: &[Arc<Message>], last_seq: u64, effects: &mut Vec<Effect<A>>) {
+        self.take_messages(messages, effects);
+        self.go_on(last_seq, effects);
+    }
+
+    /// What was asked for did not come.
+    pub fn failed(&mut self, random: u64, effects: &mut Vec<Effect<A>>) {
+        let wait_ms = self.backoff.next_ms(random).max(RETRY_FIRST_MS);
+        effects.push(Effect::RetryAfter(Duration::from_millis(wait_ms)));
+    }
+
+    /// The time of a `RetryAfter` has come.
+    pub fn retry(&mut self, effects: &mut Vec<Effect<A>>) {
+        if self.state == State::Catching {
+            effects.push(Effect::CatchUp(self.heads.last_seq));
+        }
+    }
+
+    /// A reader wants to be attached: it has everything up to `after`, and was a member when the
+    /// room's membership stood at `member_rev`.
+    pub fn attach(&mut self, reader: A, after: u64, member_rev: u64, effects: &mut Vec<Effect<A>>) {
+        let is_ahead = after > self.heads.last_seq;
+        if self.state != State::Following || is_ahead {
+            self.waiting.push(Waiting { reader, after, member_rev });
+            if self.state == State::Following {
+                self.catch_up(effects);
+            }
+            return;
+        }
+        if member_rev < self.heads.member_rev {
+            return effects.push(Effect::Recheck(reader));
+        }
+        effects.push(Effect::Attach { reader, after, head: self.heads.last_seq });
+    }
+
+    /// Readers that wait.
+    pub fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    fn apply(&mut self, batch: &EventBatch, effects: &mut Vec<Effect<A>>) {
+        if !self.heads.is_behind(&batch.after) {
+            return; // known already
+        }
+        if batch.before != self.heads {
+            return self.catch_up(effects);
+        }
+        self.heads = batch.after;
+        effects.push(Effect::Deliver(batch.events.clone()));
+    }
+
+    fn catch_up(&mut self, effects: &mut Vec<Effect<A>>) {
+        self.state = State::Catching;
+        effects.push(Effect::CatchUp(self.heads.last_seq));
+    }
+
+    /// Delivers those that come next.
+    fn take_messages(&mut self, messages: &[Arc<Message>], effects: &mut Vec<Effect<A>>) {
+        let mut events = Vec::new();
+        for message in messages {
+            if message.seq == self.heads.last_seq + 1 {
+                self.heads.last_seq = message.seq;
+                events.push(Event::Message(message.clone()));
+            }
+        }
+        if !events.is_empty() {
+            effects.push(Effect::Deliver(events));
+        }
+    }
+
+    /// Reads on until `last_seq` is reached.
+    fn go_on(&mut self, last_seq: u64, effects: &mut Vec<Effect<A>>) {
+        if self.heads.last_seq < last_seq {
+            effects.push(Effect::ReadPage(self.heads.last_seq));
+        } else {
+            self.follow(effects);
+        }
+    }
+
+    /// Everything asked for is here: what was held back comes next, then readers that waited.
+    fn follow(&mut self, effects: &mut Vec<Effect<A>>) {
+        self.state = State::Following;
+        while let Some(batch) = self.held.pop_front() {
+            self.apply(&batch, effects);
+            if self.state != State::Following {
+                return;
+            }
+        }
+        for Waiting { reader, after, member_rev } in std::mem::take(&mut self.waiting) {
+            self.attach(reader, after, member_rev, effects);
+        }
+    }
+}

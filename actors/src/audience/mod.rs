@@ -1,0 +1,41 @@
+//! The readers of a room on this node.
+//!
+//! **In**: committed events from the bus, which may lose some; readers that want to be attached;
+//! from hubs, how many left. **Out**: each event, encoded once, as one message to every hub with
+//! readers; what an attached reader missed.
+//!
+//! ```text
+//! Adopting --all hubs told their readers--> Catching --heads known--> Following
+//!                                              ^  a batch does not begin where we are  |
+//!                                              +---------------------------------------+
+//! ```
+//!
+//! **Bounds**: the inbox ([`INBOX_BOUND`]), what does not fit is lost and fetched again;
+//! [`HELD_MAX`] batches are held back during a fetch; a hub that is full makes the audience wait,
+//! so its inbox fills, so it fetches later what it lost. **Invariants**: hubs get every message
+//! of the room once, in order, without a hole; an attached reader begins exactly where the next
+//! delivery does; nobody is attached who may have lost the membership meanwhile.
+
+mod actor;
+mod encode;
+pub mod logic;
+mod window;
+
+pub use actor::{AttachRequest, AudienceActor, AudienceMessage};
+
+use std::time::Duration;
+
+/// Messages waiting in the inbox.
+pub const INBOX_BOUND: usize = 4_096;
+/// Batches held back while a hole is fetched.
+pub const HELD_MAX: usize = 64;
+/// Encoded messages kept for readers that attach.
+pub const WINDOW_MESSAGES: usize = 256;
+/// Bytes of them; well below half an out-queue, so that catching up never overfills it.
+pub const WINDOW_BYTES: usize = 256 * 1024;
+/// Messages of one page when a hole is read from the store.
+pub const PAGE_MESSAGES: usize = 200;
+/// Events of one delivery: a hub works off a delivery for a slice of readers in one go.
+pub const DELIVERY_ITEMS: usize = 64;
+/// How long the audience stays without readers: a page reload finds it still there.
+pub const STAYS_FOR: Duration = Duration::from_secs(10);

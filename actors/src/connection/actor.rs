@@ -1,0 +1,443 @@
+//! Frames and answers in, effects out.
+
+use super::{
+    Attached, ConnectionLimits, Flow, INBOX_BOUND, Incoming, REPLAY_PAGE_MESSAGES, Source,
+    TURN_FRAMES,
+    logic::{Authenticated, Effect, Logic, Wished, readable},
+    replay::{RETRY, Step},
+    source::Authenticator,
+};
+use crate::{
+    audience::{AttachRequest, AudienceMessage},
+    hub::{Identity, LocalHub, SlotId, Socket},
+    kernel::{Actor, Address, Clock, Context, Lost, start_unsupervised},
+    metrics::Metrics,
+    route::{Receipt, Router, lost_send},
+    store_reader::Reader,
+};
+use madang_protocol::{
+    CloseCode, ErrorCode, Refusal, RoomId, UserId,
+    codec::Codec,
+    frame::NodeFrame,
+    limits::ANSWER_BYTES_MAX,
+    object::{MessageObject, fit_page},
+    operation::{Hello, History, Range, Subscription, Wish},
+    websocket,
+};
+use madang_store::{log::Page, rooms::Access};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    task::{self, Poll},
+};
+use tokio::time::Instant;
+
+/// What all connections of an arbiter share.
+pub struct ConnectionServices {
+    /// To the rooms.
+    pub router: Router,
+    /// To the store.
+    pub reader: Reader,
+    /// Who a token speaks for.
+    pub authenticator: Box<dyn Authenticator>,
+    /// The settings.
+    pub limits: ConnectionLimits,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// Told to clients in `hello`.
+    pub node: String,
+    /// The node's.
+    pub metrics: Arc<Metrics>,
+    /// Where monotonic milliseconds begin.
+    pub started: Instant,
+}
+
+/// What a connection is told.
+pub enum ConnectionMessage {
+    /// The hub detached it from a room its user is out of.
+    Detached(RoomId),
+    /// The audience of a room lost membership changes.
+    Recheck(RoomId),
+    /// The hub closes it.
+    Closing,
+    /// The out-queue is below half.
+    Low,
+    /// Answers to what the connection itself asked.
+    Answer(Answer),
+}
+
+/// Answers to a connection's own questions.
+pub enum Answer {
+    /// To `Effect::Authenticate`.
+    Authenticated(Option<u64>, Result<Option<Authenticated>, Refusal>),
+    /// To `Effect::AskAccess`.
+    Access(Option<u64>, Subscription, Result<Option<Access>, Refusal>),
+    /// To `Effect::ReadHistory`.
+    History(Option<u64>, Result<(Vec<MessageObject>, u64), Refusal>),
+    /// To `Effect::Submit`.
+    Sent(Option<u64>, Result<Result<Receipt, Refusal>, Lost>),
+    /// To `Step::Attach`.
+    Attached(Result<Attached, Lost>),
+    /// To `Step::ReadPage`.
+    Page(Result<Arc<Page>, Refusal>),
+    /// To `Step::Recheck`.
+    Rechecked(RoomId, Result<Option<Access>, Refusal>),
+    /// The time of `Step::Later`.
+    Later,
+}
+
+/// Starts the actor of a connection on the arbiter of the caller, which is the hub's. `lease`
+/// lives as long as the actor does.
+pub fn start(
+    services: Rc<ConnectionServices>,
+    hub: LocalHub,
+    socket: Rc<dyn Socket>,
+    source: Box<dyn Source>,
+    codec: Codec,
+    lease: Box<dyn std::any::Any>,
+) -> Address<ConnectionMessage> {
+    start_unsupervised(INBOX_BOUND, |address| {
+        let slot = hub.open(socket, address.clone(), codec);
+        let logic = Logic::new(&services.limits);
+        ConnectionActor { services, hub, slot, source, codec, logic, is_done: false, _lease: lease }
+    })
+}
+
+/// See the module.
+pub struct ConnectionActor {
+    services: Rc<ConnectionServices>,
+    hub: LocalHub,
+    slot: SlotId,
+    source: Box<dyn Source>,
+    codec: Codec,
+    logic: Logic,
+    /// The transport ended, or both sides said goodbye.
+    is_done: bool,
+    _lease: Box<dyn std::any::Any>,
+}
+
+impl ConnectionActor {
+    fn incoming(&mut self, incoming: Incoming<'_>, effects: &mut Vec<Effect>) {
+        self.hub.touch(self.slot);
+        match (incoming, self.codec.opcode()) {
+            (Incoming::End, _) => self.is_done = true,
+            (Incoming::Close, _) => {
+                self.hub.farewell(self.slot);
+                self.is_done = true;
+            }
+            _ if self.logic.is_closing() => {}
+            (Incoming::Broken(code), _) => self.logic.close(code, effects),
+            (Incoming::Pong, _) => {}
+            (Incoming::Ping(payload), _) => {
+                if self.logic.ping(self.now_ms(), effects) {
+                    self.hub.push(self.slot, websocket::pong(payload));
+                }
+            }
+            (Incoming::Text(bytes), websocket::Opcode::Text)
+            | (Incoming::Binary(bytes), websocket::Opcode::Binary) => self.frame(bytes, effects),
+            (Incoming::Text(_) | Incoming::Binary(_), _) => {
+                self.logic.close(CloseCode::WrongType, effects);
+            }
+        }
+    }
+
+    fn frame(&mut self, bytes: &[u8], effects: &mut Vec<Effect>) {
+        let decoded = self.codec.decode(bytes);
+        if let Ok(request) = &decoded {
+            self.services.metrics.request(&request.operation);
+        }
+        let (now_ms, server_time) = (self.now_ms(), self.services.clock.now());
+        self.logic.frame(decoded, now_ms, server_time, &self.services.limits, effects);
+    }
+
+    fn answer(&mut self, answer: Answer, effects: &mut Vec<Effect>) {
+        let limits = &self.services.limits;
+        match answer {
+            Answer::Authenticated(id, found) => {
+                let (node, time) = (&self.services.node, self.services.clock.now());
+                self.logic.authenticated(id, found, node, time, limits, effects);
+            }
+            Answer::Access(id, subscription, access) => {
+                self.logic.access(id, subscription, access, limits, effects);
+            }
+            Answer::History(id, read) => self.logic.history(id, read, effects),
+            Answer::Sent(id, answer) => {
+                let answer = answer.unwrap_or_else(|lost| Err(lost_send(lost)));
+                self.logic.sent(id, answer, effects);
+            }
+            Answer::Attached(outcome) => self.logic.attached(outcome.ok(), effects),
+            Answer::Page(page) => {
+                let messages = page.as_ref().map_or(0, |page| page.messages.len());
+                self.services.metrics.replayed.increment(messages as u64);
+                self.logic.page(page.ok(), effects);
+            }
+            Answer::Rechecked(room, access) => self.logic.rechecked(room, access, effects),
+            Answer::Later => self.logic.go(effects),
+        }
+    }
+
+    fn perform(&mut self, effects: &mut Vec<Effect>, context: &mut Context<ConnectionMessage>) {
+        let mut index = 0;
+        // A step may bring the next one at once, which is put behind the others.
+        while index < effects.len() {
+            let effect = std::mem::replace(&mut effects[index], Effect::Replay(Step::Later));
+            index += 1;
+            self.perform_one(effect, effects, context);
+        }
+        effects.clear();
+    }
+
+    fn perform_one(
+        &mut self,
+        effect: Effect,
+        effects: &mut Vec<Effect>,
+        context: &mut Context<ConnectionMessage>,
+    ) {
+        match effect {
+            Effect::Push(frame) => self.push(&frame),
+            Effect::Close(code) => self.hub.close(self.slot, code),
+            Effect::Identify(identity) => self.hub.identify(self.slot, identity),
+            Effect::Authenticate(id, hello) => self.authenticate(id, hello, context),
+            Effect::AskAccess(id, subscription) => self.ask_access(id, subscription, context),
+            Effect::ReadHistory(id, history) => self.read_history(id, history, context),
+            Effect::Submit(id, send) => {
+                let Some(identity) = self.logic.identity() else {
+                    return;
+                };
+                let reply = context
+                    .reply(move |answer| ConnectionMessage::Answer(Answer::Sent(id, answer)));
+                self.services.router.submit(identity.user, send, reply);
+            }
+            Effect::Replay(step) => self.step(step, effects, context),
+        }
+    }
+
+    fn step(
+        &mut self,
+        step: Step,
+        effects: &mut Vec<Effect>,
+        context: &mut Context<ConnectionMessage>,
+    ) {
+        match step {
+            Step::WhenLow => {
+                if self.hub.is_low(self.slot, true) {
+                    self.logic.go(effects);
+                }
+            }
+            Step::Attach { room, after, member_rev } => {
+                let request = AttachRequest {
+                    hub: self.hub.index(),
+                    slot: self.slot,
+                    after,
+                    member_rev,
+                    reply: context
+                        .reply(|outcome| ConnectionMessage::Answer(Answer::Attached(outcome))),
+                };
+                // A full audience drops the request, which says "lost": it is made again later.
+                let attach = AudienceMessage::Attach(request);
+                let _ = self.services.router.tell_audience(room, attach);
+            }
+            Step::ReadPage { room, after } => self.read_page(room, after, context),
+            Step::Recheck(room) => self.recheck(room, context),
+            Step::RecheckLater(room) => context.after(RETRY, ConnectionMessage::Recheck(room)),
+            Step::Later => context.after(RETRY, ConnectionMessage::Answer(Answer::Later)),
+            Step::Detach(room) => self.hub.detach(self.slot, room),
+        }
+    }
+
+    fn push(&self, frame: &NodeFrame) {
+        if let NodeFrame::Error { code, .. } = frame {
+            self.services.metrics.refusal(*code);
+        }
+        self.hub.push(self.slot, self.codec.encode(frame));
+    }
+
+    fn authenticate(
+        &self,
+        id: Option<u64>,
+        hello: Hello,
+        context: &mut Context<ConnectionMessage>,
+    ) {
+        let services = self.services.clone();
+        context.spawn(async move { authenticate(&services, hello).await }, move |found| {
+            ConnectionMessage::Answer(Answer::Authenticated(id, found))
+        });
+    }
+
+    fn ask_access(
+        &self,
+        id: Option<u64>,
+        subscription: Subscription,
+        context: &mut Context<ConnectionMessage>,
+    ) {
+        let access = self.access(subscription.room);
+        context.spawn(access, move |access| {
+            ConnectionMessage::Answer(Answer::Access(id, subscription, access))
+        });
+    }
+
+    fn recheck(&self, room: RoomId, context: &mut Context<ConnectionMessage>) {
+        let access = self.access(room);
+        context.spawn(access, move |access| {
+            ConnectionMessage::Answer(Answer::Rechecked(room, access))
+        });
+    }
+
+    fn read_page(&self, room: RoomId, after: u64, context: &mut Context<ConnectionMessage>) {
+        let reader = self.services.reader.clone();
+        let read =
+            async move { reader.page(room, Range::After(after), REPLAY_PAGE_MESSAGES).await };
+        context.spawn(read, |page| ConnectionMessage::Answer(Answer::Page(page)));
+    }
+
+    fn read_history(
+        &self,
+        id: Option<u64>,
+        history: History,
+        context: &mut Context<ConnectionMessage>,
+    ) {
+        let Some(identity) = self.logic.identity() else {
+            return;
+        };
+        let (access, reader) = (self.access(history.room), self.services.reader.clone());
+        let read = async move {
+            readable(access.await?)?;
+            let page = reader.page(history.room, history.range, history.limit as usize).await?;
+            Ok((visible(&page, identity.user, history.range), page.last_seq))
+        };
+        context.spawn(read, move |read| ConnectionMessage::Answer(Answer::History(id, read)));
+    }
+
+    fn access(
+        &self,
+        room: RoomId,
+    ) -> impl Future<Output = Result<Option<Access>, Refusal>> + use<> {
+        let (reader, identity) = (self.services.reader.clone(), self.logic.identity());
+        async move {
+            let Some(identity) = identity else {
+                return Err(Refusal::new(ErrorCode::Unauthenticated, "say hello first"));
+            };
+            Ok(reader.access(identity.user, vec![room]).await?.into_iter().next().flatten())
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.services.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Actor for ConnectionActor {
+    type Message = ConnectionMessage;
+    const KIND: &'static str = "connection";
+
+    fn handle(&mut self, message: ConnectionMessage, context: &mut Context<ConnectionMessage>) {
+        let mut effects = Vec::new();
+        match message {
+            ConnectionMessage::Detached(room) => self.logic.detached(room),
+            ConnectionMessage::Recheck(room) => self.recheck(room, context),
+            ConnectionMessage::Closing => self.logic.closing(),
+            ConnectionMessage::Low => self.logic.go(&mut effects),
+            ConnectionMessage::Answer(answer) => self.answer(answer, &mut effects),
+        }
+        self.perform(&mut effects, context);
+    }
+
+    fn poll_input(
+        &mut self,
+        task: &mut task::Context<'_>,
+        context: &mut Context<ConnectionMessage>,
+    ) -> Poll<()> {
+        if !self.logic.wants_input() {
+            return Poll::Pending; // the answer that is waited for brings the next turn
+        }
+        let mut effects = Vec::new();
+        let mut frames = 0;
+        // The source is taken out for the call: what it reads is worked off by the rest of us.
+        let mut source = std::mem::replace(&mut self.source, Box::new(Nothing));
+        let poll = source.poll_read(task, &mut |incoming| {
+            self.incoming(incoming, &mut effects);
+            self.perform(&mut effects, context);
+            frames += 1;
+            let goes_on = self.logic.wants_input() && !self.is_done && frames < TURN_FRAMES;
+            if goes_on { Flow::More } else { Flow::Pause }
+        });
+        self.source = source;
+        if self.is_done {
+            context.stop();
+        }
+        if self.logic.wants_input() { poll } else { Poll::Pending }
+    }
+}
+
+impl Drop for ConnectionActor {
+    /// Ended without a goodbye means ended by a fault: the client is told to resume. A hub that
+    /// closes already knows why and takes no second reason.
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.hub.close(self.slot, CloseCode::Internal);
+            self.hub.farewell(self.slot);
+        }
+        self.hub.remove(self.slot);
+    }
+}
+
+/// Stands in for a source while it is being read.
+struct Nothing;
+
+impl Source for Nothing {
+    fn poll_read(
+        &mut self,
+        _: &mut task::Context<'_>,
+        _: &mut dyn FnMut(Incoming<'_>) -> Flow,
+    ) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+/// A page as a reader may see it, within the size of an answer.
+fn visible(page: &Page, viewer: UserId, range: Range) -> Vec<MessageObject> {
+    let messages = page.messages.iter();
+    let mut messages: Vec<_> =
+        messages.map(|message| MessageObject::seen_by(message, Some(viewer))).collect();
+    fit_page(&mut messages, range, ANSWER_BYTES_MAX);
+    messages
+}
+
+/// The session, and its rooms by one more read, whatever their number.
+async fn authenticate(
+    services: &ConnectionServices,
+    hello: Hello,
+) -> Result<Option<Authenticated>, Refusal> {
+    let Some((user, session)) = services.authenticator.authenticate(hello.token).await? else {
+        return Ok(None);
+    };
+    let identity = Identity { user, session };
+    let rooms = match hello.subscribe {
+        Wish::All => all_rooms(services, user).await?,
+        Wish::Rooms(wished) => named_rooms(services, user, wished).await?,
+    };
+    Ok(Some(Authenticated { identity, rooms }))
+}
+
+async fn all_rooms(services: &ConnectionServices, user: UserId) -> Result<Vec<Wished>, Refusal> {
+    let limit = match services.limits.subscriptions_max {
+        0 => usize::MAX,
+        limit => limit,
+    };
+    let rooms = services.reader.access_all(user, limit).await?;
+    let wished = |(room, access)| Ok((Subscription { room, after_seq: None }, Some(access)));
+    Ok(rooms.into_iter().map(wished).collect())
+}
+
+async fn named_rooms(
+    services: &ConnectionServices,
+    user: UserId,
+    wished: Vec<Result<Subscription, Box<str>>>,
+) -> Result<Vec<Wished>, Refusal> {
+    let rooms = wished.iter().flatten().map(|subscription| subscription.room).collect();
+    let mut accesses = services.reader.access(user, rooms).await?.into_iter();
+    let wished = wished
+        .into_iter()
+        .map(|wished| wished.map(|subscription| (subscription, accesses.next().flatten())));
+    Ok(wished.collect())
+}

@@ -1,0 +1,475 @@
+//! What a connection decides: pure, time passed in, effects out.
+
+use super::{
+    Attached, ConnectionLimits, REQUESTS_MAX,
+    allowance::{Allowance, Denied},
+    replay::{Replay, Step},
+};
+use crate::{hub::Identity, route::Receipt};
+use madang_protocol::{
+    CloseCode, ErrorCode, Heads, MemberChange, Millis, Operation, Refusal, Request, RoomId,
+    codec::DecodeError,
+    frame::{HelloOk, HelloRoom, NodeFrame, SubscribedRoom},
+    object::MessageObject,
+    operation::{Hello, History, Send, Subscription},
+};
+use madang_store::{log::Page, rooms::Access};
+use std::sync::Arc;
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Put this into the out-queue.
+    Push(NodeFrame),
+    /// Close after what waits in the out-queue.
+    Close(CloseCode),
+    /// Find the session, and what its user may do in these rooms.
+    Authenticate(Option<u64>, Hello),
+    /// The hub has to know who we are.
+    Identify(Identity),
+    /// Find out what we may do in a room.
+    AskAccess(Option<u64>, Subscription),
+    /// Find out whether we may read a room, and read it.
+    ReadHistory(Option<u64>, History),
+    /// Post a message.
+    Submit(Option<u64>, Send),
+    /// See [`Step`].
+    Replay(Step),
+}
+
+/// What `Effect::Authenticate` found.
+#[derive(Debug)]
+pub struct Authenticated {
+    /// Who we are.
+    pub identity: Identity,
+    /// The rooms that were wished for: a text that names none, or what we may do there.
+    pub rooms: Vec<Wished>,
+}
+
+/// One wished-for room.
+pub type Wished = Result<(Subscription, Option<Access>), Box<str>>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Fresh,
+    Authenticating,
+    Live(Identity),
+    Closing,
+}
+
+/// The state of a connection. See the module for its invariants.
+pub struct Logic {
+    phase: Phase,
+    allowance: Allowance,
+    /// Unanswered.
+    sends: usize,
+    /// Unanswered, other than sends.
+    requests: usize,
+    replay: Replay,
+    steps: Vec<Step>,
+}
+
+impl Logic {
+    /// A connection that has said nothing yet.
+    pub fn new(limits: &ConnectionLimits) -> Self {
+        Self {
+            phase: Phase::Fresh,
+            allowance: Allowance::new(limits.frames_per_second, limits.frames_burst),
+            sends: 0,
+            requests: 0,
+            replay: Replay::default(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// False while reading has to pause.
+    pub fn wants_input(&self) -> bool {
+        self.phase != Phase::Authenticating && self.requests < REQUESTS_MAX
+    }
+
+    /// Nothing that comes in is looked at any more.
+    pub fn is_closing(&self) -> bool {
+        self.phase == Phase::Closing
+    }
+
+    /// Who we are, after `hello`.
+    pub fn identity(&self) -> Option<Identity> {
+        match self.phase {
+            Phase::Live(identity) => Some(identity),
+            Phase::Fresh | Phase::Authenticating | Phase::Closing => None,
+        }
+    }
+
+    /// A frame was read. `now_ms` is monotonic, `server_time` is not.
+    pub fn frame(
+        &mut self,
+        decoded: Result<Request, DecodeError>,
+        now_ms: u64,
+        server_time: Millis,
+        limits: &ConnectionLimits,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (id, operation) = match decoded {
+            Ok(Request { id, operation }) => (id, Ok(operation)),
+            Err(DecodeError::Refused { id, refusal }) => (id, Err(refusal)),
+            Err(DecodeError::Undecodable) => {
+                return self.close(CloseCode::Undecodable, effects);
+            }
+        };
+        if let Err(denied) = self.allowance.take(now_ms) {
+            return self.denied(id, denied, effects);
+        }
+        match (self.phase, operation) {
+            (Phase::Live(_), Ok(operation)) => {
+                self.operation(id, operation, server_time, limits, effects);
+            }
+            (Phase::Live(_), Err(refusal)) => refuse(id, refusal, effects),
+            (Phase::Fresh, Ok(Operation::Hello(hello))) => {
+                self.phase = Phase::Authenticating;
+                effects.push(Effect::Authenticate(id, hello));
+            }
+            (Phase::Fresh, Ok(_)) => {
+                let refusal = Refusal::new(ErrorCode::Unauthenticated, "say hello first");
+                self.refuse_and_close(id, refusal, effects);
+            }
+            (Phase::Fresh, Err(refusal)) => self.refuse_and_close(id, refusal, effects),
+            (Phase::Authenticating | Phase::Closing, _) => {}
+        }
+    }
+
+    /// A ping was read. True: answer it.
+    pub fn ping(&mut self, now_ms: u64, effects: &mut Vec<Effect>) -> bool {
+        match self.allowance.take(now_ms) {
+            Ok(()) => !self.is_closing(),
+            Err(Denied::Refused(_)) => false,
+            Err(Denied::TooMany) => {
+                self.close(CloseCode::TooManyFrames, effects);
+                false
+            }
+        }
+    }
+
+    /// The connection has to go.
+    pub fn close(&mut self, code: CloseCode, effects: &mut Vec<Effect>) {
+        if !self.is_closing() {
+            self.phase = Phase::Closing;
+            effects.push(Effect::Close(code));
+        }
+    }
+
+    /// The hub closes it.
+    pub fn closing(&mut self) {
+        self.phase = Phase::Closing;
+    }
+
+    /// The session was looked for.
+    pub fn authenticated(
+        &mut self,
+        id: Option<u64>,
+        found: Result<Option<Authenticated>, Refusal>,
+        node: &str,
+        server_time: Millis,
+        limits: &ConnectionLimits,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.phase != Phase::Authenticating {
+            return;
+        }
+        let Authenticated { identity, rooms } = match found {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                let refusal = Refusal::new(ErrorCode::Unauthenticated, "no such session");
+                return self.refuse_and_close(id, refusal, effects);
+            }
+            Err(refusal) => {
+                self.phase = Phase::Fresh; // it may say hello again
+                return refuse(id, refusal, effects);
+            }
+        };
+        self.phase = Phase::Live(identity);
+        effects.push(Effect::Identify(identity));
+        let rooms: Vec<_> = rooms.into_iter().map(|wished| self.wished(wished, limits)).collect();
+        if let Some(id) = id {
+            effects.push(Effect::Push(NodeFrame::HelloOk(HelloOk {
+                id,
+                user: identity.user,
+                session: identity.session,
+                node: node.to_owned(),
+                server_time,
+                heartbeat_ms: limits.heartbeat_ms,
+                max_frame_bytes: limits.frame_bytes_max,
+                rooms,
+            })));
+        }
+        self.take_steps(effects);
+    }
+
+    /// What we may do in a room we want to receive.
+    pub fn access(
+        &mut self,
+        id: Option<u64>,
+        subscription: Subscription,
+        access: Result<Option<Access>, Refusal>,
+        limits: &ConnectionLimits,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.requests -= 1;
+        if self.is_closing() {
+            return;
+        }
+        match access.and_then(|access| self.subscribe(subscription, access, limits)) {
+            Err(refusal) => refuse(id, refusal, effects),
+            Ok(room) => {
+                if let Some(id) = id {
+                    effects.push(Effect::Push(NodeFrame::SubscribeOk { id, room }));
+                }
+            }
+        }
+        self.take_steps(effects);
+    }
+
+    /// A page of history was read.
+    pub fn history(
+        &mut self,
+        id: Option<u64>,
+        read: Result<(Vec<MessageObject>, u64), Refusal>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.requests -= 1;
+        match (read, id) {
+            (Err(refusal), _) => refuse(id, refusal, effects),
+            (Ok((messages, last_seq)), Some(id)) => {
+                effects.push(Effect::Push(NodeFrame::HistoryOk { id, messages, last_seq }));
+            }
+            (Ok(_), None) => {}
+        }
+    }
+
+    /// A room answered a send.
+    pub fn sent(
+        &mut self,
+        id: Option<u64>,
+        answer: Result<Receipt, Refusal>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.sends -= 1;
+        match (answer, id) {
+            (Err(refusal), _) => refuse(id, refusal, effects),
+            (Ok(Receipt { room, seq, ts, duplicate }), Some(id)) => {
+                effects.push(Effect::Push(NodeFrame::SendOk { id, room, seq, ts, duplicate }));
+            }
+            (Ok(_), None) => {}
+        }
+    }
+
+    /// The out-queue is below half, or a wait is over.
+    pub fn go(&mut self, effects: &mut Vec<Effect>) {
+        if !self.is_closing() {
+            self.replay.go(&mut self.steps);
+            self.take_steps(effects);
+        }
+    }
+
+    /// See [`Step::Attach`].
+    pub fn attached(&mut self, outcome: Option<Attached>, effects: &mut Vec<Effect>) {
+        self.replay.attached(outcome, &mut self.steps);
+        self.take_steps(effects);
+    }
+
+    /// See [`Step::ReadPage`].
+    pub fn page(&mut self, page: Option<Arc<Page>>, effects: &mut Vec<Effect>) {
+        let read = page.as_ref().map(|page| {
+            let last = page.messages.last().map_or(page.last_seq, |message| message.seq);
+            (last, page.last_seq)
+        });
+        let viewer = self.identity().map(|identity| identity.user);
+        if self.replay.page(read, &mut self.steps)
+            && let Some(page) = page
+        {
+            effects.extend(page.messages.iter().map(|message| {
+                Effect::Push(NodeFrame::Message(MessageObject::seen_by(message, viewer)))
+            }));
+        }
+        self.take_steps(effects);
+    }
+
+    /// See [`Step::Recheck`]; also asked for by the room's audience.
+    pub fn rechecked(
+        &mut self,
+        room: RoomId,
+        access: Result<Option<Access>, Refusal>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Ok(access) = access else {
+            effects.push(Effect::Replay(Step::RecheckLater(room))); // until there is an answer
+            return;
+        };
+        let was_wanted = self.replay.has(room);
+        let member = access.filter(|access| access.role.is_some());
+        let member_rev = member.map(|access| access.heads.member_rev);
+        self.replay.rechecked(room, member_rev, &mut self.steps);
+        if member_rev.is_none() && was_wanted {
+            self.replay.unwant(room, &mut self.steps);
+            self.tell_left(room, effects);
+        }
+        self.take_steps(effects);
+    }
+
+    /// The hub detached us: we are no member any more, and were told so.
+    pub fn detached(&mut self, room: RoomId) {
+        self.replay.detached(room);
+    }
+
+    fn operation(
+        &mut self,
+        id: Option<u64>,
+        operation: Operation,
+        server_time: Millis,
+        limits: &ConnectionLimits,
+        effects: &mut Vec<Effect>,
+    ) {
+        match operation {
+            Operation::Send(send) => self.submit(id, send, limits, effects),
+            Operation::Ping => {
+                if let Some(id) = id {
+                    effects.push(Effect::Push(NodeFrame::PingOk { id, server_time }));
+                }
+            }
+            Operation::Subscribe(subscription) => {
+                self.requests += 1;
+                effects.push(Effect::AskAccess(id, subscription));
+            }
+            Operation::Unsubscribe(room) => {
+                self.replay.unwant(room, &mut self.steps);
+                self.take_steps(effects);
+                if let Some(id) = id {
+                    effects.push(Effect::Push(NodeFrame::UnsubscribeOk { id, room }));
+                }
+            }
+            Operation::History(history) => {
+                self.requests += 1;
+                effects.push(Effect::ReadHistory(id, history));
+            }
+            Operation::Hello(_) => {
+                refuse(id, Refusal::new(ErrorCode::Conflict, "hello was said"), effects);
+            }
+        }
+    }
+
+    fn submit(
+        &mut self,
+        id: Option<u64>,
+        send: Send,
+        limits: &ConnectionLimits,
+        effects: &mut Vec<Effect>,
+    ) {
+        if limits.in_flight_sends > 0 && self.sends >= limits.in_flight_sends {
+            return refuse(id, Refusal::overloaded("too many unanswered sends"), effects);
+        }
+        if let Err(refusal) = check_body(&send.body, limits.body_bytes_max) {
+            return refuse(id, refusal, effects);
+        }
+        self.sends += 1;
+        effects.push(Effect::Submit(id, send));
+    }
+
+    fn wished(&mut self, wished: Wished, limits: &ConnectionLimits) -> HelloRoom {
+        let (subscription, access) = match wished {
+            Ok(wished) => wished,
+            Err(room) => {
+                return HelloRoom::Failed { room: room.into(), error: ErrorCode::NotFound };
+            }
+        };
+        match self.subscribe(subscription, access, limits) {
+            Ok(room) => HelloRoom::Subscribed(room),
+            Err(refusal) => {
+                HelloRoom::Failed { room: subscription.room.to_string(), error: refusal.code }
+            }
+        }
+    }
+
+    /// Begins to receive a room, if we may, and says how.
+    fn subscribe(
+        &mut self,
+        Subscription { room, after_seq }: Subscription,
+        access: Option<Access>,
+        limits: &ConnectionLimits,
+    ) -> Result<SubscribedRoom, Refusal> {
+        let access = readable(access)?;
+        let Heads { last_seq, last_rev, member_rev } = access.heads;
+        let mut answer = SubscribedRoom {
+            room,
+            last_seq,
+            last_rev,
+            read_seq: access.read_seq,
+            truncated: None,
+            replay_from: None,
+        };
+        if after_seq.is_some_and(|after| after > last_seq) {
+            return Err(Refusal::invalid("after_seq", "beyond the room's present"));
+        }
+        if self.replay.has(room) {
+            if after_seq.is_none() {
+                return Ok(answer);
+            }
+            self.replay.unwant(room, &mut self.steps);
+        } else if limits.subscriptions_max > 0 && self.replay.count() >= limits.subscriptions_max {
+            return Err(Refusal::new(ErrorCode::Full, "too many subscriptions"));
+        }
+        let mut after = after_seq.unwrap_or(last_seq);
+        if limits.replay_limit > 0 && last_seq - after > limits.replay_limit {
+            after = last_seq - limits.replay_limit;
+            answer.truncated = Some(true);
+            answer.replay_from = Some(after + 1);
+        }
+        self.replay.want(room, after, member_rev, &mut self.steps);
+        Ok(answer)
+    }
+
+    fn tell_left(&self, room: RoomId, effects: &mut Vec<Effect>) {
+        if let Some(Identity { user, .. }) = self.identity() {
+            let change = MemberChange::Left;
+            effects.push(Effect::Push(NodeFrame::Member { room, user, change, role: None }));
+        }
+    }
+
+    fn denied(&mut self, id: Option<u64>, denied: Denied, effects: &mut Vec<Effect>) {
+        match denied {
+            Denied::Refused(refusal) => refuse(id, refusal, effects),
+            Denied::TooMany => self.close(CloseCode::TooManyFrames, effects),
+        }
+    }
+
+    fn refuse_and_close(&mut self, id: Option<u64>, refusal: Refusal, effects: &mut Vec<Effect>) {
+        refuse(id, refusal, effects);
+        self.close(CloseCode::Unauthenticated, effects);
+    }
+
+    fn take_steps(&mut self, effects: &mut Vec<Effect>) {
+        effects.extend(self.steps.drain(..).map(Effect::Replay));
+    }
+}
+
+/// What a reader may see, or why not.
+pub fn readable(access: Option<Access>) -> Result<Access, Refusal> {
+    match access {
+        Some(access) if access.role.is_some() => Ok(access),
+        Some(access) if !access.private => Err(Refusal::not_a_member()),
+        _ => Err(Refusal::no_room()),
+    }
+}
+
+/// A message's text is neither empty nor too long; `bytes_max` 0 = off.
+pub fn check_body(body: &str, bytes_max: usize) -> Result<(), Refusal> {
+    if body.is_empty() {
+        return Err(Refusal::invalid("body", "must not be empty"));
+    }
+    if bytes_max > 0 && body.len() > bytes_max {
+        return Err(Refusal::new(ErrorCode::TooLarge, "body is too long"));
+    }
+    Ok(())
+}
+
+fn refuse(id: Option<u64>, refusal: Refusal, effects: &mut Vec<Effect>) {
+    effects.push(Effect::Push(NodeFrame::refusal(id, refusal)));
+}

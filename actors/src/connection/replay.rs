@@ -1,0 +1,304 @@
+//! Bringing subscriptions up to date, one room after the other: pure.
+
+use super::Attached;
+use madang_protocol::RoomId;
+use std::{collections::VecDeque, time::Duration};
+
+/// Wait before a step that failed is tried again.
+pub const RETRY: Duration = Duration::from_millis(200);
+
+/// What is to be done next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Call `go` once the out-queue is below half.
+    WhenLow,
+    /// Ask the room's audience to attach us; `attached` tells what became of it.
+    Attach {
+        /// The room.
+        room: RoomId,
+        /// The last `seq` we have.
+        after: u64,
+        /// The room's membership when we were found to be a member.
+        member_rev: u64,
+    },
+    /// Read what comes after; `page` tells how far that went.
+    ReadPage {
+        /// The room.
+        room: RoomId,
+        /// The last `seq` we have.
+        after: u64,
+    },
+    /// Look again whether we are a member; `rechecked` tells.
+    Recheck(RoomId),
+    /// The same after [`RETRY`].
+    RecheckLater(RoomId),
+    /// Call `go` after [`RETRY`].
+    Later,
+    /// We are attached to a room we do not want any more.
+    Detach(RoomId),
+}
+
+/// A room that is received, or will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    room: RoomId,
+    is_live: bool,
+}
+
+/// A room on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Position {
+    room: RoomId,
+    after: u64,
+    member_rev: u64,
+    needs_page: bool,
+}
+
+/// The subscriptions of a connection.
+#[derive(Debug, Default)]
+pub struct Replay {
+    /// Bounded by `subscriptions_max`.
+    wanted: Vec<Wanted>,
+    /// Those that are not live, in the order they were wanted.
+    queue: VecDeque<Position>,
+    /// The one a step is out for; `None` in it when it is not wanted any more.
+    current: Option<(RoomId, Option<Position>)>,
+}
+
+impl Replay {
+    /// Rooms received, or about to be.
+    pub fn count(&self) -> usize {
+        self.wanted.len()
+    }
+
+    /// This room is received, or about to be.
+    pub fn has(&self, room: RoomId) -> bool {
+        self.wanted.iter().any(|wanted| wanted.room == room)
+    }
+
+    /// Begins to receive a room, after `after`.
+    pub fn want(&mut self, room: RoomId, after: u64, member_rev: u64, steps: &mut Vec<Step>) {
+        self.wanted.push(Wanted { room, is_live: false });
+        self.queue.push_back(Position { room, after, member_rev, needs_page: false });
+        self.next(steps);
+    }
+
+    /// Stops receiving a room.
+    pub fn unwant(&mut self, room: RoomId, steps: &mut Vec<Step>) {
+        let Some(place) = self.wanted.iter().position(|wanted| wanted.room == room) else {
+            return;
+        };
+        if self.wanted.swap_remove(place).is_live {
+            steps.push(Step::Detach(room));
+        }
+        self.queue.retain(|position| position.room != room);
+        if let Some((current, position)) = &mut self.current
+            && *current == room
+        {
+            *position = None;
+        }
+    }
+
+    /// The out-queue is below half, or a wait is over.
+    pub fn go(&mut self, steps: &mut Vec<Step>) {
+        if self.current.is_some() {
+            return;
+        }
+        let Some(position) = self.queue.pop_front() else {
+            return;
+        };
+        let Position { room, after, member_rev, needs_page } = position;
+        self.current = Some((room, Some(position)));
+        steps.push(if needs_page {
+            Step::ReadPage { room, after }
+        } else {
+            Step::Attach { room, after, member_rev }
+        });
+    }
+
+    /// What became of `Step::Attach`; `None`: no answer.
+    pub fn attached(&mut self, outcome: Option<Attached>, steps: &mut Vec<Step>) {
+        let Some((room, position)) = self.current.take() else {
+            return;
+        };
+        match (outcome, position) {
+            (Some(Attached::Live), Some(_)) => self.went_live(room),
+            (Some(Attached::Live), None) => steps.push(Step::Detach(room)),
+            (Some(Attached::Recheck), Some(position)) => {
+                self.current = Some((room, Some(position)));
+                return steps.push(Step::Recheck(room));
+            }
+            (Some(Attached::Behind), Some(position)) => {
+                self.queue.push_front(Position { needs_page: true, ..position });
+            }
+            (None, Some(position)) => {
+                self.queue.push_front(position);
+                return steps.push(Step::Later);
+            }
+            (_, None) => {}
+        }
+        self.next(steps);
+    }
+
+    /// What became of `Step::ReadPage`: the last `seq` read and the room's newest; `None`: no
+    /// answer. False: the page is not wanted any more.
+    pub fn page(&mut self, read: Option<(u64, u64)>, steps: &mut Vec<Step>) -> bool {
+        let Some((_, Some(position))) = self.current.take() else {
+            self.next(steps);
+            return false;
+        };
+        let Some((after, newest)) = read else {
+            self.queue.push_front(position);
+            steps.push(Step::Later);
+            return true;
+        };
+        self.queue.push_front(Position { after, needs_page: after < newest, ..position });
+        self.next(steps);
+        true
+    }
+
+    /// What became of `Step::Recheck`: the membership now, `None` when it is over.
+    pub fn rechecked(&mut self, room: RoomId, member_rev: Option<u64>, steps: &mut Vec<Step>) {
+        let Some((current, position)) = self.current.take() else {
+            return;
+        };
+        if current != room {
+            self.current = Some((current, position));
+            return;
+        }
+        match (position, member_rev) {
+            (Some(position), Some(member_rev)) => {
+                self.queue.push_front(Position { member_rev, ..position });
+            }
+            (Some(_), None) => self.wanted.retain(|wanted| wanted.room != room),
+            (None, _) => {}
+        }
+        self.next(steps);
+    }
+
+    /// The hub detached us: the membership is over.
+    pub fn detached(&mut self, room: RoomId) {
+        self.wanted.retain(|wanted| wanted.room != room || !wanted.is_live);
+    }
+
+    fn went_live(&mut self, room: RoomId) {
+        for wanted in self.wanted.iter_mut().filter(|wanted| wanted.room == room) {
+            wanted.is_live = true;
+        }
+    }
+
+    fn next(&mut self, steps: &mut Vec<Step>) {
+        if self.current.is_none() && !self.queue.is_empty() {
+            steps.push(Step::WhenLow);
+        } else if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: RoomId = RoomId([1; 15]);
+    const B: RoomId = RoomId([2; 15]);
+
+    fn steps(act: impl FnOnce(&mut Vec<Step>)) -> Vec<Step> {
+        let mut steps = Vec::new();
+        act(&mut steps);
+        steps
+    }
+
+    /// Wants A after 5; the step to attach is out.
+    fn attaching() -> Replay {
+        let mut replay = Replay::default();
+        assert_eq!(steps(|s| replay.want(A, 5, 1, s)), [Step::WhenLow]);
+        let attach = Step::Attach { room: A, after: 5, member_rev: 1 };
+        assert_eq!(steps(|s| replay.go(s)), [attach]);
+        replay
+    }
+
+    #[test]
+    fn in_the_window_it_is_live_at_once() {
+        let mut replay = attaching();
+        assert_eq!(steps(|s| replay.attached(Some(Attached::Live), s)), []);
+        assert!(replay.has(A));
+        assert_eq!(steps(|s| replay.go(s)), []);
+    }
+
+    #[test]
+    fn behind_it_reads_pages_at_the_readers_pace_then_attaches() {
+        let mut replay = attaching();
+        assert_eq!(steps(|s| replay.attached(Some(Attached::Behind), s)), [Step::WhenLow]);
+        assert_eq!(steps(|s| replay.go(s)), [Step::ReadPage { room: A, after: 5 }]);
+        assert_eq!(steps(|s| assert!(replay.page(Some((105, 150)), s))), [Step::WhenLow]);
+        assert_eq!(steps(|s| replay.go(s)), [Step::ReadPage { room: A, after: 105 }]);
+        assert_eq!(steps(|s| assert!(replay.page(Some((151, 151)), s))), [Step::WhenLow]);
+        let attach = Step::Attach { room: A, after: 151, member_rev: 1 };
+        assert_eq!(steps(|s| replay.go(s)), [attach]);
+    }
+
+    #[test]
+    fn one_room_after_the_other() {
+        let mut replay = attaching();
+        assert_eq!(steps(|s| replay.want(B, 0, 0, s)), []);
+        assert_eq!(steps(|s| replay.go(s)), [], "A is not done");
+        assert_eq!(steps(|s| replay.attached(Some(Attached::Live), s)), [Step::WhenLow]);
+        let attach = Step::Attach { room: B, after: 0, member_rev: 0 };
+        assert_eq!(steps(|s| replay.go(s)), [attach]);
+    }
+
+    #[test]
+    fn a_changed_membership_is_looked_at_again() {
+        let mut replay = attaching();
+        assert_eq!(steps(|s| replay.attached(Some(Attached::Recheck), s)), [Step::Recheck(A)]);
+        assert_eq!(steps(|s| replay.rechecked(A, Some(2), s)), [Step::WhenLow]);
+        let attach = Step::Attach { room: A, after: 5, member_rev: 2 };
+        assert_eq!(steps(|s| replay.go(s)), [attach]);
+
+        let mut replay = attaching();
+        steps(|s| replay.attached(Some(Attached::Recheck), s));
+        assert_eq!(steps(|s| replay.rechecked(A, None, s)), []);
+        assert!(!replay.has(A));
+    }
+
+    #[test]
+    fn what_fails_is_tried_again() {
+        let mut replay = attaching();
+        assert_eq!(steps(|s| replay.attached(None, s)), [Step::Later]);
+        let attach = Step::Attach { room: A, after: 5, member_rev: 1 };
+        assert_eq!(steps(|s| replay.go(s)), [attach]);
+        steps(|s| replay.attached(Some(Attached::Behind), s));
+        steps(|s| replay.go(s));
+        assert_eq!(steps(|s| assert!(replay.page(None, s))), [Step::Later]);
+        assert_eq!(steps(|s| replay.go(s)), [Step::ReadPage { room: A, after: 5 }]);
+    }
+
+    #[test]
+    fn unsubscribing_on_the_way_detaches_at_the_end() {
+        let mut replay = attaching();
+        assert_eq!(steps(|s| replay.unwant(A, s)), []);
+        assert_eq!(steps(|s| replay.attached(Some(Attached::Live), s)), [Step::Detach(A)]);
+        assert!(!replay.has(A));
+    }
+
+    #[test]
+    fn unsubscribing_while_a_page_is_read_drops_the_page() {
+        let mut replay = attaching();
+        steps(|s| replay.attached(Some(Attached::Behind), s));
+        steps(|s| replay.go(s));
+        steps(|s| replay.unwant(A, s));
+        assert_eq!(steps(|s| assert!(!replay.page(Some((9, 9)), s))), []);
+    }
+
+    #[test]
+    fn subscribing_again_on_the_way_starts_there() {
+        let mut replay = attaching();
+        steps(|s| replay.unwant(A, s));
+        assert_eq!(steps(|s| replay.want(A, 2, 1, s)), []);
+        let live = steps(|s| replay.attached(Some(Attached::Live), s));
+        assert_eq!(live, [Step::Detach(A), Step::WhenLow]);
+        let attach = Step::Attach { room: A, after: 2, member_rev: 1 };
+        assert_eq!(steps(|s| replay.go(s)), [attach]);
+    }
+}

@@ -1,0 +1,92 @@
+//! A hub as an actor: jobs in, a flush at the end of each turn.
+
+use super::{HubLimits, HubMessage, INBOX_BOUND, JOBS_MAX, local::LocalHub};
+use crate::{
+    kernel::{Actor, Address, Arbiter, Context, Exhausted, Supervisor, start_supervised_with},
+    metrics::Metrics,
+};
+use madang_protocol::CloseCode;
+use std::{
+    sync::Arc,
+    task::{self, Poll},
+};
+use tokio::time::Instant;
+
+/// Starts the hub of an arbiter. `on_arbiter` gets its local side, on that thread, once: it
+/// outlives restarts.
+pub fn start(
+    arbiter: &Arbiter,
+    supervisor: &Supervisor,
+    index: usize,
+    limits: HubLimits,
+    metrics: Arc<Metrics>,
+    on_arbiter: impl FnOnce(LocalHub) + Send + 'static,
+) -> Address<HubMessage> {
+    start_supervised_with(arbiter, INBOX_BOUND, supervisor, Exhausted::Escalate, move || {
+        let local = LocalHub::new(index, limits, metrics);
+        on_arbiter(local.clone());
+        move |_: &Address<HubMessage>| {
+            local.core().reset();
+            Hub { local: local.clone() }
+        }
+    })
+}
+
+/// See the module.
+struct Hub {
+    local: LocalHub,
+}
+
+impl Actor for Hub {
+    type Message = HubMessage;
+    const KIND: &'static str = "hub";
+
+    fn started(&mut self, context: &mut Context<HubMessage>) {
+        context.after(self.local.core().liveness.tick(), HubMessage::Tick);
+    }
+
+    fn handle(&mut self, message: HubMessage, context: &mut Context<HubMessage>) {
+        let mut core = self.local.core();
+        match core.jobs.add(message) {
+            Some(HubMessage::EndSession(session)) => {
+                let ended = core.select(|slot| {
+                    slot.identity.is_some_and(|identity| identity.session == session)
+                });
+                for slot in ended {
+                    core.close(slot, CloseCode::Unauthenticated);
+                }
+            }
+            Some(HubMessage::Goaway(within)) => core.goaway(within, Instant::now()),
+            Some(HubMessage::Tick) => {
+                core.tick(Instant::now());
+                context.after(core.liveness.tick(), HubMessage::Tick);
+            }
+            _ => {}
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.local.core().jobs.waiting() < JOBS_MAX
+    }
+
+    fn poll_input(
+        &mut self,
+        task: &mut task::Context<'_>,
+        _context: &mut Context<HubMessage>,
+    ) -> Poll<()> {
+        let mut core = self.local.core();
+        let writable = core.ready.take(task.waker());
+        core.unblock(writable);
+        Poll::Pending
+    }
+
+    fn turn_ended(&mut self, context: &mut Context<HubMessage>) {
+        let mut core = self.local.core();
+        if core.work() {
+            context.yield_turn();
+        }
+        core.flush();
+        let index = core.index;
+        core.jobs.report_left(index);
+    }
+}

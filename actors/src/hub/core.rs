@@ -1,0 +1,303 @@
+//! The connections of a hub, their out-queues and their sockets.
+
+use super::{
+    Identity, SlotId, Socket,
+    jobs::Jobs,
+    liveness::Liveness,
+    outbox::{Flushed, Outbox},
+    ready::Ready,
+};
+use crate::{
+    connection::ConnectionMessage,
+    kernel::{Address, SendError},
+    metrics::Metrics,
+};
+use bytes::Bytes;
+use madang_protocol::{CloseCode, RoomId, codec::Codec, websocket};
+use slab::Slab;
+use std::{rc::Rc, sync::Arc, task, time::Duration};
+use tokio::time::Instant;
+
+/// The bounds of a hub's connections.
+#[derive(Debug, Clone, Copy)]
+pub struct HubLimits {
+    /// Bytes an out-queue holds; 0 = off. Beyond: closed with 4008.
+    pub outbox_bytes_max: usize,
+    /// Frames an out-queue holds; 0 = off. Beyond: closed with 4008.
+    pub outbox_frames_max: usize,
+    /// Pings are sent this often; silent for two of them: closed with 4002.
+    pub heartbeat: Duration,
+    /// A connection says `hello` within this time or is closed with 4001.
+    pub hello_timeout: Duration,
+}
+
+/// A connection as its hub knows it.
+pub(super) struct Slot {
+    generation: u32,
+    socket: Rc<dyn Socket>,
+    pub(super) outbox: Outbox,
+    pub(super) connection: Address<ConnectionMessage>,
+    pub(super) codec: Codec,
+    /// `None` before `hello`.
+    pub(super) identity: Option<Identity>,
+    /// What it receives. Bounded by `subscriptions_max`.
+    pub(super) rooms: Vec<RoomId>,
+    /// Heartbeats without a sign of life.
+    pub(super) silent: u8,
+    is_dirty: bool,
+    is_blocked: bool,
+    is_closing: bool,
+    wants_low: bool,
+}
+
+/// Everything a hub knows. Lives as long as its arbiter; a restart empties it.
+pub(super) struct Core {
+    /// Which of the node's hubs it is.
+    pub(super) index: usize,
+    pub(super) limits: HubLimits,
+    pub(super) metrics: Arc<Metrics>,
+    slots: Slab<Slot>,
+    generation: u32,
+    /// Have something to write.
+    dirty: Vec<SlotId>,
+    pub(super) ready: Ready,
+    pub(super) jobs: Jobs,
+    pub(super) liveness: Liveness,
+    scratch: Vec<u8>,
+}
+
+impl Core {
+    pub(super) fn new(index: usize, limits: HubLimits, metrics: Arc<Metrics>) -> Self {
+        Self {
+            index,
+            limits,
+            metrics,
+            slots: Slab::new(),
+            generation: 0,
+            dirty: Vec::new(),
+            ready: Ready::default(),
+            jobs: Jobs::default(),
+            liveness: Liveness::new(limits.heartbeat),
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(super) fn open(
+        &mut self,
+        socket: Rc<dyn Socket>,
+        connection: Address<ConnectionMessage>,
+        codec: Codec,
+        now: Instant,
+    ) -> SlotId {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let index = self.slots.insert(Slot {
+            generation,
+            socket,
+            outbox: Outbox::default(),
+            connection,
+            codec,
+            identity: None,
+            rooms: Vec::new(),
+            silent: 0,
+            is_dirty: false,
+            is_blocked: false,
+            is_closing: false,
+            wants_low: false,
+        });
+        let slot = SlotId { index: u32::try_from(index).expect("fewer sockets"), generation };
+        self.liveness.opened(slot, now + self.limits.hello_timeout, fastrand::u64(..));
+        self.metrics.connections.increment(1);
+        slot
+    }
+
+    /// Forgets a connection. Idempotent.
+    pub(super) fn remove(&mut self, slot: SlotId) {
+        if self.get(slot).is_none() {
+            return;
+        }
+        let gone = self.slots.remove(slot.index as usize);
+        self.metrics.connections.decrement(1);
+        for room in gone.rooms {
+            self.jobs.reader_left(room, slot);
+        }
+    }
+
+    pub(super) fn get(&mut self, slot: SlotId) -> Option<&mut Slot> {
+        let found = self.slots.get_mut(slot.index as usize)?;
+        (found.generation == slot.generation).then_some(found)
+    }
+
+    /// The connections of which `is_meant` is true.
+    pub(super) fn select(&self, is_meant: impl Fn(&Slot) -> bool) -> Vec<SlotId> {
+        let meant = self.slots.iter().filter(|(_, slot)| is_meant(slot));
+        let id = |(index, slot): (usize, &Slot)| SlotId {
+            index: u32::try_from(index).expect("fewer sockets"),
+            generation: slot.generation,
+        };
+        meant.map(id).collect()
+    }
+
+    /// Adds a frame to an out-queue; one that outgrows its bound is closed. True: the hub has to
+    /// be woken for it.
+    pub(super) fn push(&mut self, id: SlotId, frame: Bytes) -> bool {
+        let limits = self.limits;
+        let Some(slot) = self.get(id) else {
+            return false;
+        };
+        if slot.is_closing {
+            return false;
+        }
+        slot.outbox.push(frame);
+        if slot.outbox.is_over(limits) {
+            return self.close(id, CloseCode::TooSlow);
+        }
+        self.mark_dirty(id)
+    }
+
+    /// Puts a close frame behind what waits; a reader that is too slow for that loses what waits.
+    /// Then the connection has [`super::liveness::LINGER`] to say goodbye.
+    pub(super) fn close(&mut self, id: SlotId, code: CloseCode) -> bool {
+        let Some(slot) = self.get(id) else {
+            return false;
+        };
+        if std::mem::replace(&mut slot.is_closing, true) {
+            return false;
+        }
+        if code == CloseCode::TooSlow {
+            slot.outbox.clear_whole_frames();
+        }
+        slot.outbox.push(websocket::close(code));
+        let connection = slot.connection.clone();
+        self.tell(id, &connection, ConnectionMessage::Closing);
+        self.metrics.close(code);
+        self.liveness.closing(id, Instant::now());
+        self.mark_dirty(id)
+    }
+
+    /// Tells a connection something it must not miss. One that takes nothing more is ended.
+    pub(super) fn tell(
+        &self,
+        slot: SlotId,
+        connection: &Address<ConnectionMessage>,
+        message: ConnectionMessage,
+    ) {
+        if let Err(SendError::Full(_)) = connection.try_send(message) {
+            tracing::warn!(?slot, "connection does not take its messages");
+            connection.stop();
+        }
+    }
+
+    /// Wants to be told once half of the out-queue is free.
+    pub(super) fn is_low(&mut self, id: SlotId, tell_me: bool) -> bool {
+        let limits = self.limits;
+        let Some(slot) = self.get(id) else {
+            return false;
+        };
+        let is_low = slot.outbox.is_low(limits);
+        slot.wants_low = tell_me && !is_low;
+        is_low
+    }
+
+    /// Writes out whatever waits, once per socket.
+    pub(super) fn flush(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for id in dirty.drain(..) {
+            self.flush_one(id);
+        }
+        self.dirty = dirty;
+    }
+
+    /// Answers a goodbye: a close frame, written now or never, because the peer waits for nothing
+    /// else.
+    pub(super) fn farewell(&mut self, id: SlotId) {
+        self.close(id, CloseCode::Normal);
+        self.flush_one(id);
+    }
+
+    /// Sockets that were blocked and can be written again.
+    pub(super) fn unblock(&mut self, slots: Vec<SlotId>) {
+        for id in slots {
+            if let Some(slot) = self.get(id) {
+                slot.is_blocked = false;
+                self.mark_dirty(id);
+            }
+        }
+    }
+
+    /// Ends everything with 1012, after a fault of the hub itself.
+    pub(super) fn reset(&mut self) {
+        for id in self.select(|_| true) {
+            self.close(id, CloseCode::Restart);
+        }
+        self.flush();
+        for (_, slot) in &self.slots {
+            slot.connection.stop();
+        }
+        self.jobs.abandon();
+    }
+
+    /// True if it is the first since the last flush.
+    fn mark_dirty(&mut self, id: SlotId) -> bool {
+        let Some(slot) = self.get(id) else {
+            return false;
+        };
+        if slot.is_blocked || std::mem::replace(&mut slot.is_dirty, true) {
+            return false;
+        }
+        self.dirty.push(id);
+        self.dirty.len() == 1
+    }
+
+    fn flush_one(&mut self, id: SlotId) {
+        let limits = self.limits;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let Some(slot) = self.get(id) else {
+            self.scratch = scratch;
+            return;
+        };
+        slot.is_dirty = false;
+        let before = slot.outbox.bytes();
+        let flushed = slot.outbox.flush(&*slot.socket, &mut scratch);
+        let written = before - slot.outbox.bytes();
+        let now_low = slot.wants_low && slot.outbox.is_low(limits);
+        if now_low {
+            slot.wants_low = false;
+        }
+        let connection = slot.connection.clone();
+        self.scratch = scratch;
+        self.metrics.bytes_out.increment(written as u64);
+        match flushed {
+            Ok(Flushed::Drained) => {}
+            Ok(Flushed::Blocked) => self.wait_until_writable(id),
+            Err(_) => connection.stop(), // the peer is gone; nobody to tell
+        }
+        if now_low {
+            self.tell(id, &connection, ConnectionMessage::Low);
+        }
+    }
+
+    fn wait_until_writable(&mut self, id: SlotId) {
+        let waker = self.ready.waker(id);
+        let Some(slot) = self.get(id) else {
+            return;
+        };
+        slot.is_blocked = true;
+        let poll = slot.socket.poll_write_ready(&mut task::Context::from_waker(&waker));
+        if poll.is_ready() {
+            waker.wake(); // became writable in between; the next turn writes
+        }
+    }
+}
+
+impl Outbox {
+    fn is_over(&self, limits: HubLimits) -> bool {
+        let over = |value: usize, bound: usize| bound > 0 && value > bound;
+        over(self.bytes(), limits.outbox_bytes_max) || over(self.frames(), limits.outbox_frames_max)
+    }
+
+    fn is_low(&self, limits: HubLimits) -> bool {
+        let low = |value: usize, bound: usize| bound == 0 || value < bound / 2;
+        low(self.bytes(), limits.outbox_bytes_max) && low(self.frames(), limits.outbox_frames_max)
+    }
+}

@@ -1,0 +1,229 @@
+//! What a hub works off in order: deliveries, readers that come, audiences that begin.
+
+use super::{
+    Adopt, Adopted, Attach, Delivery, HubMessage, Item, SLICE_READERS, SlotId, core::Core,
+    readers::Readers,
+};
+use crate::{
+    audience::AudienceMessage,
+    connection::{Attached, ConnectionMessage},
+    kernel::{Address, SendError},
+};
+use madang_protocol::{RoomId, UserId};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+/// The readers of every room, and what is still to be done for them.
+#[derive(Default)]
+pub(super) struct Jobs {
+    rooms: HashMap<RoomId, Readers>,
+    /// Bounded by `JOBS_MAX`: the inbox waits meanwhile.
+    queue: VecDeque<Job>,
+    /// Readers that left since the last report, by room: a thousand that die together make one
+    /// message per room.
+    left: HashMap<RoomId, Left>,
+}
+
+enum Job {
+    /// Worked off up to that place of the readers.
+    Deliver(Arc<Delivery>, usize),
+    Attach(Box<Attach>),
+    Adopt(Adopt),
+    Recheck(RoomId),
+}
+
+struct Left {
+    audience: Address<AudienceMessage>,
+    epoch: u64,
+    count: usize,
+}
+
+impl Jobs {
+    /// Takes what has to be done in order; gives back what has not.
+    pub(super) fn add(&mut self, message: HubMessage) -> Option<HubMessage> {
+        self.queue.push_back(match message {
+            HubMessage::Deliver(delivery) => Job::Deliver(delivery, 0),
+            HubMessage::Attach(attach) => Job::Attach(Box::new(attach)),
+            HubMessage::Adopt(adopt) => Job::Adopt(adopt),
+            HubMessage::Recheck(room) => Job::Recheck(room),
+            other => return Some(other),
+        });
+        None
+    }
+
+    /// Not worked off yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// A connection is gone, or wants no more of a room.
+    pub(super) fn reader_left(&mut self, room: RoomId, slot: SlotId) {
+        let Some(readers) = self.rooms.get_mut(&room) else {
+            return;
+        };
+        if readers.remove(slot) {
+            let (audience, epoch) = (readers.audience.clone(), readers.epoch);
+            if readers.count() == 0 {
+                self.rooms.remove(&room);
+            }
+            self.count_left(room, audience, epoch);
+        }
+    }
+
+    /// Tells the audiences who left hub number `hub`. What a full one does not take is told again
+    /// later.
+    pub(super) fn report_left(&mut self, hub: usize) {
+        self.left.retain(|_, left| {
+            let message = AudienceMessage::Left { hub, epoch: left.epoch, readers: left.count };
+            matches!(left.audience.try_send(message), Err(SendError::Full(_)))
+        });
+    }
+
+    /// Drops what is still to be done; readers that were to come count as gone.
+    pub(super) fn abandon(&mut self) {
+        for job in std::mem::take(&mut self.queue) {
+            if let Job::Attach(attach) = job {
+                self.count_left(attach.room, attach.audience, attach.epoch);
+            }
+        }
+    }
+
+    fn count_left(&mut self, room: RoomId, audience: Address<AudienceMessage>, epoch: u64) {
+        let left = self.left.entry(room).or_insert_with(|| Left {
+            audience: audience.clone(),
+            epoch,
+            count: 0,
+        });
+        if left.epoch != epoch || !left.audience.is_same(&audience) {
+            *left = Left { audience, epoch, count: 0 }; // an earlier life counts nobody any more
+        }
+        left.count += 1;
+    }
+}
+
+impl Core {
+    /// Works off jobs for about [`SLICE_READERS`] readers. True: there is more to do.
+    pub(super) fn work(&mut self) -> bool {
+        let mut budget = SLICE_READERS;
+        while budget > 0 {
+            match self.jobs.queue.pop_front() {
+                None => return false,
+                Some(Job::Deliver(delivery, from)) => self.deliver(delivery, from, &mut budget),
+                Some(Job::Attach(attach)) => self.attach(*attach),
+                Some(Job::Adopt(adopt)) => self.adopt(adopt),
+                Some(Job::Recheck(room)) => self.recheck(room),
+            }
+            budget = budget.saturating_sub(1);
+        }
+        !self.jobs.queue.is_empty()
+    }
+
+    /// A reader stops receiving a room.
+    pub(super) fn detach(&mut self, slot: SlotId, room: RoomId) {
+        let Some(connection) = self.get(slot) else {
+            return;
+        };
+        connection.rooms.retain(|other| *other != room);
+        self.jobs.reader_left(room, slot);
+    }
+
+    fn deliver(&mut self, delivery: Arc<Delivery>, from: usize, budget: &mut usize) {
+        let Some(readers) = self.jobs.rooms.get_mut(&delivery.room) else {
+            return; // the last one left meanwhile; its audience was told
+        };
+        if from == 0 {
+            readers.tidy();
+        }
+        let delivered = readers.delivered;
+        let to = (from + *budget).min(readers.places().len());
+        let is_last = to == readers.places().len();
+        if is_last {
+            let newest = delivery.items.iter().filter_map(|item| item.seq).max();
+            readers.delivered = delivered.max(newest.unwrap_or(0));
+        }
+        let slice = readers.places()[from..to].to_vec();
+        *budget -= slice.len();
+        let mut count = 0;
+        for item in delivery.items.iter().filter(|item| item.seq.is_none_or(|seq| seq > delivered))
+        {
+            for slot in &slice {
+                count += u64::from(self.deliver_one(*slot, item));
+            }
+            if let Some(user) = item.ends {
+                self.end_memberships(&slice, delivery.room, user);
+            }
+        }
+        self.metrics.deliveries.increment(count);
+        if !is_last {
+            self.jobs.queue.push_front(Job::Deliver(delivery, to));
+        }
+    }
+
+    fn deliver_one(&mut self, id: SlotId, item: &Item) -> bool {
+        let Some(slot) = self.get(id) else {
+            return false;
+        };
+        let Some(identity) = slot.identity else {
+            return false;
+        };
+        let frame = item.frame_for(identity.user).clone();
+        self.push(id, frame);
+        true
+    }
+
+    fn end_memberships(&mut self, slice: &[SlotId], room: RoomId, user: UserId) {
+        for id in slice {
+            let Some(slot) = self.get(*id) else {
+                continue;
+            };
+            if slot.identity.is_some_and(|identity| identity.user == user) {
+                let connection = slot.connection.clone();
+                self.detach(*id, room);
+                self.tell(*id, &connection, ConnectionMessage::Detached(room));
+            }
+        }
+    }
+
+    fn attach(&mut self, attach: Attach) {
+        let Attach { room, slot: id, audience, epoch, head, catch_up, reply } = attach;
+        let Some(slot) = self.get(id) else {
+            return self.jobs.count_left(room, audience, epoch);
+        };
+        let Some(identity) = slot.identity else {
+            return self.jobs.count_left(room, audience, epoch);
+        };
+        slot.rooms.push(room);
+        let new = || Readers::new(audience, epoch, head);
+        self.jobs.rooms.entry(room).or_insert_with(new).add(id);
+        for item in catch_up {
+            self.push(id, item.frame_for(identity.user).clone());
+        }
+        reply.send(Attached::Live);
+    }
+
+    fn adopt(&mut self, adopt: Adopt) {
+        let readers = self.jobs.rooms.get_mut(&adopt.room);
+        adopt.reply.send(match readers {
+            None => Adopted { readers: 0, delivered: None },
+            Some(readers) => {
+                readers.audience = adopt.audience;
+                readers.epoch = adopt.epoch;
+                Adopted { readers: readers.count(), delivered: Some(readers.delivered) }
+            }
+        });
+    }
+
+    fn recheck(&mut self, room: RoomId) {
+        let Some(readers) = self.jobs.rooms.get(&room) else {
+            return;
+        };
+        for id in readers.places().to_vec() {
+            if let Some(slot) = self.get(id) {
+                let connection = slot.connection.clone();
+                self.tell(id, &connection, ConnectionMessage::Recheck(room));
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Time limits of connections: `hello`, heartbeats, goodbyes.
+
+use super::{SlotId, core::Core, wheel::Wheel};
+use madang_protocol::{CloseCode, frame::NodeFrame, websocket};
+use std::{collections::VecDeque, time::Duration};
+use tokio::time::Instant;
+
+/// How long a connection that is being closed may take to read its close frame and to answer.
+/// Long, because one that is closed for being slow has much to read before it.
+pub(super) const LINGER: Duration = Duration::from_secs(30);
+/// Heartbeats without a sign of life after which a connection is closed.
+const SILENT_HEARTBEATS: u8 = 2;
+
+/// Who has to do what until when. Each list is in order of time, because its delay is constant.
+pub(super) struct Liveness {
+    wheel: Wheel,
+    hellos: VecDeque<(Instant, SlotId)>,
+    closings: VecDeque<(Instant, SlotId)>,
+    /// Sorted when it is filled, once in a node's life.
+    goaways: VecDeque<(Instant, SlotId)>,
+}
+
+impl Liveness {
+    pub(super) fn new(heartbeat: Duration) -> Self {
+        Self {
+            wheel: Wheel::new(heartbeat),
+            hellos: VecDeque::new(),
+            closings: VecDeque::new(),
+            goaways: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn tick(&self) -> Duration {
+        self.wheel.tick()
+    }
+
+    pub(super) fn opened(&mut self, slot: SlotId, hello_by: Instant, random: u64) {
+        self.wheel.add(slot, random);
+        self.hellos.push_back((hello_by, slot));
+    }
+
+    pub(super) fn closing(&mut self, slot: SlotId, now: Instant) {
+        self.closings.push_back((now + LINGER, slot));
+    }
+}
+
+impl Core {
+    /// One turn of the wheel, and every deadline that has passed.
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.heartbeat();
+        for slot in due(&mut self.liveness.hellos, now) {
+            if self.get(slot).is_some_and(|slot| slot.identity.is_none()) {
+                self.close(slot, CloseCode::Unauthenticated);
+            }
+        }
+        for slot in due(&mut self.liveness.goaways, now) {
+            self.close(slot, CloseCode::Restart);
+        }
+        for slot in due(&mut self.liveness.closings, now) {
+            if let Some(slot) = self.get(slot) {
+                slot.connection.stop();
+            }
+        }
+        self.jobs.report_left(self.index);
+    }
+
+    /// Tells everybody to come back elsewhere, each at its own time within `within`.
+    pub(super) fn goaway(&mut self, within: Duration, now: Instant) {
+        let mut goaways = Vec::new();
+        for id in self.select(|_| true) {
+            let after = within.mul_f64(fastrand::f64());
+            let reconnect_after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+            if let Some(slot) = self.get(id) {
+                let frame = NodeFrame::Goaway { reason: "the node restarts", reconnect_after_ms };
+                let frame = slot.codec.encode(&frame);
+                self.push(id, frame);
+                goaways.push((now + after, id));
+            }
+        }
+        goaways.sort_by_key(|(at, _)| *at);
+        self.liveness.goaways.extend(goaways);
+    }
+
+    fn heartbeat(&mut self) {
+        let mut visited = Vec::new();
+        let mut wheel = std::mem::replace(&mut self.liveness.wheel, Wheel::new(Duration::ZERO));
+        wheel.turn(|id| match self.get(id) {
+            None => false,
+            Some(slot) => {
+                slot.silent += 1;
+                visited.push((id, slot.silent > SILENT_HEARTBEATS));
+                true
+            }
+        });
+        self.liveness.wheel = wheel;
+        for (id, is_silent) in visited {
+            if is_silent {
+                self.close(id, CloseCode::Silent);
+            } else {
+                self.push(id, websocket::ping());
+            }
+        }
+    }
+}
+
+fn due(list: &mut VecDeque<(Instant, SlotId)>, now: Instant) -> Vec<SlotId> {
+    let mut due = Vec::new();
+    while list.front().is_some_and(|(at, _)| *at <= now) {
+        due.extend(list.pop_front().map(|(_, slot)| slot));
+    }
+    due
+}

@@ -1,0 +1,95 @@
+//! A hub as seen from the connections beside it, on the same thread.
+
+use super::{HubLimits, Identity, SlotId, Socket, core::Core};
+use crate::{connection::ConnectionMessage, kernel::Address, metrics::Metrics};
+use bytes::Bytes;
+use madang_protocol::{CloseCode, RoomId, codec::Codec};
+use std::{
+    cell::{RefCell, RefMut},
+    rc::Rc,
+    sync::Arc,
+};
+use tokio::time::Instant;
+
+/// Shared by a hub and its connections; never leaves their thread. No call holds on to it, so
+/// none can meet another.
+#[derive(Clone)]
+pub struct LocalHub {
+    core: Rc<RefCell<Core>>,
+}
+
+impl LocalHub {
+    pub(super) fn new(index: usize, limits: HubLimits, metrics: Arc<Metrics>) -> Self {
+        Self { core: Rc::new(RefCell::new(Core::new(index, limits, metrics))) }
+    }
+
+    /// Its place among the node's hubs.
+    pub fn index(&self) -> usize {
+        self.core().index
+    }
+
+    /// Takes a new connection.
+    pub fn open(
+        &self,
+        socket: Rc<dyn Socket>,
+        connection: Address<ConnectionMessage>,
+        codec: Codec,
+    ) -> SlotId {
+        self.core().open(socket, connection, codec, Instant::now())
+    }
+
+    /// Forgets a connection and drops its socket.
+    pub fn remove(&self, slot: SlotId) {
+        self.core().remove(slot);
+    }
+
+    /// Says who a connection speaks for.
+    pub fn identify(&self, slot: SlotId, identity: Identity) {
+        if let Some(slot) = self.core().get(slot) {
+            slot.identity = Some(identity);
+        }
+    }
+
+    /// The connection gave a sign of life.
+    pub fn touch(&self, slot: SlotId) {
+        if let Some(slot) = self.core().get(slot) {
+            slot.silent = 0;
+        }
+    }
+
+    /// Puts a frame into a connection's out-queue; it is written at the end of the hub's turn.
+    pub fn push(&self, slot: SlotId, frame: Bytes) {
+        let mut core = self.core();
+        if core.push(slot, frame) {
+            core.ready.wake_hub();
+        }
+    }
+
+    /// Closes a connection after what waits in its out-queue.
+    pub fn close(&self, slot: SlotId, code: CloseCode) {
+        let mut core = self.core();
+        if core.close(slot, code) {
+            core.ready.wake_hub();
+        }
+    }
+
+    /// Answers the peer's goodbye.
+    pub fn farewell(&self, slot: SlotId) {
+        self.core().farewell(slot);
+    }
+
+    /// A reader stops receiving a room.
+    pub fn detach(&self, slot: SlotId, room: RoomId) {
+        self.core().detach(slot, room);
+    }
+
+    /// True when the out-queue is less than half full; otherwise the connection gets
+    /// [`ConnectionMessage::Low`] once it is, if `tell_me`.
+    pub fn is_low(&self, slot: SlotId, tell_me: bool) -> bool {
+        self.core().is_low(slot, tell_me)
+    }
+
+    pub(super) fn core(&self) -> RefMut<'_, Core> {
+        self.core.borrow_mut()
+    }
+}

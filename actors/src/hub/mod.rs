@@ -1,0 +1,191 @@
+//! Owns the out-queues of every connection on its arbiter and alone writes to their sockets.
+//!
+//! **In**: one shared delivery per room event, whatever the number of readers; readers to attach;
+//! and, from the connections beside it on the same thread, their own answers ([`LocalHub`]).
+//! **Out**: at the end of each turn one write per socket that has something waiting; to audiences
+//! how many readers went; to a connection that it is being closed, or has room again.
+//!
+//! **Bounds**: an out-queue holds `outbox_bytes_max` bytes and `outbox_frames_max` frames, beyond
+//! that its connection is closed with 4008 and resumes; a room's delivery is worked off in slices
+//! of [`SLICE_READERS`], with a flush and a yield between them; no more than [`JOBS_MAX`]
+//! deliveries are taken in at once, others wait in the inbox of [`INBOX_BOUND`]. **Invariants**:
+//! deliveries, attachments and adoptions are worked off in the order they came, so a reader gets
+//! everything from its place on, once; the hub never waits for a reader.
+
+mod actor;
+mod core;
+mod jobs;
+mod liveness;
+mod local;
+pub mod outbox;
+mod readers;
+mod ready;
+pub mod wheel;
+
+pub use actor::start;
+pub use core::HubLimits;
+pub use local::LocalHub;
+
+use crate::{
+    audience::AudienceMessage,
+    connection::Attached,
+    kernel::{Address, Reply},
+};
+use bytes::Bytes;
+use madang_protocol::{RoomId, SessionId, UserId};
+use std::{
+    io,
+    sync::Arc,
+    task::{self, Poll},
+    time::Duration,
+};
+
+/// Messages waiting in the inbox.
+pub const INBOX_BOUND: usize = 8_192;
+/// Readers served before others on the arbiter get their turn: a room of 1,000 in one go would
+/// hold the thread for some milliseconds.
+pub const SLICE_READERS: usize = 256;
+/// Deliveries taken from the inbox and not worked off.
+pub const JOBS_MAX: usize = 256;
+
+/// A connection of a hub. A slot is used again by later connections; the generation tells them
+/// apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SlotId {
+    index: u32,
+    generation: u32,
+}
+
+/// Who a connection speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The user.
+    pub user: UserId,
+    /// The login.
+    pub session: SessionId,
+}
+
+/// The writing side of a connection's transport. Never waits.
+pub trait Socket {
+    /// Writes some of `bytes`, or `WouldBlock`.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Ready when a write may succeed again; wakes the task otherwise.
+    fn poll_write_ready(&self, task: &mut task::Context<'_>) -> Poll<io::Result<()>>;
+}
+
+/// What a hub is told.
+pub enum HubMessage {
+    /// Something happened in a room.
+    Deliver(Arc<Delivery>),
+    /// A reader is to receive a room from now on.
+    Attach(Attach),
+    /// An audience begins, or begins again: its present readers are counted to it.
+    Adopt(Adopt),
+    /// The audience of this room lost membership changes: its readers must prove themselves.
+    Recheck(RoomId),
+    /// A session ended: its sockets are closed.
+    EndSession(SessionId),
+    /// The node is about to stop: everybody is told to come back elsewhere within this time.
+    Goaway(Duration),
+    /// The hub's own timer.
+    Tick,
+}
+
+/// One or more events of a room, encoded.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The room.
+    pub room: RoomId,
+    /// In order.
+    pub items: Vec<Item>,
+}
+
+/// One event of a room, encoded for all who get it.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// Its place, for a message.
+    pub seq: Option<u64>,
+    /// For everybody.
+    pub frame: Bytes,
+    /// For the connections of one user, another frame: its sender sees its own `client_id`.
+    pub own: Option<(UserId, Bytes)>,
+    /// This user is out of the room; the frame is the last its connections get from there.
+    pub ends: Option<UserId>,
+}
+
+impl Item {
+    fn frame_for(&self, user: UserId) -> &Bytes {
+        match &self.own {
+            Some((own, frame)) if *own == user => frame,
+            _ => &self.frame,
+        }
+    }
+}
+
+/// A reader that has everything up to a place, and what it misses up to the audience's head.
+pub struct Attach {
+    /// The room.
+    pub room: RoomId,
+    /// The reader.
+    pub slot: SlotId,
+    /// Its audience, to be told when it goes.
+    pub audience: Address<AudienceMessage>,
+    /// Which life of the audience counts it.
+    pub epoch: u64,
+    /// The audience's head: the next delivery begins after it.
+    pub head: u64,
+    /// What lies between.
+    pub catch_up: Vec<Item>,
+    /// Tells the connection that it is live.
+    pub reply: Reply<Attached>,
+}
+
+/// An audience asks for its readers.
+pub struct Adopt {
+    /// The room.
+    pub room: RoomId,
+    /// The audience.
+    pub audience: Address<AudienceMessage>,
+    /// Which life of it.
+    pub epoch: u64,
+    /// Tells it.
+    pub reply: Reply<Adopted>,
+}
+
+/// The readers a hub has for an audience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adopted {
+    /// How many.
+    pub readers: usize,
+    /// Up to where they were served, if there are any.
+    pub delivered: Option<u64>,
+}
+
+/// All hubs of a node, one per edge arbiter.
+#[derive(Clone)]
+pub struct Hubs(Arc<[Address<HubMessage>]>);
+
+impl Hubs {
+    /// In the order of their arbiters.
+    pub fn new(hubs: Vec<Address<HubMessage>>) -> Self {
+        Self(hubs.into())
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The one at that place.
+    pub fn get(&self, index: usize) -> &Address<HubMessage> {
+        &self.0[index]
+    }
+
+    /// Tells every hub, whatever is waiting there.
+    pub fn tell_all(&self, message: impl Fn() -> HubMessage) {
+        for hub in self.0.iter() {
+            hub.urge(message());
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Frames that wait for one socket.
+
+use super::Socket;
+use bytes::Bytes;
+use std::{collections::VecDeque, io};
+
+/// Two or more small frames are copied into one buffer of this size and written at once: one
+/// system call costs more than the copy.
+pub const GATHER_BYTES: usize = 64 * 1024;
+/// A drained queue larger than this is given back: most connections are idle most of the time.
+const KEPT_FRAMES: usize = 8;
+
+/// The out-queue of one connection.
+#[derive(Default)]
+pub struct Outbox {
+    frames: VecDeque<Bytes>,
+    /// Waiting in all.
+    bytes: usize,
+    /// Already written of the first frame.
+    written: usize,
+}
+
+/// How far a flush came.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// Nothing waits any more.
+    Drained,
+    /// The socket takes no more now.
+    Blocked,
+}
+
+impl Outbox {
+    /// Adds a frame.
+    pub fn push(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+    }
+
+    /// Bytes waiting.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Frames waiting.
+    pub fn frames(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Drops what waits, except the rest of a frame whose beginning the reader has.
+    pub fn clear_whole_frames(&mut self) {
+        let begun = if self.written > 0 { self.frames.pop_front() } else { None };
+        self.frames = begun.into_iter().collect();
+        self.bytes = self.frames.iter().map(Bytes::len).sum::<usize>() - self.written;
+    }
+
+    /// Writes until nothing waits or the socket is full. `scratch` is shared by all out-queues of
+    /// a thread.
+    pub fn flush(&mut self, socket: &dyn Socket, scratch: &mut Vec<u8>) -> io::Result<Flushed> {
+        while let Some(first) = self.frames.front() {
+            let result = if self.frames.len() == 1 {
+                socket.try_write(&first[self.written..])
+            } else {
+                self.gather(scratch);
+                socket.try_write(scratch)
+            };
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Flushed::Blocked);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if self.frames.capacity() > KEPT_FRAMES {
+            self.frames = VecDeque::new();
+        }
+        Ok(Flushed::Drained)
+    }
+
+    fn gather(&self, scratch: &mut Vec<u8>) {
+        scratch.clear();
+        let mut skip = self.written;
+        for frame in &self.frames {
+            let rest = &frame[std::mem::take(&mut skip)..];
+            if !scratch.is_empty() && scratch.len() + rest.len() > GATHER_BYTES {
+                break;
+            }
+            scratch.extend_from_slice(rest);
+        }
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        self.bytes -= count;
+        while let Some(first) = self.frames.front() {
+            let rest = first.len() - self.written;
+            if count < rest {
+                self.written += count;
+                return;
+            }
+            count -= rest;
+            self.written = 0;
+            self.frames.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        cell::{Cell, RefCell},
+        task::{Context, Poll},
+    };
+
+    /// Takes `room` bytes in all, at most `most` at once.
+    struct Narrow {
+        room: Cell<usize>,
+        most: usize,
+        taken: RefCell<Vec<u8>>,
+        writes: Cell<usize>,
+    }
+
+    impl Narrow {
+        fn new(room: usize, most: usize) -> Self {
+            let (taken, writes) = (RefCell::default(), Cell::new(0));
+            Self { room: Cell::new(room), most, taken, writes }
+        }
+    }
+
+    impl Socket for Narrow {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            self.writes.set(self.writes.get() + 1);
+            let count = bytes.len().min(self.most).min(self.room.get());
+            if count == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.room.set(self.room.get() - count);
+            self.taken.borrow_mut().extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn poll_write_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    fn outbox(frames: &[&'static str]) -> Outbox {
+        let mut outbox = Outbox::default();
+        for frame in frames {
+            outbox.push(Bytes::from_static(frame.as_bytes()));
+        }
+        outbox
+    }
+
+    #[test]
+    fn small_frames_leave_in_one_write() {
+        let mut outbox = outbox(&["one", "two", "three"]);
+        let socket = Narrow::new(100, 100);
+        assert_eq!(outbox.flush(&socket, &mut Vec::new()).unwrap(), Flushed::Drained);
+        assert_eq!(*socket.taken.borrow(), b"onetwothree");
+        assert_eq!((socket.writes.get(), outbox.bytes()), (1, 0));
+    }
+
+    #[test]
+    fn whatever_the_socket_takes_nothing_is_lost_or_repeated() {
+        for most in 1..12 {
+            let mut outbox = outbox(&["one", "two", "three"]);
+            let socket = Narrow::new(7, most);
+            assert_eq!(outbox.flush(&socket, &mut Vec::new()).unwrap(), Flushed::Blocked);
+            assert_eq!((outbox.bytes(), outbox.frames()), (4, 1));
+            socket.room.set(100);
+            assert_eq!(outbox.flush(&socket, &mut Vec::new()).unwrap(), Flushed::Drained);
+            assert_eq!(*socket.taken.borrow(), b"onetwothree", "{most} bytes a write");
+        }
+    }
+
+    #[test]
+    fn clearing_keeps_a_frame_that_was_begun() {
+        let mut outbox = outbox(&["one", "two"]);
+        let socket = Narrow::new(1, 1);
+        outbox.flush(&socket, &mut Vec::new()).unwrap();
+        outbox.clear_whole_frames();
+        outbox.push(Bytes::from_static(b"!"));
+        assert_eq!((outbox.bytes(), outbox.frames()), (3, 2));
+        socket.room.set(100);
+        outbox.flush(&socket, &mut Vec::new()).unwrap();
+        assert_eq!(*socket.taken.borrow(), b"one!");
+    }
+
+    #[test]
+    fn clearing_drops_frames_that_were_not_begun() {
+        let mut outbox = outbox(&["one", "two"]);
+        outbox.clear_whole_frames();
+        assert!(outbox.is_empty());
+        assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[test]
+    fn an_idle_queue_holds_no_memory() {
+        let mut outbox = Outbox::default();
+        for _ in 0..100 {
+            outbox.push(Bytes::from_static(b"frame"));
+        }
+        outbox.flush(&Narrow::new(1_000, 1_000), &mut Vec::new()).unwrap();
+        assert_eq!(outbox.frames.capacity(), 0);
+    }
+}

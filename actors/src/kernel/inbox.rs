@@ -1,0 +1,288 @@
+//! A bounded queue with one reader, and the addresses that write to it.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::Waker,
+};
+
+/// Writes to one actor's inbox. Cloning shares it; the actor does not live by it.
+pub struct Address<M>(Arc<Inbox<M>>);
+
+/// Why a message was not taken; gives it back.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SendError<M> {
+    /// As many as the bound are waiting.
+    Full(M),
+    /// The actor stopped.
+    Closed(M),
+}
+
+/// What the kernel itself tells a shell; taken before any message.
+#[derive(Debug)]
+pub(super) enum Control {
+    /// Drop the actor and end.
+    Stop,
+    /// Drop the actor, if there is one, and build a new one.
+    Restart,
+    /// A future of this incarnation panicked; crash as if the actor had.
+    Crash { incarnation: u32, cause: String },
+}
+
+/// A shell as its supervisor sees it, whatever its messages.
+pub(super) trait Controlled: Send + Sync {
+    fn control(&self, control: Control);
+}
+
+struct Inbox<M> {
+    /// Messages waiting at most; answers and control are bounded by what was asked.
+    bound: usize,
+    /// Counts restarts, so that answers to an earlier life are told apart.
+    incarnation: AtomicU32,
+    queue: Mutex<Queue<M>>,
+}
+
+struct Queue<M> {
+    control: Vec<Control>,
+    answers: VecDeque<M>,
+    messages: VecDeque<M>,
+    /// Set while the reader sleeps; the first writer takes it, so a burst wakes once.
+    sleeper: Option<Waker>,
+    closed: bool,
+}
+
+/// Queues above this capacity are given back when drained: thousands of idle inboxes exist.
+const KEPT_CAPACITY: usize = 64;
+
+impl<M> Address<M> {
+    pub(super) fn new(bound: usize) -> Self {
+        let queue = Queue {
+            control: Vec::new(),
+            answers: VecDeque::new(),
+            messages: VecDeque::new(),
+            sleeper: None,
+            closed: false,
+        };
+        Self(Arc::new(Inbox { bound, incarnation: AtomicU32::new(0), queue: Mutex::new(queue) }))
+    }
+
+    /// Hands a message over, or gives it back at once.
+    pub fn try_send(&self, message: M) -> Result<(), SendError<M>> {
+        let mut queue = self.0.lock();
+        if queue.closed {
+            return Err(SendError::Closed(message));
+        }
+        if queue.messages.len() >= self.0.bound {
+            return Err(SendError::Full(message));
+        }
+        queue.messages.push_back(message);
+        queue.wake();
+        Ok(())
+    }
+
+    /// Hands over an answer to something the actor of this incarnation asked for. Dropped when
+    /// the actor is gone or another.
+    pub(super) fn answer(&self, incarnation: u32, message: M) {
+        let mut queue = self.0.lock();
+        if queue.closed || incarnation != self.incarnation() {
+            drop(queue); // the message may hold replies, whose loss is told under other locks
+            return;
+        }
+        queue.answers.push_back(message);
+        queue.wake();
+    }
+
+    /// Hands over a rare message that must not be lost, past the bound: an operator's or another
+    /// actor's word of which there is a bounded number anyway. Never for user traffic.
+    pub fn urge(&self, message: M) {
+        let mut queue = self.0.lock();
+        queue.messages.push_back(message);
+        queue.wake();
+    }
+
+    /// How many messages wait.
+    pub fn depth(&self) -> usize {
+        self.0.lock().messages.len()
+    }
+
+    /// True for two addresses of one actor.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The actor stopped, or was told to.
+    pub fn is_closed(&self) -> bool {
+        self.0.lock().closed
+    }
+
+    /// Ends the actor; what waits is dropped.
+    pub fn stop(&self)
+    where
+        M: Send,
+    {
+        self.0.control(Control::Stop);
+    }
+
+    pub(super) fn incarnation(&self) -> u32 {
+        self.0.incarnation.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn next_incarnation(&self) {
+        self.0.incarnation.fetch_add(1, Ordering::Relaxed);
+        // Answers that are here already belong to the life before.
+        let stale = std::mem::take(&mut self.0.lock().answers);
+        drop(stale);
+    }
+
+    pub(super) fn crash(&self, incarnation: u32, cause: String) {
+        let mut queue = self.0.lock();
+        queue.control.push(Control::Crash { incarnation, cause });
+        queue.wake();
+    }
+
+    pub(super) fn take_control(&self) -> Vec<Control> {
+        std::mem::take(&mut self.0.lock().control)
+    }
+
+    /// Moves answers, then up to `messages_max` messages, into `batch`.
+    pub(super) fn take(&self, batch: &mut VecDeque<M>, messages_max: usize) {
+        let mut queue = self.0.lock();
+        take_from(&mut queue.answers, usize::MAX, batch);
+        take_from(&mut queue.messages, messages_max, batch);
+    }
+
+    /// Registers the reader as asleep. False: something is waiting, do not sleep.
+    pub(super) fn sleep(&self, waker: &Waker, wants_messages: bool, wants_answers: bool) -> bool {
+        let mut queue = self.0.lock();
+        let idle = queue.control.is_empty()
+            && (queue.answers.is_empty() || !wants_answers)
+            && (queue.messages.is_empty() || !wants_messages);
+        if idle && !queue.sleeper.as_ref().is_some_and(|sleeper| sleeper.will_wake(waker)) {
+            queue.sleeper = Some(waker.clone());
+        }
+        idle
+    }
+
+    /// Closes the inbox unless messages wait: an actor that wants to go because it is idle.
+    pub(super) fn close_if_idle(&self) -> bool {
+        let mut queue = self.0.lock();
+        let idle = queue.messages.is_empty() && queue.answers.is_empty();
+        queue.closed |= idle;
+        idle
+    }
+
+    /// Closes the inbox and drops what waits.
+    pub(super) fn close(&self) {
+        let mut queue = self.0.lock();
+        queue.closed = true;
+        let left = (std::mem::take(&mut queue.answers), std::mem::take(&mut queue.messages));
+        drop(queue);
+        drop(left); // outside of the lock: replies are told of their loss
+    }
+
+    pub(super) fn controlled(&self) -> Arc<dyn Controlled>
+    where
+        M: Send + 'static,
+    {
+        self.0.clone()
+    }
+}
+
+impl<M> Inbox<M> {
+    fn lock(&self) -> MutexGuard<'_, Queue<M>> {
+        // Nothing can panic under this lock but allocation, which aborts.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M: Send> Controlled for Inbox<M> {
+    fn control(&self, control: Control) {
+        let mut queue = self.lock();
+        queue.control.push(control);
+        queue.wake();
+    }
+}
+
+impl<M> Queue<M> {
+    fn wake(&mut self) {
+        if let Some(sleeper) = self.sleeper.take() {
+            sleeper.wake();
+        }
+    }
+}
+
+fn take_from<M>(queue: &mut VecDeque<M>, most: usize, batch: &mut VecDeque<M>) {
+    if queue.len() <= most {
+        batch.append(queue);
+        if queue.capacity() > KEPT_CAPACITY {
+            *queue = VecDeque::new();
+        }
+    } else {
+        batch.extend(queue.drain(..most));
+    }
+}
+
+impl<M> Clone for Address<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<M> fmt::Debug for Address<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({:p})", Arc::as_ptr(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_inbox_gives_the_message_back() {
+        let address = Address::new(2);
+        assert_eq!(address.try_send(1), Ok(()));
+        assert_eq!(address.try_send(2), Ok(()));
+        assert_eq!(address.try_send(3), Err(SendError::Full(3)));
+        let mut batch = VecDeque::new();
+        address.take(&mut batch, 1);
+        assert_eq!(batch, [1]);
+        assert_eq!(address.try_send(3), Ok(()));
+    }
+
+    #[test]
+    fn answers_pass_a_full_inbox_and_come_first() {
+        let address = Address::new(1);
+        address.try_send(1).unwrap();
+        address.answer(0, 2);
+        let mut batch = VecDeque::new();
+        address.take(&mut batch, 64);
+        assert_eq!(batch, [2, 1]);
+    }
+
+    #[test]
+    fn answers_to_an_earlier_life_are_dropped() {
+        let address = Address::new(1);
+        address.answer(0, 1);
+        address.next_incarnation();
+        address.answer(0, 2);
+        address.answer(1, 3);
+        let mut batch = VecDeque::new();
+        address.take(&mut batch, 64);
+        assert_eq!(batch, [3]);
+    }
+
+    #[test]
+    fn only_an_idle_inbox_closes_by_itself() {
+        let address = Address::new(1);
+        address.try_send(1).unwrap();
+        assert!(!address.close_if_idle());
+        address.take(&mut VecDeque::new(), 64);
+        assert!(address.close_if_idle());
+        assert_eq!(address.try_send(2), Err(SendError::Closed(2)));
+    }
+}

@@ -1,0 +1,258 @@
+//! The one `actix::Actor`.
+
+use super::{
+    Actor, Address, Arbiter, Context, TURN_MESSAGES,
+    context::panic_text,
+    inbox::Control,
+    supervisor::{Child, ChildId, Exhausted, Supervisor},
+};
+use actix::{Actor as _, fut::ActorFuture};
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{self, Poll},
+};
+
+/// Starts an actor on `arbiter`, to be rebuilt by `factory` whenever it panics. Its address is
+/// good at once and stays good over restarts.
+pub fn start_supervised<A: Actor>(
+    arbiter: &Arbiter,
+    inbox_bound: usize,
+    supervisor: &Supervisor,
+    exhausted: Exhausted,
+    factory: impl FnMut(&Address<A::Message>) -> A + Send + 'static,
+) -> Address<A::Message> {
+    start_supervised_with(arbiter, inbox_bound, supervisor, exhausted, move || factory)
+}
+
+/// As [`start_supervised`], with a factory that is made on the arbiter and may hold what must not
+/// leave it.
+pub fn start_supervised_with<A: Actor, F>(
+    arbiter: &Arbiter,
+    inbox_bound: usize,
+    supervisor: &Supervisor,
+    exhausted: Exhausted,
+    make_factory: impl FnOnce() -> F + Send + 'static,
+) -> Address<A::Message>
+where
+    F: FnMut(&Address<A::Message>) -> A + 'static,
+{
+    let address = Address::new(inbox_bound);
+    let child = supervisor.add(Child::new(A::KIND, exhausted, address.controlled()));
+    start_child(arbiter, &address, supervisor.clone(), child, make_factory);
+    address
+}
+
+/// Starts an actor that its supervisor knows already.
+pub(super) fn start_child<A: Actor, F>(
+    arbiter: &Arbiter,
+    address: &Address<A::Message>,
+    supervisor: Supervisor,
+    child: ChildId,
+    make_factory: impl FnOnce() -> F + Send + 'static,
+) where
+    F: FnMut(&Address<A::Message>) -> A + 'static,
+{
+    // Built by its first turn, like after a panic, so that a factory that panics is met there.
+    address.controlled().control(Control::Restart);
+    let address = address.clone();
+    arbiter.run(move || {
+        let life = Life { supervisor, child, factory: Box::new(make_factory()) };
+        Shell::new(None, address, Some(Box::new(life))).start();
+    });
+}
+
+/// Starts an actor on the arbiter of the caller. Nobody rebuilds it: a panic ends it.
+pub fn start_unsupervised<A: Actor>(
+    inbox_bound: usize,
+    build: impl FnOnce(&Address<A::Message>) -> A,
+) -> Address<A::Message> {
+    let address = Address::new(inbox_bound);
+    let actor = build(&address);
+    Shell::new(Some(actor), address.clone(), None).start();
+    address
+}
+
+struct Shell<A: Actor> {
+    /// `None` between a panic and the restart; messages wait in the inbox meanwhile.
+    actor: Option<A>,
+    /// Taken from the inbox, not handled yet; survives a panic.
+    batch: VecDeque<A::Message>,
+    context: Context<A::Message>,
+    fresh: bool,
+    life: Option<Box<Life<A>>>,
+}
+
+/// What only supervised actors have.
+struct Life<A: Actor> {
+    supervisor: Supervisor,
+    child: ChildId,
+    factory: Box<dyn FnMut(&Address<A::Message>) -> A>,
+}
+
+/// What a turn of control messages asks for.
+enum Verdict {
+    GoOn,
+    End,
+}
+
+impl<A: Actor> Shell<A> {
+    fn new(actor: Option<A>, address: Address<A::Message>, life: Option<Box<Life<A>>>) -> Self {
+        let context = Context::new(address);
+        Self { actor, batch: VecDeque::new(), context, fresh: true, life }
+    }
+
+    fn turn(&mut self, task: &mut task::Context<'_>) -> Poll<()> {
+        match catch_unwind(AssertUnwindSafe(|| self.guarded_turn(task))) {
+            Ok(poll) => poll,
+            Err(panic) => {
+                let ends = self.crashed(panic_text(&*panic));
+                if ends { Poll::Ready(()) } else { self.sleep(task) }
+            }
+        }
+    }
+
+    fn guarded_turn(&mut self, task: &mut task::Context<'_>) -> Poll<()> {
+        if let Verdict::End = self.take_control() {
+            return Poll::Ready(());
+        }
+        self.run_actor(task);
+        if self.context.stopping {
+            self.end();
+            return Poll::Ready(());
+        }
+        self.sleep(task)
+    }
+
+    fn take_control(&mut self) -> Verdict {
+        for control in self.context.address().take_control() {
+            match control {
+                Control::Stop => {
+                    self.end();
+                    return Verdict::End;
+                }
+                Control::Restart => self.restart(),
+                Control::Crash { incarnation, cause } => {
+                    let current = incarnation == self.context.address().incarnation();
+                    if current && self.actor.is_some() && self.crashed(cause) {
+                        return Verdict::End;
+                    }
+                }
+            }
+        }
+        Verdict::GoOn
+    }
+
+    /// Timers, answers, messages, input, end of turn. An actor that is down does nothing.
+    fn run_actor(&mut self, task: &mut task::Context<'_>) {
+        let Some(actor) = &mut self.actor else {
+            return;
+        };
+        let context = &mut self.context;
+        context.wants_turn = false;
+        if std::mem::take(&mut self.fresh) {
+            actor.started(context);
+        }
+        while let Some(message) = context.next_due() {
+            actor.handle(message, context);
+        }
+        if self.batch.len() < TURN_MESSAGES {
+            let most = if actor.is_ready() { TURN_MESSAGES - self.batch.len() } else { 0 };
+            context.address().clone().take(&mut self.batch, most);
+        }
+        for _ in 0..TURN_MESSAGES {
+            match self.batch.pop_front() {
+                Some(message) => actor.handle(message, context),
+                None => break,
+            }
+        }
+        if actor.poll_input(task, context).is_ready() {
+            context.yield_turn();
+        }
+        actor.turn_ended(context);
+        if self.batch.is_empty() && self.batch.capacity() > TURN_MESSAGES {
+            self.batch = VecDeque::new();
+        }
+    }
+
+    /// Registers every way to be woken, or asks for another turn at once.
+    fn sleep(&mut self, task: &mut task::Context<'_>) -> Poll<()> {
+        let is_up = self.actor.is_some();
+        let wants_messages = self.actor.as_ref().is_some_and(Actor::is_ready);
+        let has_work = is_up
+            && (self.context.wants_turn
+                || !self.batch.is_empty()
+                || self.context.poll_timers(task).is_ready());
+        if has_work || !self.context.address().sleep(task.waker(), wants_messages, is_up) {
+            task.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Drops what panicked and tells the supervisor. True: nobody will rebuild it.
+    fn crashed(&mut self, cause: String) -> bool {
+        tracing::error!(actor = A::KIND, cause, "actor panicked");
+        self.context.address().next_incarnation();
+        self.context.reset();
+        self.actor = None;
+        match &self.life {
+            Some(life) => {
+                life.supervisor.down(life.child, cause);
+                false
+            }
+            None => {
+                self.end();
+                true
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        let Some(life) = &mut self.life else {
+            return;
+        };
+        let address = self.context.address().clone();
+        if self.actor.take().is_some() {
+            address.next_incarnation(); // asked for by the supervisor, not by a panic
+        }
+        self.context.reset();
+        self.fresh = true;
+        self.actor = Some((life.factory)(&address));
+    }
+
+    fn end(&mut self) {
+        self.context.address().close();
+        self.batch.clear();
+        self.actor = None;
+        if let Some(life) = self.life.take() {
+            life.supervisor.remove(life.child);
+        }
+    }
+}
+
+impl<A: Actor> actix::Actor for Shell<A> {
+    type Context = actix::Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        actix::AsyncContext::spawn(context, Turns);
+    }
+}
+
+/// Polls the shell for as long as it lives. actix polls it with the shell at hand.
+struct Turns;
+
+impl<A: Actor> ActorFuture<Shell<A>> for Turns {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        shell: &mut Shell<A>,
+        _context: &mut actix::Context<Shell<A>>,
+        task: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        shell.turn(task)
+    }
+}
+
+impl<A: Actor> Unpin for Shell<A> {}

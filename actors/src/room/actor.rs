@@ -1,0 +1,308 @@
+//! Messages in, effects out.
+
+use super::{
+    TICK, WINDOW_MESSAGES,
+    logic::{Effect, Logic, pending},
+    pending::Submit,
+    standing::{Change, Standing},
+};
+use crate::{
+    kernel::{Actor, Address, Clock, Context, Lost, Reply},
+    metrics::Metrics,
+    route::{self, Receipt, Router},
+    store_reader::Reader,
+    store_writer::Append,
+};
+use madang_cluster::Bus;
+use madang_protocol::{
+    ClientId, Heads, MemberEvent, Message, Refusal, Role, RoomId, UserId, operation::Range,
+};
+use madang_store::{
+    RoomStore, StoreError,
+    log::{Activation, Appended, Page, Sent, Stopped},
+    rooms::{Joined, Left},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// Messages of one page when what is true is read back.
+const READ_BACK_MESSAGES: usize = 1_000;
+
+/// What rooms and audiences share.
+pub struct Services {
+    /// Reads.
+    pub reader: Reader,
+    /// Messages into the log.
+    pub writer: Address<Append>,
+    /// Membership changes.
+    pub rooms: Arc<dyn RoomStore>,
+    /// To the readers.
+    pub bus: Arc<dyn Bus>,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// The node's.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What an audience missed.
+#[derive(Debug)]
+pub struct Caught {
+    /// Where the room stands.
+    pub heads: Heads,
+    /// The newest messages above what the audience has, as far as they are kept.
+    pub messages: Vec<Arc<Message>>,
+}
+
+/// What a room is told.
+pub enum RoomMessage {
+    /// A send.
+    Submit(Submit, Reply<Result<Receipt, Refusal>>),
+    /// A membership change.
+    Change(UserId, Change, Reply<Result<Option<Role>, Refusal>>),
+    /// An audience that stands at this `seq` asks what it missed. Dropped when there is no room.
+    CatchUp(u64, Reply<Caught>),
+    /// Answers to what the room itself asked.
+    Answer(Answer),
+}
+
+/// Answers to a room's own questions.
+pub enum Answer {
+    /// To `Effect::Activate`.
+    Activated(Result<Option<Activation>, StoreError>),
+    /// To `Effect::AskStanding`.
+    Standing(UserId, Result<Standing, StoreError>),
+    /// To `Effect::Append`.
+    Appended(Vec<Arc<Message>>, Result<Appended, Lost>),
+    /// To `Effect::ReadBack`.
+    ReadBack(Result<(Vec<Option<Sent>>, Page), StoreError>),
+    /// To `Effect::Change`.
+    Changed(UserId, Change, Result<Outcome, StoreError>),
+    /// The time of `Effect::RetryAfter`.
+    Retry,
+    /// Once a second.
+    Tick,
+}
+
+/// What the store made of a membership change.
+pub enum Outcome {
+    /// Of a join.
+    Joined(Joined),
+    /// Of a leave.
+    Left(Left),
+}
+
+type SendReply = Reply<Result<Receipt, Refusal>>;
+type ChangeReply = Reply<Result<Option<Role>, Refusal>>;
+
+/// See the module.
+pub struct RoomActor {
+    room: RoomId,
+    services: Arc<Services>,
+    router: Router,
+    logic: Logic<SendReply, ChangeReply>,
+    effects: Vec<Effect<SendReply, ChangeReply>>,
+    /// Audiences that asked before the heads were known; one per node.
+    catching_up: Vec<(u64, Reply<Caught>)>,
+}
+
+impl RoomActor {
+    /// The home of `room`.
+    pub fn new(room: RoomId, services: Arc<Services>, router: Router) -> Self {
+        services.metrics.rooms.increment(1);
+        let logic = Logic::new(room, Instant::now());
+        Self { room, services, router, logic, effects: Vec::new(), catching_up: Vec::new() }
+    }
+
+    fn answer(&mut self, answer: Answer, context: &mut Context<RoomMessage>) {
+        let effects = &mut self.effects;
+        match answer {
+            Answer::Activated(read) => self.logic.activated(read, fastrand::u64(..), effects),
+            Answer::Standing(user, standing) => self.logic.standing(user, standing, effects),
+            Answer::Appended(batch, Ok(outcome)) => self.logic.appended(&batch, outcome, effects),
+            Answer::Appended(batch, Err(_)) => {
+                // The store writer was restarted: the batch may be under way still.
+                let error = StoreError::Unknown("the store writer was restarted".into());
+                let outcome = Appended { committed: 0, stopped: Some(Stopped::Unknown(error)) };
+                self.logic.appended(&batch, outcome, effects);
+            }
+            Answer::ReadBack(read) => self.logic.read_back_done(read, fastrand::u64(..), effects),
+            Answer::Changed(user, change, outcome) => self.changed(user, change, outcome),
+            Answer::Retry => self.logic.retry(effects),
+            Answer::Tick => {
+                self.logic.tick(Instant::now(), effects);
+                context.after(TICK, RoomMessage::Answer(Answer::Tick));
+            }
+        }
+    }
+
+    fn changed(&mut self, user: UserId, change: Change, outcome: Result<Outcome, StoreError>) {
+        let (answer, standing, told) = match outcome {
+            Ok(Outcome::Joined(joined)) => from_joined(joined),
+            Ok(Outcome::Left(left)) => from_left(left),
+            Err(error) => {
+                tracing::warn!(room = %self.room, ?change, %error, "membership change failed");
+                (Err(crate::store_reader::refusal(&error)), None, None)
+            }
+        };
+        self.logic.changed(user, answer, standing, told, &mut self.effects);
+    }
+
+    fn perform(&mut self, context: &mut Context<RoomMessage>) {
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.drain(..).for_each(|effect| self.perform_one(effect, context));
+        self.effects = effects; // the buffer is used again
+    }
+
+    fn perform_one(
+        &mut self,
+        effect: Effect<SendReply, ChangeReply>,
+        context: &mut Context<RoomMessage>,
+    ) {
+        match effect {
+            Effect::AnswerSend(reply, answer) => reply.send(answer),
+            Effect::AnswerChange(reply, answer) => reply.send(answer),
+            Effect::Publish(batch) => self.services.bus.publish(&Arc::new(batch)),
+            Effect::Append(batch) => self.append(batch, context),
+            Effect::Activate => self.activate(context),
+            Effect::AskStanding(user) => self.ask_standing(user, context),
+            Effect::ReadBack { sent, after } => self.read_back(sent, after, context),
+            Effect::Change(user, change) => self.change(user, change, context),
+            Effect::RetryAfter(delay) => context.after(delay, RoomMessage::Answer(Answer::Retry)),
+            Effect::Stop => self.stop(context),
+        }
+    }
+
+    fn append(&mut self, batch: Vec<Arc<Message>>, context: &mut Context<RoomMessage>) {
+        let given = batch.clone();
+        let reply = context.reply(|answer| RoomMessage::Answer(Answer::Appended(given, answer)));
+        // What is given back by a full writer is dropped, its reply says "lost", and the logic
+        // reads back and tries again: the same way as for a writer that was restarted.
+        let _ = self.services.writer.try_send(Append::Batch(batch, reply));
+    }
+
+    fn activate(&self, context: &mut Context<RoomMessage>) {
+        let (reader, room) = (self.services.reader.clone(), self.room);
+        context.spawn(async move { reader.activate(room, WINDOW_MESSAGES).await }, |read| {
+            RoomMessage::Answer(Answer::Activated(read))
+        });
+    }
+
+    fn ask_standing(&self, user: UserId, context: &mut Context<RoomMessage>) {
+        let (reader, room) = (self.services.reader.clone(), self.room);
+        let ask = async move {
+            let access = reader.access_now(user, vec![room]).await?;
+            Ok(Standing::from_access(access.into_iter().next().flatten()))
+        };
+        context.spawn(ask, move |standing| RoomMessage::Answer(Answer::Standing(user, standing)));
+    }
+
+    fn read_back(
+        &self,
+        sent: Vec<(UserId, ClientId)>,
+        after: u64,
+        context: &mut Context<RoomMessage>,
+    ) {
+        let (reader, room) = (self.services.reader.clone(), self.room);
+        let read = async move {
+            let found = reader.find_sent(room, sent).await?;
+            let newer = reader.page_now(room, Range::After(after), READ_BACK_MESSAGES).await?;
+            Ok((found, Page::clone(&newer)))
+        };
+        context.spawn(read, |read| RoomMessage::Answer(Answer::ReadBack(read)));
+    }
+
+    fn change(&self, user: UserId, change: Change, context: &mut Context<RoomMessage>) {
+        let (rooms, room, now) =
+            (self.services.rooms.clone(), self.room, self.services.clock.now());
+        let write = async move {
+            match change {
+                Change::Join => rooms.join(room, user, now).await.map(Outcome::Joined),
+                Change::Leave => rooms.leave(room, user).await.map(Outcome::Left),
+            }
+        };
+        context.spawn(write, move |outcome| {
+            RoomMessage::Answer(Answer::Changed(user, change, outcome))
+        });
+    }
+
+    fn stop(&self, context: &mut Context<RoomMessage>) {
+        if context.stop_if_idle() {
+            self.router.forget_room(self.room, context.address());
+        }
+    }
+
+    fn answer_audiences(&mut self) {
+        if self.logic.is_absent() {
+            self.catching_up.clear();
+        }
+        let Some(heads) = self.logic.heads() else {
+            return;
+        };
+        for (after, reply) in self.catching_up.drain(..) {
+            reply.send(Caught { heads, messages: self.logic.recent(after) });
+        }
+    }
+}
+
+impl Actor for RoomActor {
+    type Message = RoomMessage;
+    const KIND: &'static str = "room";
+
+    fn started(&mut self, context: &mut Context<RoomMessage>) {
+        self.activate(context);
+        // Rooms start together; their ticks need not stay together.
+        let first = TICK.mul_f64(fastrand::f64()) + Duration::from_millis(1);
+        context.after(first, RoomMessage::Answer(Answer::Tick));
+    }
+
+    fn handle(&mut self, message: RoomMessage, context: &mut Context<RoomMessage>) {
+        let now = Instant::now();
+        match message {
+            RoomMessage::Submit(submit, reply) => {
+                self.logic.submit(pending(submit, reply), now, &mut self.effects);
+            }
+            RoomMessage::Change(user, change, reply) => {
+                self.logic.change(user, change, reply, now, &mut self.effects);
+            }
+            RoomMessage::CatchUp(after, reply) => self.catching_up.push((after, reply)),
+            RoomMessage::Answer(answer) => self.answer(answer, context),
+        }
+    }
+
+    fn turn_ended(&mut self, context: &mut Context<RoomMessage>) {
+        self.logic.begin_batch(self.services.clock.now(), &mut self.effects);
+        self.perform(context);
+        self.answer_audiences();
+    }
+}
+
+impl Drop for RoomActor {
+    fn drop(&mut self) {
+        self.services.metrics.rooms.decrement(1);
+    }
+}
+
+type Changed = (Result<Option<Role>, Refusal>, Option<Standing>, Option<(MemberEvent, Heads)>);
+
+fn from_joined(joined: Joined) -> Changed {
+    match joined {
+        Joined::New { event, heads } => {
+            let role = event.role.unwrap_or(Role::Member);
+            (Ok(Some(role)), Some(Standing::Member(role)), Some((event, heads)))
+        }
+        Joined::Already(role) => (Ok(Some(role)), Some(Standing::Member(role)), None),
+        Joined::NoRoom => (Err(Refusal::no_room()), None, None),
+        Joined::Closed => (Err(route::direct_room()), None, None),
+        Joined::Full => (Err(route::full_room()), None, None),
+    }
+}
+
+fn from_left(left: Left) -> Changed {
+    match left {
+        Left::Gone { event, heads } => (Ok(None), None, Some((event, heads))),
+        Left::NotMember => (Ok(None), Some(Standing::Outsider), None),
+        Left::NoRoom => (Err(Refusal::no_room()), None, None),
+        Left::Direct => (Err(route::direct_room()), None, None),
+        Left::Owner => (Err(route::owner_leaves()), None, None),
+    }
+}

@@ -1,0 +1,44 @@
+//! A room's home: the only one that gives out its `seq`.
+//!
+//! **In**: sends and membership changes, from connections and HTTP; questions of audiences about
+//! what they missed. **Out**: batches to the store writer; answers; committed events to the bus.
+//!
+//! ```text
+//! Activating --heads read--> Active --batch--> Writing --committed--> Active
+//!                              ^                  | taken, duplicate, unknown
+//!                              +---- Resyncing <--+   read back what is true, then go on
+//! ```
+//!
+//! **Bounds**: [`QUEUE_MAX`] sends wait, beyond that `overloaded` at once; each waits until its
+//! deadline, then `unavailable`. **Invariants**: one batch is out at a time, numbered from the
+//! committed head when it is built, so a number is never given before the one below it is known
+//! to be committed; a sender is answered, and a reader told, after the commit; what is in doubt
+//! is read back, never guessed; a membership ends after the sends taken from that member are
+//! settled. The rules behind this are those of the room protocol, see `docs/architecture.md`.
+
+mod actor;
+pub mod logic;
+pub mod pending;
+pub mod standing;
+pub mod window;
+
+pub use actor::{Caught, RoomActor, RoomMessage, Services};
+
+use std::time::Duration;
+
+/// Messages waiting in the inbox.
+pub const INBOX_BOUND: usize = 4_096;
+/// Sends taken and not yet committed.
+pub const QUEUE_MAX: usize = 4_096;
+/// Messages of one batch.
+pub const BATCH_MESSAGES_MAX: usize = 1_000;
+/// Weight of one batch.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Messages kept for readers that missed some and for retries.
+pub const WINDOW_MESSAGES: usize = 128;
+/// Weight of them.
+pub const WINDOW_BYTES: usize = 256 * 1024;
+/// How often deadlines are looked at and heads are announced.
+pub const TICK: Duration = Duration::from_secs(1);
+/// Heads are announced, and the actor stays, for this long after the last activity.
+pub const ACTIVE_FOR: Duration = Duration::from_secs(60);

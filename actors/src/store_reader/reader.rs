@@ -1,0 +1,223 @@
+//! The typed side of the store reader.
+
+use super::{Ask, ErasedAnswer, Query};
+use crate::kernel::{Address, Reply, SendError};
+use madang_protocol::{
+    ClientId, ErrorCode, Millis, Refusal, RoomId, UserId, limits::ANSWER_BYTES_MAX,
+    operation::Range,
+};
+use madang_store::{
+    Store, StoreError,
+    accounts::{AddressKey, Credentials, Profile, ProfileKeys, Session, TokenHash},
+    log::{Activation, Page, Sent},
+    rooms::{Access, ListPlace, Member, RoomView},
+};
+use std::{sync::Arc, time::Duration};
+
+/// Bodies of one page at most: an answer of `ANSWER_BYTES_MAX` after escaping the worst text
+/// sixfold would hold fewer, ordinary text never comes near.
+const PAGE_BYTES_MAX: usize = ANSWER_BYTES_MAX / 2;
+
+/// Asks the store reader. Cloning shares it. Every call has a deadline and answers a refusal
+/// (`unavailable`, `overloaded`, `internal`) when the store gives no answer.
+#[derive(Clone)]
+pub struct Reader {
+    actor: Address<Ask>,
+    wait: Duration,
+}
+
+impl Reader {
+    /// Asks `actor`, and waits `wait` for each answer.
+    pub fn new(actor: Address<Ask>, wait: Duration) -> Self {
+        Self { actor, wait }
+    }
+
+    /// See `MessageLog::page`.
+    pub async fn page(
+        &self,
+        room: RoomId,
+        range: Range,
+        limit: usize,
+    ) -> Result<Arc<Page>, Refusal> {
+        self.page_now(room, range, limit).await.map_err(|error| refusal(&error))
+    }
+
+    /// See `RoomStore::view`.
+    pub async fn view(&self, room: RoomId, user: UserId) -> Result<Option<RoomView>, Refusal> {
+        let read = async move |store: Store| store.rooms.view(room, user).await;
+        self.answer(Query::View(room, user), read).await
+    }
+
+    /// See `RoomStore::list`.
+    pub async fn list(
+        &self,
+        user: UserId,
+        after: Option<ListPlace>,
+        limit: usize,
+    ) -> Result<Vec<RoomView>, Refusal> {
+        let read = async move |store: Store| store.rooms.list(user, after, limit).await;
+        self.answer(Query::List(user, after, limit), read).await
+    }
+
+    /// See `RoomStore::access`.
+    pub async fn access(
+        &self,
+        user: UserId,
+        rooms: Vec<RoomId>,
+    ) -> Result<Vec<Option<Access>>, Refusal> {
+        self.access_now(user, rooms).await.map_err(|error| refusal(&error))
+    }
+
+    /// See `RoomStore::access_all`.
+    pub async fn access_all(
+        &self,
+        user: UserId,
+        limit: usize,
+    ) -> Result<Vec<(RoomId, Access)>, Refusal> {
+        let read = async move |store: Store| store.rooms.access_all(user, limit).await;
+        self.answer(Query::AccessAll(user, limit), read).await
+    }
+
+    /// See `RoomStore::members`.
+    pub async fn members(
+        &self,
+        room: RoomId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<Member>, Refusal> {
+        let read = async move |store: Store| store.rooms.members(room, after, limit).await;
+        self.answer(Query::Members(room, after, limit), read).await
+    }
+
+    /// See `AccountStore::profiles`.
+    pub async fn profiles(&self, which: ProfileKeys) -> Result<Vec<Profile>, Refusal> {
+        let query = Query::Profiles(which.clone());
+        let read = async move |store: Store| store.accounts.profiles(which).await;
+        self.answer(query, read).await
+    }
+
+    /// See `AccountStore::credentials`.
+    pub async fn credentials(&self, folded: String) -> Result<Option<Credentials>, Refusal> {
+        let query = Query::Credentials(folded.clone());
+        let read = async move |store: Store| store.accounts.credentials(folded).await;
+        self.answer(query, read).await
+    }
+
+    /// See `AccountStore::session`.
+    pub async fn session(
+        &self,
+        token_hash: TokenHash,
+        now: Millis,
+        lifetime_ms: Millis,
+    ) -> Result<Option<Session>, Refusal> {
+        let read =
+            async move |store: Store| store.accounts.session(token_hash, now, lifetime_ms).await;
+        self.answer(Query::Session(token_hash), read).await
+    }
+
+    /// See `AccountStore::last_login_from`.
+    pub async fn last_login_from(
+        &self,
+        user: UserId,
+        address: AddressKey,
+    ) -> Result<Option<Millis>, Refusal> {
+        let read = async move |store: Store| store.accounts.last_login_from(user, address).await;
+        self.answer(Query::LastLogin(user, address), read).await
+    }
+
+    pub(crate) async fn activate(
+        &self,
+        room: RoomId,
+        window: usize,
+    ) -> Result<Option<Activation>, StoreError> {
+        let read = async move |store: Store| store.log.activate(room, window).await;
+        self.read(Query::Activate(room), read).await
+    }
+
+    pub(crate) async fn find_sent(
+        &self,
+        room: RoomId,
+        sent: Vec<(UserId, ClientId)>,
+    ) -> Result<Vec<Option<Sent>>, StoreError> {
+        let read = async move |store: Store| store.log.find_sent(room, sent).await;
+        self.read(Query::FindSent(room), read).await
+    }
+
+    pub(crate) async fn page_now(
+        &self,
+        room: RoomId,
+        range: Range,
+        limit: usize,
+    ) -> Result<Arc<Page>, StoreError> {
+        let read = async move |store: Store| {
+            store.log.page(room, range, limit, PAGE_BYTES_MAX).await.map(Arc::new)
+        };
+        self.read(Query::Page(room, range, limit), read).await
+    }
+
+    pub(crate) async fn access_now(
+        &self,
+        user: UserId,
+        rooms: Vec<RoomId>,
+    ) -> Result<Vec<Option<Access>>, StoreError> {
+        let query = Query::Access(user, rooms.clone());
+        let read = async move |store: Store| store.rooms.access(user, rooms).await;
+        self.read(query, read).await
+    }
+
+    async fn answer<T, R>(&self, query: Query, read: R) -> Result<T, Refusal>
+    where
+        T: Clone + Send + Sync + 'static,
+        R: AsyncFnOnce(Store) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.read(query, read).await.map_err(|error| refusal(&error))
+    }
+
+    /// Queries of one kind have answers of one type, so the downcast holds.
+    async fn read<T, R>(&self, query: Query, read: R) -> Result<T, StoreError>
+    where
+        T: Clone + Send + Sync + 'static,
+        R: AsyncFnOnce(Store) -> Result<T, StoreError> + Send + 'static,
+    {
+        let call = Box::new(move |store: Store| {
+            let answer = async move {
+                let value: Arc<dyn std::any::Any + Send + Sync> = Arc::new(read(store).await?);
+                Ok(value)
+            };
+            Box::pin(answer) as std::pin::Pin<Box<dyn Future<Output = ErasedAnswer>>>
+        });
+        let (reply, answer) = Reply::channel();
+        match self.actor.try_send(Ask::Query(query, call, reply)) {
+            Ok(()) => {}
+            Err(SendError::Full(_)) => return Err(StoreError::Overloaded),
+            Err(SendError::Closed(_)) => return Err(unanswered("the node is stopping")),
+        }
+        match tokio::time::timeout(self.wait, answer).await {
+            Ok(Ok(Ok(answer))) => {
+                let answer = answer?;
+                let value = answer.downcast_ref::<T>().expect("one kind of query, one type");
+                Ok(value.clone())
+            }
+            Ok(_) => Err(unanswered("the read was dropped")),
+            Err(_) => Err(unanswered("the read took too long")),
+        }
+    }
+}
+
+fn unanswered(why: &str) -> StoreError {
+    StoreError::Unavailable(why.to_owned())
+}
+
+/// What a client is told when the store gives no answer. The details are for the log.
+pub fn refusal(error: &StoreError) -> Refusal {
+    match error {
+        StoreError::Overloaded => Refusal::overloaded("the store is busy"),
+        StoreError::Unavailable(_) | StoreError::Unknown(_) => {
+            Refusal::unavailable("the store gives no answer")
+        }
+        StoreError::Damaged { .. } => {
+            tracing::error!(%error, "damaged record");
+            Refusal::new(ErrorCode::Internal, "stored data is damaged")
+        }
+    }
+}

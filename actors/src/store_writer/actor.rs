@@ -1,0 +1,58 @@
+//! Batches in, commands out.
+
+use super::logic::{Batch, Effect, Logic};
+use crate::kernel::{Actor, Context, Reply};
+use madang_protocol::Message;
+use madang_store::{MessageLog, log::Appended};
+use std::sync::Arc;
+
+/// What the store writer is told.
+pub enum Append {
+    /// A room's next messages.
+    Batch(Vec<Arc<Message>>, Reply<Appended>),
+    /// The command under way was answered.
+    Written(Appended),
+}
+
+/// See the module.
+pub struct StoreWriter {
+    log: Arc<dyn MessageLog>,
+    logic: Logic<Reply<Appended>>,
+    effects: Vec<Effect<Reply<Appended>>>,
+}
+
+impl StoreWriter {
+    /// Writes to `log`.
+    pub fn new(log: Arc<dyn MessageLog>) -> Self {
+        Self { log, logic: Logic::new(), effects: Vec::new() }
+    }
+
+    fn perform(&mut self, context: &mut Context<Append>) {
+        for effect in self.effects.drain(..) {
+            match effect {
+                Effect::Answer(reply, outcome) => reply.send(outcome),
+                Effect::Write(messages) => {
+                    let log = self.log.clone();
+                    context.spawn(async move { log.append(messages).await }, Append::Written);
+                }
+            }
+        }
+    }
+}
+
+impl Actor for StoreWriter {
+    type Message = Append;
+    const KIND: &'static str = "store_writer";
+
+    fn handle(&mut self, message: Append, _context: &mut Context<Append>) {
+        match message {
+            Append::Batch(messages, reply) => self.logic.submit(Batch { messages, reply }),
+            Append::Written(outcome) => self.logic.written(outcome, &mut self.effects),
+        }
+    }
+
+    fn turn_ended(&mut self, context: &mut Context<Append>) {
+        self.logic.begin(&mut self.effects);
+        self.perform(context);
+    }
+}

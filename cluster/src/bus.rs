@@ -1,0 +1,37 @@
+//! The bus: committed events from a room's home to every node with readers.
+
+use madang_protocol::{EventBatch, RoomId};
+use std::sync::Arc;
+
+/// Carries event batches to the subscribers of their room.
+///
+/// Batches of one publisher and room that arrive, arrive in order; any may be missing.
+pub trait Bus: Send + Sync + 'static {
+    /// Hands a batch to whoever subscribes to its room now. Never waits.
+    fn publish(&self, batch: &Arc<EventBatch>);
+
+    /// Calls `deliver` for every batch of `room` published from now on, until the subscription
+    /// is dropped. `deliver` must not wait: it runs on the bus's own thread, or the publisher's.
+    fn subscribe(&self, room: RoomId, deliver: Deliver) -> Subscription;
+}
+
+/// Takes one batch; what does not fit is dropped by whoever cannot take it.
+pub type Deliver = Box<dyn Fn(&Arc<EventBatch>) + Send + Sync>;
+
+/// Ends when dropped.
+pub struct Subscription(Option<Box<dyn FnOnce() + Send>>);
+
+impl Subscription {
+    /// Runs `end` when dropped.
+    pub fn new(end: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(end)))
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
+}
