@@ -1,18 +1,20 @@
 //! Does the stored data contradict itself?
 
-use crate::{open::OpenError, redb};
-use std::path::Path;
+use crate::{
+    open::{Medium, OpenError},
+    redb,
+};
 
 /// Problems that are described; more are only counted.
 pub const PROBLEMS_MAX: usize = 100;
 
-/// Examines the data in `directory`, which must not be in use: the checksum of every page and
+/// Examines the data on `medium`, which must not be in use: the checksum of every page and
 /// record, sequences without holes, and every index and counter against what it stands for.
 ///
 /// Changes nothing, also when the last user of the data crashed. Reads everything: takes seconds
 /// for each gigabyte.
-pub fn check(directory: &Path) -> Result<Report, OpenError> {
-    redb::check(directory)
+pub fn check(medium: Medium) -> Result<Report, OpenError> {
+    redb::check(medium)
 }
 
 /// What was found.

@@ -30,5 +30,5 @@ pub use check::check;
 pub use error::StoreError;
 pub use limits::LoginLimits;
 pub use log::MessageLog;
-pub use open::{OpenError, Options, Store, StoreControl, open};
+pub use open::{Medium, OpenError, Options, Store, StoreControl, open};
 pub use rooms::RoomStore;

@@ -123,7 +123,7 @@ impl RoomView {
 }
 
 /// A place in a room list: what a cursor holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListPlace {
     /// Latest activity of the room there.
     pub active_at: Millis,

@@ -11,22 +11,25 @@ use super::{
     },
     transaction::{Read, Snapshot},
 };
-use crate::{StoreError, check::Report, open::OpenError};
+use crate::{
+    StoreError,
+    check::Report,
+    open::{Medium, OpenError},
+};
 use ::redb::ReadableDatabase;
 use madang_protocol::{Millis, RoomId, RoomKind, UserId};
 use std::{
     collections::HashMap,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
     rc::Rc,
 };
 
 /// Pages in memory meanwhile, bytes.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
-pub(crate) fn check(directory: &Path) -> Result<Report, OpenError> {
-    let source = Source::existing(directory, CACHE_BYTES)?;
+pub(crate) fn check(medium: Medium) -> Result<Report, OpenError> {
+    let source = Source::existing(medium, CACHE_BYTES)?;
     let database = source.examine()?;
     let damaged = |detail: String| OpenError::Damaged { path: source.path(), detail };
     let transaction = database.begin_read().map_err(|error| damaged(error.to_string()))?;

@@ -10,6 +10,7 @@ use super::{
     held::{Release, hold},
     tables::{COMMITS, FORMAT, FORMAT_NUMBER, Meta, Table},
     transaction::{Read, Snapshot, Tables},
+    unsynced::Unsynced,
 };
 use crate::{
     StoreError,
@@ -38,27 +39,35 @@ pub(super) struct Source {
     cache_bytes: usize,
     /// Keeps other processes out, also while the database is closed to be opened again.
     _lock: Option<File>,
+    unsynced: Unsynced,
 }
 
 impl Source {
     /// Takes the medium into use; makes an empty database where there is none.
     pub(super) fn new(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
-        let Medium::Directory(directory) = &medium else {
-            return Ok(Self { medium, cache_bytes, _lock: None });
-        };
-        fs::create_dir_all(directory).map_err(io_error(directory))?;
-        let lock = Some(lock(directory)?);
-        let source = Self { cache_bytes, _lock: lock, medium };
+        if let Medium::Directory(directory) = &medium {
+            fs::create_dir_all(directory).map_err(io_error(directory))?;
+        }
+        let source = Self::lock(medium, cache_bytes)?;
         source.create_if_missing()?;
         Ok(source)
     }
 
     /// As [`Source::new`], for data that must be there already.
-    pub(super) fn existing(directory: &Path, cache_bytes: usize) -> Result<Self, OpenError> {
-        let path = directory.join(DATA_FILE);
-        path.metadata().map_err(io_error(&path))?;
-        let lock = Some(lock(directory)?);
-        Ok(Self { medium: Medium::Directory(directory.into()), cache_bytes, _lock: lock })
+    pub(super) fn existing(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
+        if let Medium::Directory(directory) = &medium {
+            let path = directory.join(DATA_FILE);
+            path.metadata().map_err(io_error(&path))?;
+        }
+        Self::lock(medium, cache_bytes)
+    }
+
+    fn lock(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
+        let lock = match &medium {
+            Medium::Directory(directory) => Some(lock(directory)?),
+            Medium::Storage(_) => None,
+        };
+        Ok(Self { medium, cache_bytes, _lock: lock, unsynced: Unsynced::default() })
     }
 
     /// Opens the database. Unless that succeeds nothing is written.
@@ -108,7 +117,8 @@ impl Source {
         let path = self.path();
         let storage = self.storage().map_err(io_error(&path))?;
         check_magic(&*storage, &path)?;
-        let (held, release) = hold(storage);
+        let storage = self.unsynced.watch(storage).map_err(io_error(&path))?;
+        let (held, release) = hold(Box::new(storage));
         let mut builder = self.builder();
         builder.set_check_integrity_on_open(verify);
         // redb may panic over a damaged file; the panic says no more than "damaged".

@@ -7,10 +7,10 @@
 //! the same order and with the same syncs, on [`Release::release`]. Without a release it is never
 //! done: that is also how a file is examined.
 
-use ::redb::{BackendError, StorageBackend};
+use super::locks::forward_locks;
+use ::redb::StorageBackend;
 use std::{
     io,
-    ops::Bound,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -169,35 +169,7 @@ impl StorageBackend for Held {
         self.0.storage.close()
     }
 
-    // Locks are never held back: they are what says that the storage is in use.
-
-    fn try_lock_range(&self, from: Bound<u64>, to: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.storage.try_lock_range(from, to)
-    }
-
-    fn try_lock_shared_range(
-        &self,
-        from: Bound<u64>,
-        to: Bound<u64>,
-    ) -> Result<bool, BackendError> {
-        self.0.storage.try_lock_shared_range(from, to)
-    }
-
-    fn lock_range(&self, from: Bound<u64>, to: Bound<u64>) -> Result<(), BackendError> {
-        self.0.storage.lock_range(from, to)
-    }
-
-    fn lock_shared_range(&self, from: Bound<u64>, to: Bound<u64>) -> Result<(), BackendError> {
-        self.0.storage.lock_shared_range(from, to)
-    }
-
-    fn unlock_range(&self, from: Bound<u64>, to: Bound<u64>) -> Result<(), BackendError> {
-        self.0.storage.unlock_range(from, to)
-    }
-
-    fn query_lock_range(&self, from: Bound<u64>, to: Bound<u64>) -> Result<bool, BackendError> {
-        self.0.storage.query_lock_range(from, to)
-    }
+    forward_locks!(0.storage);
 }
 
 #[cfg(test)]

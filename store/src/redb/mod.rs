@@ -5,7 +5,9 @@
 //! | [`tables`] | what is in the file |
 //! | [`keys`], [`record`] | the bytes of keys and records |
 //! | [`transaction`] | reading and writing records |
-//! | [`file`], [`held`] | the data directory; opening without touching what is not ours |
+//! | [`file`] | the data directory, and opening the database in it |
+//! | [`held`] | writes nothing until the file is known to be ours |
+//! | [`unsynced`] | makes up for a sync that failed |
 //! | [`engine`], [`writer`] | reads on snapshots, writes gathered by one thread |
 //! | [`log`], [`rooms`], [`membership`], [`accounts`] | the traits |
 //! | [`check`] | does the file contradict itself? |
@@ -22,12 +24,14 @@ mod engine;
 mod file;
 mod held;
 mod keys;
+mod locks;
 mod log;
 mod membership;
 mod record;
 mod rooms;
 mod tables;
 mod transaction;
+mod unsynced;
 mod writer;
 
 pub(crate) use check::check;

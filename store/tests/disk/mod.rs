@@ -1,0 +1,246 @@
+//! A disk in memory whose faults can be chosen: it forgets what was not synced, runs full, fails
+//! single operations, and may lie about having synced.
+#![allow(dead_code, reason = "each test crate uses its own part")]
+
+use madang_store::open::{Medium, Options, StorageFactory};
+use redb::StorageBackend;
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
+/// What a file system allocates.
+const BLOCK: u64 = 4_096;
+
+/// Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disk(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// What a power cut leaves.
+    durable: Vec<u8>,
+    /// What is read: the durable bytes with all steps done.
+    present: Vec<u8>,
+    /// Done since the last sync, in order.
+    unsynced: Vec<Step>,
+    /// Operations that change something, syncs included.
+    operations: u64,
+    syncs: u64,
+    faults: Faults,
+    /// Blocks that were ever written.
+    allocated: BTreeSet<u64>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Write(u64, Vec<u8>),
+    SetLength(u64),
+}
+
+/// What goes wrong.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Faults {
+    /// From this operation on nothing works any more.
+    pub(crate) dead_from: Option<u64>,
+    /// This operation fails; if it is a sync, what was not synced is taken for synced.
+    pub(crate) fails_at: Option<u64>,
+    /// Blocks that can be allocated.
+    pub(crate) blocks_max: Option<usize>,
+    /// Syncs answer, and do nothing.
+    pub(crate) lies: bool,
+}
+
+/// What a power cut does to that which was not synced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Unsynced {
+    /// All of it is gone.
+    Lost,
+    /// Each write is there or not.
+    SomeKept,
+    /// Each sector of each write is there or not.
+    Torn,
+}
+
+impl Disk {
+    /// The medium of a store on this disk.
+    pub(crate) fn medium(&self) -> Medium {
+        let disk = self.clone();
+        let factory: StorageFactory = Arc::new(move || {
+            disk.state().alive()?;
+            Ok(Box::new(disk.clone()))
+        });
+        Medium::Storage(factory)
+    }
+
+    /// Options for a store on this disk that gives up soon.
+    pub(crate) fn options(&self) -> Options {
+        let doubt_wait = Duration::from_millis(1);
+        Options { doubt_wait, ..Options::on(self.medium()) }
+    }
+
+    /// Changes what goes wrong.
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        self.state().faults = faults;
+    }
+
+    /// Operations so far.
+    pub(crate) fn operations(&self) -> u64 {
+        self.state().operations
+    }
+
+    /// Syncs so far.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.state().syncs
+    }
+
+    /// Blocks ever written.
+    pub(crate) fn blocks(&self) -> usize {
+        self.state().allocated.len()
+    }
+
+    /// What is read now.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.state().present.clone()
+    }
+
+    /// A sound disk with these bytes.
+    pub(crate) fn with_bytes(bytes: Vec<u8>) -> Self {
+        let allocated = (0..bytes.len() as u64 / BLOCK).collect();
+        let state = State { durable: bytes.clone(), present: bytes, allocated, ..State::default() };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// What is left of it when the power comes back.
+    pub(crate) fn after_power_cut(&self, unsynced: Unsynced, random: &mut fastrand::Rng) -> Self {
+        let state = self.state();
+        let mut left = state.durable.clone();
+        for step in &state.unsynced {
+            match (unsynced, step) {
+                (Unsynced::Lost, _) => {}
+                (_, Step::SetLength(length)) => {
+                    if random.bool() {
+                        left.resize(*length as usize, 0);
+                    }
+                }
+                (Unsynced::SomeKept, Step::Write(offset, data)) => {
+                    if random.bool() {
+                        write(&mut left, *offset, data);
+                    }
+                }
+                (Unsynced::Torn, Step::Write(offset, data)) => {
+                    for (index, sector) in data.chunks(SECTOR).enumerate() {
+                        if random.bool() {
+                            write(&mut left, offset + (index * SECTOR) as u64, sector);
+                        }
+                    }
+                }
+            }
+        }
+        Self::with_bytes(left)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no fault of the disk panics")
+    }
+}
+
+/// Writes; what lies behind the end was not kept before it either.
+fn write(bytes: &mut Vec<u8>, offset: u64, data: &[u8]) {
+    let (from, to) = (offset as usize, offset as usize + data.len());
+    if bytes.len() < to {
+        bytes.resize(to, 0);
+    }
+    bytes[from..to].copy_from_slice(data);
+}
+
+impl State {
+    fn alive(&self) -> io::Result<()> {
+        match self.faults.dead_from {
+            Some(from) if self.operations >= from => Err(io::Error::other("no power")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts an operation; `Err`: it fails.
+    fn operate(&mut self) -> io::Result<()> {
+        self.alive()?;
+        self.operations += 1;
+        if self.faults.fails_at == Some(self.operations) {
+            return Err(io::Error::other("failed once"));
+        }
+        Ok(())
+    }
+
+    fn allocate(&mut self, offset: u64, length: usize) -> io::Result<()> {
+        let blocks = offset / BLOCK..(offset + length as u64).div_ceil(BLOCK);
+        let new = blocks.clone().filter(|block| !self.allocated.contains(block)).count();
+        match self.faults.blocks_max {
+            Some(most) if new > 0 && self.allocated.len() + new > most => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            _ => {
+                self.allocated.extend(blocks);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        let state = self.state();
+        state.alive()?;
+        Ok(state.present.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.state();
+        state.alive()?;
+        let from = offset as usize;
+        let bytes = state.present.get(from..from + out.len());
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        let mut state = self.state();
+        state.operate()?;
+        state.present.resize(length as usize, 0);
+        state.unsynced.push(Step::SetLength(length));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.state();
+        let operated = state.operate();
+        state.alive()?;
+        if state.faults.lies {
+            return operated;
+        }
+        let steps = std::mem::take(&mut state.unsynced);
+        // As Linux does: what a failed sync did not write is not written by the next one either.
+        operated?;
+        state.syncs += 1;
+        for step in steps {
+            match step {
+                Step::Write(offset, data) => write(&mut state.durable, offset, &data),
+                Step::SetLength(length) => state.durable.resize(length as usize, 0),
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        state.operate()?;
+        state.allocate(offset, data.len())?;
+        write(&mut state.present, offset, data);
+        state.unsynced.push(Step::Write(offset, data.to_vec()));
+        Ok(())
+    }
+}
