@@ -2,5 +2,6 @@
 pub mod accounts;
 pub mod clock;
 pub mod config;
+pub mod edge;
 pub mod metrics;
 pub(crate) mod store_call;

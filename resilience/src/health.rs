@@ -27,9 +27,9 @@ pub struct Part {
 pub enum State {
     /// Works.
     Ok,
-    /// Works in part: sends are acknowledged still.
+    /// Works in part; which part that is depends on what it is about.
     Degraded,
-    /// Does not work: sends cannot be acknowledged.
+    /// Does not work.
     Down,
 }
 

@@ -1,0 +1,240 @@
+//! HTTP: one request in, one answer out.
+//!
+//! [`handle`] finds the route, reads the body if there is one, asks the accounts, the reader or
+//! the router, and turns what comes back into JSON. Every refusal is an RFC 9457 problem. A request
+//! has one deadline for all of this, and a panic inside it is answered `internal`.
+//!
+//! Upgrades to a WebSocket are taken before this: `GET /v1/ws` that arrives here is none.
+
+mod accounts;
+mod answer;
+mod body;
+mod caller;
+mod cors;
+mod cursor;
+mod messages;
+mod monitoring;
+mod problem;
+mod query;
+mod room_creation;
+mod rooms;
+mod route;
+
+pub use answer::Response;
+pub use problem::Problem;
+pub use route::TEMPLATES;
+
+use crate::{
+    accounts::Accounts,
+    clock::Clock,
+    config::{Settings, or_unlimited},
+    edge::origin::Origins,
+    metrics::Metrics,
+};
+use body::Limits;
+use caller::Peer;
+use futures_util::FutureExt;
+use hyper::{HeaderMap, Method, Request, body::Body};
+use madang_actors::{Reader, Router};
+use madang_protocol::{ErrorCode, Refusal};
+use madang_resilience::Health;
+use madang_store::{RoomStore, StoreControl};
+use metrics_exporter_prometheus::PrometheusHandle;
+use query::Query;
+use route::Route;
+use std::{
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Everything requests are answered from. Cloning shares it.
+#[derive(Clone)]
+pub struct HttpContext {
+    /// Signup, login, sessions.
+    pub accounts: Arc<Accounts>,
+    /// Reads.
+    pub reader: Reader,
+    /// Sends, joins and leaves go to the room's home.
+    pub router: Router,
+    /// Rooms are made here: a room has no home before it exists.
+    pub rooms: Arc<dyn RoomStore>,
+    /// How the store is.
+    pub store: Arc<dyn StoreControl>,
+    /// How the other parts of the node are.
+    pub health: Health,
+    /// What `/metrics` shows.
+    pub prometheus: PrometheusHandle,
+    /// Counts what is answered.
+    pub metrics: Metrics,
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// Which pages may read the answers.
+    pub origins: Origins,
+    /// The time.
+    pub clock: Clock,
+    /// Which paths exist here.
+    pub surface: Surface,
+}
+
+/// Which paths one listening address offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// All of them.
+    Whole,
+    /// Those of clients; monitoring has moved to another address.
+    Clients,
+    /// `/healthz`, `/readyz` and `/metrics`.
+    Monitoring,
+}
+
+impl Surface {
+    fn has(self, route: &Route<'_>) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Clients => !route.is_monitoring(),
+            Self::Monitoring => route.is_monitoring(),
+        }
+    }
+}
+
+/// Answers one request of `peer`. Never fails: what goes wrong is in the answer.
+pub async fn handle<B>(request: Request<B>, context: &HttpContext, peer: SocketAddr) -> Response
+where
+    B: Body<Error: std::error::Error + Send + Sync + 'static>,
+{
+    let started = Instant::now();
+    let path = request.uri().path().to_owned();
+    let route = Route::of(&path).filter(|route| context.surface.has(route));
+    let shared_with = context.origins.shared_with(request.headers()).cloned();
+    let mut response = match route {
+        None => Problem::no_path().into_response(),
+        Some(_) if cors::is_preflight(&request) => cors::preflight(shared_with.is_some()),
+        Some(route) => guarded(route, request, context, Peer::new(peer)).await,
+    };
+    if let Some(origin) = shared_with {
+        cors::share(&mut response, origin);
+    }
+    let template = route.map_or(route::UNKNOWN, |route| route.template());
+    context.metrics.answered(template, response.status().as_u16(), started.elapsed());
+    response
+}
+
+/// The answer in time and without a panic, or a problem.
+async fn guarded<B>(
+    route: Route<'_>,
+    request: Request<B>,
+    context: &HttpContext,
+    peer: Peer,
+) -> Response
+where
+    B: Body<Error: std::error::Error + Send + Sync + 'static>,
+{
+    let deadline = Duration::from_millis(context.settings.request_timeout_ms);
+    let answer = AssertUnwindSafe(dispatch(route, request, context, peer)).catch_unwind();
+    let answer = match tokio::time::timeout(deadline, answer).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => {
+            tracing::error!(route = route.template(), "a request panicked");
+            Err(Refusal::new(ErrorCode::Internal, "the request was dropped").into())
+        }
+        Err(_) => Err(Refusal::unavailable("the request took too long").into()),
+    };
+    answer.unwrap_or_else(Problem::into_response)
+}
+
+async fn dispatch<B>(
+    route: Route<'_>,
+    request: Request<B>,
+    context: &HttpContext,
+    peer: Peer,
+) -> Result<Response, Problem>
+where
+    B: Body<Error: std::error::Error + Send + Sync + 'static>,
+{
+    match *request.method() {
+        // Without its body; hyper leaves that out.
+        Method::GET | Method::HEAD if route.methods().starts_with("GET") => {
+            let query = Query::parse(request.uri().query());
+            read(route, request.headers(), query, context).await
+        }
+        Method::POST if route.methods().ends_with("POST") => {
+            write(route, request, context, peer).await
+        }
+        _ => Err(Problem::method(route.methods())),
+    }
+}
+
+/// GET.
+async fn read(
+    route: Route<'_>,
+    headers: &HeaderMap,
+    query: Query,
+    context: &HttpContext,
+) -> Result<Response, Problem> {
+    let user = || caller::user(headers, context);
+    match route {
+        Route::Health => Ok(monitoring::health()),
+        Route::Ready => Ok(monitoring::ready(context)),
+        Route::Metrics => Ok(monitoring::metrics(context)),
+        Route::Me => accounts::me(headers, context).await,
+        Route::Users => accounts::users(headers, query, context).await,
+        Route::Rooms => rooms::list(user().await?, query, context).await,
+        Route::Room(room) => rooms::view(user().await?, room, context).await,
+        Route::Members(room) => rooms::members(user().await?, room, query, context).await,
+        Route::Messages(room) => messages::list(user().await?, room, query, context).await,
+        Route::Socket => Err(Refusal::invalid("upgrade", "must ask for a WebSocket").into()),
+        Route::Signup | Route::Login | Route::Logout | Route::Join(_) | Route::Leave(_) => {
+            Err(Problem::method(route.methods()))
+        }
+    }
+}
+
+/// POST. Who asks is known before a body is read.
+async fn write<B>(
+    route: Route<'_>,
+    request: Request<B>,
+    context: &HttpContext,
+    peer: Peer,
+) -> Result<Response, Problem>
+where
+    B: Body<Error: std::error::Error + Send + Sync + 'static>,
+{
+    let headers = request.headers();
+    let limits = body_limits(&context.settings);
+    match route {
+        Route::Signup => accounts::signup(body::read(request, limits).await?, context, peer).await,
+        Route::Login => accounts::login(body::read(request, limits).await?, context, peer).await,
+        Route::Logout => accounts::logout(headers, context).await,
+        Route::Join(room) => {
+            rooms::join(caller::user(headers, context).await?, room, context).await
+        }
+        Route::Leave(room) => {
+            rooms::leave(caller::user(headers, context).await?, room, context).await
+        }
+        Route::Rooms => {
+            let user = caller::user(headers, context).await?;
+            rooms::create(user, body::read(request, limits).await?, context).await
+        }
+        Route::Messages(room) => {
+            let user = caller::user(headers, context).await?;
+            messages::post(user, room, body::read(request, limits).await?, context).await
+        }
+        Route::Me
+        | Route::Users
+        | Route::Room(_)
+        | Route::Members(_)
+        | Route::Socket
+        | Route::Health
+        | Route::Ready
+        | Route::Metrics => Err(Problem::method(route.methods())),
+    }
+}
+
+fn body_limits(settings: &Settings) -> Limits {
+    Limits {
+        bytes_max: or_unlimited(settings.frame_bytes_max),
+        wait: Duration::from_millis(settings.body_timeout_ms),
+    }
+}

@@ -1,0 +1,91 @@
+//! What operators and load balancers ask.
+
+use super::{
+    HttpContext,
+    answer::{self, Response},
+};
+use hyper::{
+    StatusCode,
+    header::{HeaderValue, RETRY_AFTER},
+};
+use madang_protocol::Millis;
+use madang_resilience::{Part, State};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The part that stands for the store. Only a store that is wholly well acknowledges sends.
+const STORE: &str = "store";
+
+/// `GET /healthz`: the process answers.
+pub(super) fn health() -> Response {
+    answer::json(StatusCode::OK, &Alive { status: State::Ok.name() })
+}
+
+/// `GET /readyz`: 200 when a send could be acknowledged, else 503.
+pub(super) fn ready(context: &HttpContext) -> Response {
+    let mut parts: BTreeMap<&str, Part> = context.health.parts().into_iter().collect();
+    parts.insert(STORE, context.store.health());
+    let (status, state) = verdict(&parts);
+    let parts = parts.into_iter().map(|(name, part)| (name, part_object(part))).collect();
+    let mut response = answer::json(status, &Readiness { status: state.name(), parts });
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// `GET /metrics`
+pub(super) fn metrics(context: &HttpContext) -> Response {
+    answer::prometheus(context.prometheus.render())
+}
+
+fn verdict(parts: &BTreeMap<&str, Part>) -> (StatusCode, State) {
+    let worst = parts.values().map(|part| part.state).max().unwrap_or(State::Ok);
+    let store = parts.get(STORE).map_or(State::Ok, |part| part.state);
+    match worst != State::Down && store == State::Ok {
+        true => (StatusCode::OK, worst),
+        false => (StatusCode::SERVICE_UNAVAILABLE, worst),
+    }
+}
+
+#[derive(Serialize)]
+struct Alive {
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+struct Readiness<'a> {
+    status: &'static str,
+    parts: BTreeMap<&'a str, PartObject>,
+}
+
+#[derive(Serialize)]
+struct PartObject {
+    state: &'static str,
+    since: Millis,
+}
+
+fn part_object(part: Part) -> PartObject {
+    PartObject { state: part.state.name(), since: part.since }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_when_sends_can_be_acknowledged() {
+        for (store, node, status, state) in [
+            (State::Ok, State::Ok, 200, State::Ok),
+            (State::Ok, State::Degraded, 200, State::Degraded),
+            (State::Ok, State::Down, 503, State::Down),
+            (State::Degraded, State::Ok, 503, State::Degraded),
+            (State::Down, State::Ok, 503, State::Down),
+        ] {
+            let part = |state| Part { state, since: 1 };
+            let parts = BTreeMap::from([(STORE, part(store)), ("node", part(node))]);
+            let (found, worst) = verdict(&parts);
+            assert_eq!((found.as_u16(), worst), (status, state));
+        }
+    }
+}

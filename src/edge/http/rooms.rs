@@ -1,0 +1,199 @@
+//! Rooms and their members.
+
+use super::{
+    HttpContext,
+    answer::{self, Response},
+    body::Fields,
+    cursor,
+    problem::Problem,
+    query::Query,
+    room_creation,
+};
+use crate::{accounts::token, store_call::within};
+use hyper::StatusCode;
+use madang_protocol::{
+    ErrorCode, Refusal, Role, RoomId, UserId,
+    object::{MemberObject, MessageObject, RoomObject},
+};
+use madang_store::rooms::{Created, Member, RoomView};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// `POST /v1/rooms`
+pub(super) async fn create(
+    creator: UserId,
+    body: Fields,
+    context: &HttpContext,
+) -> Result<Response, Problem> {
+    let id = RoomId(token::random_id()?);
+    let room = room_creation::parse(body, id, creator, (context.clock)())?;
+    let created = within(context.settings.send_wait(), context.rooms.create(room)).await?;
+    let (status, view) = match created {
+        Created::New(view) => (StatusCode::CREATED, view),
+        Created::Existing(view) => (StatusCode::OK, view),
+        Created::UnknownUsers(users) => return Err(room_creation::unknown_members(users).into()),
+        Created::TooManyRooms(user) => {
+            let message = format!("user {user} is in too many rooms");
+            return Err(Refusal::new(ErrorCode::Full, message).into());
+        }
+    };
+    Ok(answer::json(status, &room_object(view, creator)))
+}
+
+/// `GET /v1/rooms`: one store call, whatever the number of rooms.
+pub(super) async fn list(
+    user: UserId,
+    query: Query,
+    context: &HttpContext,
+) -> Result<Response, Problem> {
+    let limit = query.limit()?;
+    let after = query.cursor().map(|cursor| cursor::rooms(user, cursor)).transpose()?;
+    // One more than asked for says whether another page follows.
+    let views = context.reader.list(user, after, limit + 1).await?;
+    let objects = views.iter().take(limit).map(|view| room_object(view.clone(), user));
+    let rooms = answer::fitting(objects);
+    let cursor = next_after(&views, rooms.len()).map(|view| cursor::of_rooms(user, view.place()));
+    Ok(answer::json(StatusCode::OK, &Rooms { rooms, cursor }))
+}
+
+/// `GET /v1/rooms/{room}`
+pub(super) async fn view(
+    user: UserId,
+    room: &str,
+    context: &HttpContext,
+) -> Result<Response, Problem> {
+    let room = id(room)?;
+    match context.reader.view(room, user).await? {
+        Some(view) => Ok(answer::json(StatusCode::OK, &room_object(view, user))),
+        None => {
+            must_be_member(user, room, context).await?;
+            // Joined between the two reads: the next request sees it.
+            Err(Refusal::unavailable("the room changed just now").into())
+        }
+    }
+}
+
+/// `POST /v1/rooms/{room}/join`
+pub(super) async fn join(
+    user: UserId,
+    room: &str,
+    context: &HttpContext,
+) -> Result<Response, Problem> {
+    let room = id(room)?;
+    let role = context.router.join(room, user).await?;
+    Ok(answer::json(StatusCode::OK, &Joined { room, role, status: "joined" }))
+}
+
+/// `POST /v1/rooms/{room}/leave`
+pub(super) async fn leave(
+    user: UserId,
+    room: &str,
+    context: &HttpContext,
+) -> Result<Response, Problem> {
+    context.router.leave(id(room)?, user).await?;
+    Ok(answer::empty())
+}
+
+/// `GET /v1/rooms/{room}/members`
+pub(super) async fn members(
+    user: UserId,
+    room: &str,
+    query: Query,
+    context: &HttpContext,
+) -> Result<Response, Problem> {
+    let room = id(room)?;
+    let limit = query.limit()?;
+    let after = query.cursor().map(|cursor| cursor::members(room, cursor)).transpose()?;
+    must_be_member(user, room, context).await?;
+    let found = context.reader.members(room, after, limit + 1).await?;
+    let members = answer::fitting(found.iter().take(limit).map(member_object));
+    let next = next_after(&found, members.len());
+    let cursor = next.map(|member| cursor::of_members(room, member.user));
+    Ok(answer::json(StatusCode::OK, &Members { members, cursor }))
+}
+
+/// The room of a path. A text that is no id of ours names a room that does not exist.
+pub(super) fn id(text: &str) -> Result<RoomId, Refusal> {
+    text.parse().map_err(|_| Refusal::no_room())
+}
+
+/// Ends in a refusal unless `user` is a member: `not_found` where the room must stay hidden,
+/// `forbidden` where it may be joined.
+pub(super) async fn must_be_member(
+    user: UserId,
+    room: RoomId,
+    context: &HttpContext,
+) -> Result<(), Refusal> {
+    match context.reader.access(user, vec![room]).await?.pop().flatten() {
+        Some(access) if access.role.is_some() => Ok(()),
+        Some(access) if !access.private => Err(Refusal::not_a_member()),
+        Some(_) | None => Err(Refusal::no_room()),
+    }
+}
+
+/// The last item of a page of `kept` items, if more follow.
+fn next_after<T>(found: &[T], kept: usize) -> Option<&T> {
+    (kept < found.len()).then(|| kept.checked_sub(1).and_then(|last| found.get(last))).flatten()
+}
+
+fn room_object(view: RoomView, viewer: UserId) -> RoomObject {
+    let last_message =
+        view.last_message.as_ref().map(|message| MessageObject::seen_by(message, Some(viewer)));
+    RoomObject {
+        room: view.room,
+        kind: view.kind,
+        name: view.name,
+        private: view.private,
+        role: view.role,
+        created_at: view.created_at,
+        last_seq: view.heads.last_seq,
+        last_rev: view.heads.last_rev,
+        read_seq: view.read_seq,
+        unread: view.heads.last_seq.saturating_sub(view.read_seq),
+        members: view.members,
+        last_message,
+    }
+}
+
+fn member_object(member: &Member) -> MemberObject {
+    let Member { user, role, joined_at, read_seq } = *member;
+    MemberObject { user, role, joined_at, read_seq }
+}
+
+#[derive(Serialize)]
+struct Rooms {
+    rooms: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Members {
+    members: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Joined {
+    room: RoomId,
+    role: Role,
+    status: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_only_where_more_follow() {
+        for (found, kept, next) in [
+            (&[][..], 0, None),
+            (&[1, 2], 2, None),
+            (&[1, 2, 3], 2, Some(2)),
+            (&[1, 2], 1, Some(1)),
+        ] {
+            assert_eq!(next_after(found, kept).copied(), next, "{found:?} {kept}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Paths: what each means, how it is called in metrics, which methods it takes.
+
+/// A path that exists. What it holds of the path is not checked yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route<'a> {
+    /// `/v1/signup`
+    Signup,
+    /// `/v1/login`
+    Login,
+    /// `/v1/logout`
+    Logout,
+    /// `/v1/me`
+    Me,
+    /// `/v1/users`
+    Users,
+    /// `/v1/rooms`
+    Rooms,
+    /// `/v1/rooms/{room}`
+    Room(&'a str),
+    /// `/v1/rooms/{room}/join`
+    Join(&'a str),
+    /// `/v1/rooms/{room}/leave`
+    Leave(&'a str),
+    /// `/v1/rooms/{room}/members`
+    Members(&'a str),
+    /// `/v1/rooms/{room}/messages`
+    Messages(&'a str),
+    /// `/v1/ws`
+    Socket,
+    /// `/healthz`
+    Health,
+    /// `/readyz`
+    Ready,
+    /// `/metrics`
+    Metrics,
+}
+
+/// The template of paths that do not exist.
+pub(super) const UNKNOWN: &str = "unknown";
+
+/// Every template, for metrics.
+pub const TEMPLATES: [&str; 16] = [
+    "/v1/signup",
+    "/v1/login",
+    "/v1/logout",
+    "/v1/me",
+    "/v1/users",
+    "/v1/rooms",
+    "/v1/rooms/{room}",
+    "/v1/rooms/{room}/join",
+    "/v1/rooms/{room}/leave",
+    "/v1/rooms/{room}/members",
+    "/v1/rooms/{room}/messages",
+    "/v1/ws",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    UNKNOWN,
+];
+
+impl<'a> Route<'a> {
+    /// The route of a path, without its query.
+    pub(super) fn of(path: &'a str) -> Option<Self> {
+        // Six segments are one more than any route has, so a long path is not split to its end.
+        let segments: Vec<&str> = path.strip_prefix('/')?.splitn(6, '/').collect();
+        Some(match *segments {
+            ["v1", "signup"] => Self::Signup,
+            ["v1", "login"] => Self::Login,
+            ["v1", "logout"] => Self::Logout,
+            ["v1", "me"] => Self::Me,
+            ["v1", "users"] => Self::Users,
+            ["v1", "rooms"] => Self::Rooms,
+            ["v1", "rooms", room] => Self::Room(room),
+            ["v1", "rooms", room, "join"] => Self::Join(room),
+            ["v1", "rooms", room, "leave"] => Self::Leave(room),
+            ["v1", "rooms", room, "members"] => Self::Members(room),
+            ["v1", "rooms", room, "messages"] => Self::Messages(room),
+            ["v1", "ws"] => Self::Socket,
+            ["healthz"] => Self::Health,
+            ["readyz"] => Self::Ready,
+            ["metrics"] => Self::Metrics,
+            _ => return None,
+        })
+    }
+
+    /// The path with its variable parts named; one of [`TEMPLATES`].
+    pub(super) fn template(&self) -> &'static str {
+        match self {
+            Self::Signup => "/v1/signup",
+            Self::Login => "/v1/login",
+            Self::Logout => "/v1/logout",
+            Self::Me => "/v1/me",
+            Self::Users => "/v1/users",
+            Self::Rooms => "/v1/rooms",
+            Self::Room(_) => "/v1/rooms/{room}",
+            Self::Join(_) => "/v1/rooms/{room}/join",
+            Self::Leave(_) => "/v1/rooms/{room}/leave",
+            Self::Members(_) => "/v1/rooms/{room}/members",
+            Self::Messages(_) => "/v1/rooms/{room}/messages",
+            Self::Socket => "/v1/ws",
+            Self::Health => "/healthz",
+            Self::Ready => "/readyz",
+            Self::Metrics => "/metrics",
+        }
+    }
+
+    /// The methods it takes, as the `Allow` header lists them.
+    pub(super) fn methods(&self) -> &'static str {
+        match self {
+            Self::Signup | Self::Login | Self::Logout | Self::Join(_) | Self::Leave(_) => "POST",
+            Self::Rooms | Self::Messages(_) => "GET, HEAD, POST",
+            Self::Me | Self::Users | Self::Room(_) | Self::Members(_) => "GET, HEAD",
+            Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
+            Self::Socket => "GET",
+        }
+    }
+
+    /// For operators, not for clients.
+    pub(super) fn is_monitoring(&self) -> bool {
+        matches!(self, Self::Health | Self::Ready | Self::Metrics)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_is_its_own_route() {
+        for template in TEMPLATES.into_iter().filter(|template| *template != UNKNOWN) {
+            assert_eq!(Route::of(template).map(|route| route.template()), Some(template));
+        }
+    }
+
+    #[test]
+    fn other_paths_are_none() {
+        for path in [
+            "",
+            "/",
+            "*",
+            "/v1",
+            "/v1/",
+            "/v2/me",
+            "/v1/me/",
+            "/V1/me",
+            "//v1/me",
+            "/v1/rooms/x/messages/1/readers",
+            "/v1/rooms/a/b/c/d/e/f",
+            "/v1/tokens",
+        ] {
+            assert_eq!(Route::of(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn room_ids_are_taken_as_they_are() {
+        assert_eq!(Route::of("/v1/rooms/a%2Fb/join"), Some(Route::Join("a%2Fb")));
+        assert_eq!(Route::of("/v1/rooms/"), Some(Route::Room("")));
+    }
+}
