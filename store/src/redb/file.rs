@@ -116,7 +116,7 @@ impl Source {
     fn open_held(&self, verify: bool) -> Result<(Database, Release), OpenError> {
         let path = self.path();
         let storage = self.storage().map_err(io_error(&path))?;
-        check_magic(&*storage, &path)?;
+        self.check_magic(&*storage)?;
         let storage = self.unsynced.watch(storage).map_err(io_error(&path))?;
         let (held, release) = hold(Box::new(storage));
         let mut builder = self.builder();
@@ -143,6 +143,20 @@ impl Source {
         let mut builder = Builder::new();
         builder.set_cache_size(self.cache_bytes);
         builder
+    }
+
+    /// An empty storage is a database that is yet to be made; an empty file was one once.
+    fn check_magic(&self, storage: &dyn StorageBackend) -> Result<(), OpenError> {
+        let path = self.path();
+        let length = storage.len().map_err(io_error(&path))?;
+        if length == 0 && matches!(self.medium, Medium::Storage(_)) {
+            return Ok(());
+        }
+        let mut magic = [0; MAGIC.len()];
+        if length >= MAGIC.len() as u64 {
+            storage.read(0, &mut magic).map_err(io_error(&path))?;
+        }
+        if magic == MAGIC { Ok(()) } else { Err(foreign(&path, "not a redb file")) }
     }
 
     fn check_format(&self, database: &Database) -> Result<(), OpenError> {
@@ -245,19 +259,6 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: directory.into() }),
         Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
     }
-}
-
-/// Nothing is a database that is yet to be made; all else must be redb's.
-fn check_magic(storage: &dyn StorageBackend, path: &Path) -> Result<(), OpenError> {
-    let length = storage.len().map_err(io_error(path))?;
-    if length == 0 {
-        return Ok(());
-    }
-    let mut magic = [0; MAGIC.len()];
-    if length >= MAGIC.len() as u64 {
-        storage.read(0, &mut magic).map_err(io_error(path))?;
-    }
-    if magic == MAGIC { Ok(()) } else { Err(foreign(path, "not a redb file")) }
 }
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> OpenError {
