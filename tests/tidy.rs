@@ -156,7 +156,8 @@ fn queues_are_bounded() {
         concat!("mpsc::", "channel()"),
         concat!("un", "bounded()"),
     ];
-    let files = sources().into_iter();
+    let shipped = sources().into_iter().filter(|file| !file.path.ends_with("tests.rs"));
+    let files = shipped.map(without_tests);
     none(files.flat_map(|file| file.naming_any(&words, "every queue has a bound")).collect());
 }
 
