@@ -76,7 +76,7 @@ impl Accounts {
     pub fn new(parts: Parts, settings: &Settings) -> Self {
         Self {
             parts,
-            turns: Turns::new(),
+            turns: Turns::new(settings.hash_queue + settings.hash_thread_count()),
             signup_open: settings.signup,
             session_lifetime_ms: settings.session_lifetime_ms(),
             write_wait: settings.send_wait(),

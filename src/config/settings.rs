@@ -156,7 +156,8 @@ settings! {
     /// Threads that hash passwords, at low priority; each takes 19 MiB while it does. 0 = as many
     /// as there are cores.
     hash_threads: usize = 0, in 0..=256;
-    /// Passwords that wait for a hashing thread. Beyond: `overloaded`.
+    /// Passwords that wait for a hashing thread, or behind others of the same account. Beyond:
+    /// `overloaded`.
     hash_queue: usize = 128, in 1..=65_536;
 }
 }
