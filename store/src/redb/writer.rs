@@ -33,6 +33,8 @@ use tokio::sync::{oneshot, watch};
 
 /// Jobs of one transaction at most, so that it ends although more keep arriving.
 const BATCH_JOBS_MAX: usize = 1_024;
+/// How long nobody may arrive before a transaction is begun: a third of what a commit takes.
+const MOMENT: Duration = Duration::from_micros(100);
 /// The first pause after a failed commit, and the longest.
 const REST_FIRST_MS: u64 = 20;
 const REST_LONGEST_MS: u64 = 2_000;
@@ -104,7 +106,9 @@ where
             body(tables)
         });
         // A job that panics takes nothing with it but itself.
-        let result = catch_unwind(run).unwrap_or_else(|_| Err(broken_structure()));
+        let result = catch_unwind(run).unwrap_or_else(|_| {
+            Err(StoreError::Unavailable("it panicked, nothing was written".into()))
+        });
         self.result.insert(result).is_ok()
     }
 
@@ -135,6 +139,8 @@ pub(super) struct Writer {
     doubt_wait: Duration,
     /// [`COMMITS`] as of the last commit known to have taken effect.
     commits: u64,
+    /// Jobs of the last transaction.
+    answered: usize,
     backoff: Backoff,
     /// While it rests: when it tries again.
     rest_until: Option<Instant>,
@@ -161,6 +167,7 @@ impl Writer {
             jobs,
             doubt_wait,
             commits: 0,
+            answered: 0,
             backoff: Backoff::new(REST_FIRST_MS, REST_LONGEST_MS),
             rest_until: None,
             doubt: None,
@@ -210,16 +217,19 @@ impl Writer {
         self.commit(batch, began);
     }
 
-    /// Those who were just answered are about to send again: the thread steps back for as long as
-    /// that brings more, a matter of microseconds, so that they share this commit and not the
-    /// next.
+    /// Takes what is queued. Those who were just answered come back within microseconds, but not
+    /// all before the first of them has woken this thread; a commit for that one alone would make
+    /// the others wait for the next. So the thread steps aside until as many are here as were
+    /// answered, or until a moment brings nobody. One who is alone never waits.
     fn gather(&self, first: Box<dyn Job>) -> Batch {
         let mut batch = vec![first];
+        let mut arrived = Instant::now();
         loop {
             let known = batch.len();
-            let room = BATCH_JOBS_MAX - known;
-            batch.extend(self.jobs.try_iter().take(room));
-            if batch.len() == known || batch.len() == BATCH_JOBS_MAX {
+            batch.extend(self.jobs.try_iter().take(BATCH_JOBS_MAX - known));
+            if batch.len() > known {
+                arrived = Instant::now();
+            } else if known >= self.answered || arrived.elapsed() > MOMENT {
                 return batch;
             }
             thread::yield_now();
@@ -228,6 +238,7 @@ impl Writer {
 
     fn commit(&mut self, batch: Batch, began: Instant) {
         let (batch, outcome) = self.transact(batch);
+        self.answered = batch.len();
         match outcome {
             Ok(messages) => {
                 self.commits += 1;
@@ -396,3 +407,6 @@ fn answer(batch: Batch, fate: &Fate) {
 fn resting() -> StoreError {
     StoreError::Unavailable("writes are refused until a commit succeeds again".into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! How many commits it takes, counted where a commit ends: at the sync of the file.
+
+use futures_util::future::join_all;
+use madang_protocol::{ClientId, Message};
+use madang_store::{
+    Options, Store,
+    conformance::fixtures::{append, make_room, make_users, message, new_group},
+    open::{Medium, StorageFactory},
+};
+use redb::{BackendError, StorageBackend, backends::FileBackend};
+use std::{
+    fs::File,
+    io,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// A file whose syncs are counted.
+#[derive(Debug)]
+struct Counted {
+    file: FileBackend,
+    syncs: Arc<AtomicU64>,
+}
+
+impl StorageBackend for Counted {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write(offset, data)
+    }
+
+    fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        Err(BackendError::Unsupported)
+    }
+}
+
+/// A store with group 1 of the users 1 to `users`, and the count of its syncs.
+async fn store(users: u64) -> (Store, Arc<AtomicU64>) {
+    let syncs = Arc::new(AtomicU64::new(0));
+    let counted = syncs.clone();
+    let file = tempfile::tempfile().expect("a file");
+    let factory: StorageFactory = Arc::new(move || {
+        let file: File = file.try_clone()?;
+        let file = FileBackend::new(file).map_err(io::Error::other)?;
+        Ok(Box::new(Counted { file, syncs: counted.clone() }))
+    });
+    let options = Options::on(Medium::Storage(factory));
+    let store = madang_store::open(options).expect("an empty file");
+    make_users(&store, 1..=users).await;
+    for sender in 1..=users {
+        make_room(&store, new_group(sender, sender, &[])).await;
+    }
+    (store, syncs)
+}
+
+async fn send(store: Store, sender: u64, count: u64) {
+    for seq in 1..=count {
+        let client_id = ClientId::new(&seq.to_string()).expect("short");
+        let next = Message { client_id, ..message(sender, seq, sender) };
+        append(&store, vec![Arc::new(next)]).await;
+    }
+}
+
+#[tokio::test]
+async fn one_sender_waits_for_one_commit_a_message() {
+    let (store, syncs) = store(1).await;
+    let before = syncs.load(Ordering::Relaxed);
+    send(store.clone(), 1, 50).await;
+    let commits = syncs.load(Ordering::Relaxed) - before;
+    assert_eq!(commits, 50);
+}
+
+#[tokio::test]
+async fn a_hundred_senders_share_their_commits() {
+    let (store, syncs) = store(100).await;
+    let before = syncs.load(Ordering::Relaxed);
+    let senders = (1..=100).map(|sender| tokio::spawn(send(store.clone(), sender, 100)));
+    for sender in join_all(senders).await {
+        sender.expect("no sender panics");
+    }
+    let commits = syncs.load(Ordering::Relaxed) - before;
+    assert!(commits < 200, "{commits} commits for 10,000 messages");
+}
