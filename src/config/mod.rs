@@ -108,7 +108,7 @@ impl Settings {
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "{blank}# {group}");
             }
-            let _ = writeln!(text, "{} = {}", setting.name, (setting.show)(self));
+            let _ = writeln!(text, "{} = {}", setting.name, setting.shown(self));
         }
         text
     }

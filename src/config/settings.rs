@@ -28,6 +28,11 @@ impl Setting {
     pub fn variable(&self) -> String {
         format!("MADANG_{}", self.name.to_ascii_uppercase())
     }
+
+    /// Its value in these settings, as the file would have it.
+    pub fn shown(&self, settings: &Settings) -> String {
+        (self.show)(settings).to_string()
+    }
 }
 
 macro_rules! settings {
