@@ -1,5 +1,8 @@
 //! What touches the network: the listening socket, HTTP, and the upgrade to a WebSocket.
 
+pub mod accept;
 pub mod address;
+pub mod capacity;
 pub mod http;
 pub mod origin;
+pub mod websocket;

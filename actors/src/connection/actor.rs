@@ -86,19 +86,23 @@ pub enum Answer {
     Later,
 }
 
-/// Starts the actor of a connection on the arbiter of the caller, which is the hub's. `lease`
-/// lives as long as the actor does.
+/// Starts the actor of a connection on the arbiter of the caller, which is the hub's. One that is
+/// `refused` is told why and closed. `lease` lives as long as the actor does.
 pub fn start(
     services: Rc<ConnectionServices>,
     hub: LocalHub,
     socket: Rc<dyn Socket>,
     source: Box<dyn Source>,
     codec: Codec,
+    refused: Option<CloseCode>,
     lease: Box<dyn std::any::Any>,
 ) -> Address<ConnectionMessage> {
     start_unsupervised(INBOX_BOUND, |address| {
         let slot = hub.open(socket, address.clone(), codec);
         let logic = Logic::new(&services.limits);
+        if let Some(code) = refused {
+            hub.close(slot, code); // the actor learns of it by its first message
+        }
         ConnectionActor { services, hub, slot, source, codec, logic, is_done: false, _lease: lease }
     })
 }

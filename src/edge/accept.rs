@@ -1,0 +1,159 @@
+//! The listening socket, and what becomes of those who connect.
+//!
+//! One bound socket is shared by all edge threads: each accepts from it when it has time to. A
+//! connection is HTTP first; `GET /v1/ws` turns it into a connection actor beside that thread's
+//! hub, and nothing of HTTP is left.
+
+use super::{
+    address,
+    capacity::{Capacity, Lease},
+    http::{self, HttpContext, Problem, Response},
+    websocket,
+};
+use crate::config::Settings;
+use hyper::{
+    Request,
+    body::Incoming,
+    header::{CONNECTION, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use madang_actors::{connection::ConnectionServices, hub::LocalHub};
+use madang_protocol::Refusal;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    convert::Infallible,
+    io,
+    net::{self, SocketAddr},
+    rc::Rc,
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+/// Connections the kernel keeps for us while all threads are busy.
+const BACKLOG: i32 = 4_096;
+/// Wait after a failed accept: descriptors may be free again by then.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of a request's head at most.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// What one edge thread serves with.
+pub struct Edge {
+    /// What requests are answered from.
+    pub context: HttpContext,
+    /// What connections work with.
+    pub services: Rc<ConnectionServices>,
+    /// The hub of this thread.
+    pub hub: LocalHub,
+    /// How many connections there may be.
+    pub capacity: Capacity,
+}
+
+impl Edge {
+    pub(super) fn settings(&self) -> &Settings {
+        &self.context.settings
+    }
+
+    pub(super) fn connections(&self) -> Rc<ConnectionServices> {
+        self.services.clone()
+    }
+
+    pub(super) fn hub(&self) -> LocalHub {
+        self.hub.clone()
+    }
+}
+
+/// Binds the socket.
+pub fn bind(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?; // a restarted node need not wait for old connections
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts until `stopping` says so. Runs on an edge thread.
+pub async fn accept(listener: TcpListener, edge: Rc<Edge>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                tokio::task::spawn_local(serve(stream, peer, edge.clone(), stopping.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection until it ends or is upgraded.
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    edge: Rc<Edge>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let _ = stream.set_nodelay(true); // frames are gathered by us, not by the kernel
+    let lease = edge.capacity.take(address::key(peer.ip())).map(Rc::new);
+    let header_timeout = Duration::from_millis(edge.settings().header_timeout_ms);
+    let service = service_fn(|request| {
+        let (edge, lease) = (edge.clone(), lease.clone());
+        async move { Ok::<_, Infallible>(answer(request, peer, edge, lease).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        _ = stopping.wait_for(|stopping| *stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    edge: Rc<Edge>,
+    lease: Option<Rc<Lease>>,
+) -> Response {
+    let Some(lease) = lease else {
+        let refusal = Refusal::overloaded("the node has all the connections it may have");
+        return closing(Problem::from(refusal).into_response());
+    };
+    match websocket::handshake(&request) {
+        None => http::handle(request, &edge.context, peer).await,
+        Some(Err(problem)) => problem.into_response(),
+        Some(Ok(handshake)) => {
+            let is_allowed = edge.context.origins.allow(request.headers());
+            let start =
+                websocket::start(request, handshake.codec, is_allowed, edge, Box::new(lease));
+            tokio::task::spawn_local(start);
+            handshake.response
+        }
+    }
+}
+
+fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}

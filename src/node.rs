@@ -1,0 +1,396 @@
+//! One node, put together: the one place where actors are started, which reads like the tree.
+//!
+//! ```text
+//! root                      gives up: exit 70
+//! |- store                  rest for one, on the store arbiters
+//! |  |- store_writer
+//! |  `- store_reader
+//! |- hub, one per edge arbiter, with the connections beside it
+//! `- rooms                  one for one, on the edge arbiters
+//!    |- room, audience
+//!    `- ...
+//! ```
+
+use crate::{
+    accounts::{self, Accounts, Hasher},
+    clock,
+    config::Settings,
+    drain,
+    edge::{
+        accept::{self, Edge},
+        capacity::Capacity,
+        http::{self, HttpContext, Surface},
+        origin::Origins,
+    },
+    metrics,
+    observability::Recorder,
+};
+use madang_actors::{
+    Reader, Router,
+    connection::{Authenticator, ConnectionLimits, ConnectionServices},
+    hub::{self, HubLimits, HubMessage, Hubs, LocalHub},
+    kernel::{
+        Address, Arbiter, Arbiters, Clock, Exhausted, Strategy, Supervisor, start_supervised,
+    },
+    metrics::Metrics,
+    room::Services,
+    store_reader::{self, StoreReader},
+    store_writer::{self, StoreWriter},
+};
+use madang_cluster::InProcess;
+use madang_protocol::{ErrorCode, Refusal, SessionId, UserId};
+use madang_resilience::Health;
+use madang_store::{Store, limits::InProcess as LocalLimits};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+
+/// Why a node could not be started. Nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is occupied, or not ours.
+    #[error("{setting} = \"{address}\": cannot listen there: {source}")]
+    Listen {
+        /// Which setting.
+        setting: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The data cannot be used.
+    #[error(transparent)]
+    Store(#[from] madang_store::OpenError),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// Ids cannot be made.
+    #[error("the operating system gives no random numbers")]
+    Random,
+}
+
+/// How a node ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// Asked to, with everybody told and everything written.
+    Drained,
+    /// Asked to twice.
+    AtOnce,
+    /// A part of it could not be kept up.
+    GaveUp(String),
+}
+
+/// Runs a node on this thread until it ends. `ready` is called with its address once it listens.
+pub fn run(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result<Ended, StartError> {
+    madang_actors::kernel::arbiter::run_system(async move {
+        let mut node = Node::start(settings)?;
+        ready(node.address);
+        Ok(drain::until_ended(&mut node).await)
+    })
+}
+
+/// A running node. Dropping it ends its threads.
+pub struct Node {
+    /// Where it listens.
+    pub address: SocketAddr,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) health: Health,
+    pub(crate) capacity: Capacity,
+    pub(crate) hubs: Hubs,
+    pub(crate) store: Store,
+    /// True: accept no more.
+    pub(crate) stopping: watch::Sender<bool>,
+    /// Why the root gave up.
+    pub(crate) gave_up: mpsc::Receiver<String>,
+    _threads: [Arbiters; 2],
+}
+
+/// What an edge thread needs to begin, once everything else is there.
+struct EdgeParts {
+    listeners: Vec<(TcpListener, HttpContext)>,
+    router: Router,
+    reader: Reader,
+    limits: ConnectionLimits,
+    name: String,
+    metrics: Arc<Metrics>,
+    capacity: Capacity,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Node {
+    /// Starts everything; inside `run_system`.
+    pub fn start(settings: Settings) -> Result<Self, StartError> {
+        let settings = Arc::new(settings);
+        let listeners = Listeners::bind(&settings)?;
+        let recorder = Recorder::new();
+        let metrics = recorder.with(|| Arc::new(Metrics::new()));
+        let options = madang_store::Options::in_directory(&settings.data_dir);
+        let store = recorder.with(|| madang_store::open(options))?;
+        let edge_threads =
+            Arbiters::start(settings.edge_arbiter_count()).map_err(StartError::Thread)?;
+        let store_threads = Arbiters::start(settings.store_arbiters).map_err(StartError::Thread)?;
+        let (give_up, gave_up) = mpsc::channel(1);
+        let root = Supervisor::root(metrics.clone(), move |cause| {
+            let _ = give_up.try_send(cause.to_owned()); // one reason is enough
+        });
+
+        let reads = start_store(&root, &store_threads.all(), &store, &settings, &metrics);
+        let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &settings, &metrics);
+        let services = Arc::new(Services {
+            reader: reads.reader.clone(),
+            writer: reads.writer,
+            rooms: store.rooms.clone(),
+            bus: Arc::new(InProcess::new()),
+            clock: Clock::system(),
+            metrics: metrics.clone(),
+        });
+        let rooms = root.subtree("rooms", Strategy::OneForOne, metrics.clone());
+        let router =
+            Router::new(edge_threads.all(), rooms, services, hubs.clone(), settings.send_wait());
+
+        let health = Health::new();
+        let capacity =
+            Capacity::new(settings.max_connections, settings.max_connections_per_address);
+        let context = http_context(&settings, &recorder, &store, &reads.reader, &router, &health)?;
+        let (stopping, is_stopping) = watch::channel(false);
+        let address = listeners.address;
+        let name = node_name()?;
+        for (index, gate) in gates.into_iter().enumerate() {
+            let parts = EdgeParts {
+                listeners: listeners.for_thread(index, &context)?,
+                router: router.clone(),
+                reader: reads.reader.clone(),
+                limits: connection_limits(&settings),
+                name: name.clone(),
+                metrics: metrics.clone(),
+                capacity: capacity.clone(),
+                stopping: is_stopping.clone(),
+            };
+            let _ = gate.send(parts); // a thread that is gone takes the root down with it
+        }
+        tokio::task::spawn_local(recorder.upkeep());
+        let threads = [edge_threads, store_threads];
+        Ok(Self {
+            address,
+            settings,
+            health,
+            capacity,
+            hubs,
+            store,
+            stopping,
+            gave_up,
+            _threads: threads,
+        })
+    }
+}
+
+struct StoreActors {
+    reader: Reader,
+    writer: Address<store_writer::Append>,
+}
+
+fn start_store(
+    root: &Supervisor,
+    arbiters: &[Arbiter],
+    store: &Store,
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+) -> StoreActors {
+    let tree = root.subtree("store", Strategy::RestForOne, metrics.clone());
+    // With one thread both share it; with more, commits and reads do not meet.
+    let (first, last) = (&arbiters[0], &arbiters[arbiters.len() - 1]);
+    let log = store.log.clone();
+    let bound = store_writer::INBOX_BOUND;
+    let writer = start_supervised(first, bound, &tree, Exhausted::Escalate, move |_| {
+        StoreWriter::new(log.clone())
+    });
+    let (store, metrics) = (store.clone(), metrics.clone());
+    let bound = store_reader::INBOX_BOUND;
+    let reader = start_supervised(last, bound, &tree, Exhausted::Escalate, move |_| {
+        StoreReader::new(store.clone(), metrics.clone())
+    });
+    StoreActors { reader: Reader::new(reader, settings.read_wait()), writer }
+}
+
+/// Each hub comes with a gate: what is sent there lets its thread begin to accept.
+fn start_hubs(
+    root: &Supervisor,
+    arbiters: &[Arbiter],
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+) -> (Hubs, Vec<oneshot::Sender<EdgeParts>>) {
+    let limits = HubLimits {
+        outbox_bytes_max: settings.outbox_bytes_max,
+        outbox_frames_max: settings.outbox_frames_max,
+        heartbeat: Duration::from_millis(settings.heartbeat_ms),
+        hello_timeout: Duration::from_millis(settings.hello_timeout_ms),
+    };
+    let start = |(index, arbiter): (usize, &Arbiter)| {
+        let (gate, parts) = oneshot::channel();
+        let begin = move |hub: LocalHub| {
+            tokio::task::spawn_local(begin_accepting(parts, hub));
+        };
+        let hub: Address<HubMessage> =
+            hub::start(arbiter, root, index, limits, metrics.clone(), begin);
+        (hub, gate)
+    };
+    let (hubs, gates) = arbiters.iter().enumerate().map(start).unzip();
+    (Hubs::new(hubs), gates)
+}
+
+/// On an edge thread, once the rest of the node is there.
+async fn begin_accepting(parts: oneshot::Receiver<EdgeParts>, hub: LocalHub) {
+    let Ok(parts) = parts.await else {
+        return; // the node did not start
+    };
+    for (listener, context) in parts.listeners {
+        let services = Rc::new(ConnectionServices {
+            router: parts.router.clone(),
+            reader: parts.reader.clone(),
+            authenticator: Box::new(BearerTokens(context.accounts.clone())),
+            limits: parts.limits.clone(),
+            clock: Clock::system(),
+            node: parts.name.clone(),
+            metrics: parts.metrics.clone(),
+            started: Instant::now(),
+        });
+        let (hub, capacity) = (hub.clone(), parts.capacity.clone());
+        let edge = Rc::new(Edge { context, services, hub, capacity });
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => {
+                tokio::task::spawn_local(accept::accept(listener, edge, parts.stopping.clone()));
+            }
+            Err(error) => tracing::error!(%error, "an edge thread cannot accept"),
+        }
+    }
+}
+
+fn http_context(
+    settings: &Arc<Settings>,
+    recorder: &Recorder,
+    store: &Store,
+    reader: &Reader,
+    router: &Router,
+    health: &Health,
+) -> Result<HttpContext, StartError> {
+    let metrics = recorder.with(|| metrics::Metrics::new(&http::TEMPLATES));
+    let hasher =
+        Hasher::start(settings.hash_thread_count(), settings.hash_queue, metrics.hashing.clone())
+            .map_err(StartError::Thread)?;
+    let accounts = Accounts::new(
+        accounts::Parts {
+            store: store.accounts.clone(),
+            reader: reader.clone(),
+            router: router.clone(),
+            limits: Arc::new(LocalLimits::new(accounts::login_rules(settings))),
+            hasher,
+            metrics: metrics.clone(),
+            clock: clock::system,
+        },
+        settings,
+    );
+    Ok(HttpContext {
+        accounts: Arc::new(accounts),
+        reader: reader.clone(),
+        router: router.clone(),
+        rooms: store.rooms.clone(),
+        store: store.control.clone(),
+        health: health.clone(),
+        prometheus: recorder.handle(),
+        metrics,
+        settings: settings.clone(),
+        origins: Origins::new(&settings.allowed_origins),
+        clock: clock::system,
+        surface: Surface::Whole,
+    })
+}
+
+fn connection_limits(settings: &Settings) -> ConnectionLimits {
+    ConnectionLimits {
+        frames_per_second: settings.frames_per_second,
+        frames_burst: settings.frames_burst,
+        in_flight_sends: settings.in_flight_sends,
+        body_bytes_max: settings.body_bytes_max,
+        subscriptions_max: settings.subscriptions_max,
+        replay_limit: settings.replay_limit,
+        heartbeat_ms: settings.heartbeat_ms,
+        frame_bytes_max: settings.frame_bytes_max,
+    }
+}
+
+/// A node's name is told to clients and is good for one life of it.
+fn node_name() -> Result<String, StartError> {
+    let id = accounts::token::random_id().map_err(|_| StartError::Random)?;
+    Ok(SessionId(id).to_string())
+}
+
+/// The bound sockets.
+struct Listeners {
+    address: SocketAddr,
+    clients: TcpListener,
+    monitoring: Option<TcpListener>,
+}
+
+impl Listeners {
+    fn bind(settings: &Settings) -> Result<Self, StartError> {
+        let bind = |setting, address| {
+            accept::bind(address).map_err(|source| StartError::Listen { setting, address, source })
+        };
+        let clients = bind("listen", settings.listen)?;
+        let monitoring =
+            settings.metrics_listen.map(|address| bind("metrics_listen", address)).transpose()?;
+        let address = clients.local_addr().map_err(StartError::Thread)?;
+        Ok(Self { address, clients, monitoring })
+    }
+
+    /// What thread number `index` accepts from: all share the clients' socket, the first one
+    /// also has the monitoring.
+    fn for_thread(
+        &self,
+        index: usize,
+        context: &HttpContext,
+    ) -> Result<Vec<(TcpListener, HttpContext)>, StartError> {
+        let with = |listener: &TcpListener, surface| {
+            let listener = listener.try_clone().map_err(StartError::Thread)?;
+            Ok::<_, StartError>((listener, HttpContext { surface, ..context.clone() }))
+        };
+        match &self.monitoring {
+            None => Ok(vec![with(&self.clients, Surface::Whole)?]),
+            Some(monitoring) => {
+                let mut listeners = vec![with(&self.clients, Surface::Clients)?];
+                if index == 0 {
+                    listeners.push(with(monitoring, Surface::Monitoring)?);
+                }
+                Ok(listeners)
+            }
+        }
+    }
+}
+
+/// Finds sessions by the accounts' tokens.
+struct BearerTokens(Arc<Accounts>);
+
+impl Authenticator for BearerTokens {
+    fn authenticate(
+        &self,
+        token: Box<str>,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<(UserId, SessionId)>, Refusal>>>> {
+        let accounts = self.0.clone();
+        Box::pin(async move {
+            match accounts.authenticate(&token).await {
+                Ok(session) => Ok(Some((session.user, session.session))),
+                Err(refusal) if refusal.code == ErrorCode::Unauthenticated => Ok(None),
+                Err(refusal) => Err(refusal),
+            }
+        })
+    }
+}
