@@ -8,7 +8,7 @@
 //! | [`AccountStore`] | users, sessions |
 //! | [`LoginLimits`] | who may try to log in now |
 //!
-//! [`open`] chooses the implementation; nothing outside this crate names a driver. Whoever holds a
+//! [`open()`] chooses the implementation; nothing outside this crate names a driver. Whoever holds a
 //! [`Store`] may call it from any thread: calls return futures, and writes that arrive while
 //! another write is being made durable share the next commit.
 

@@ -1,4 +1,4 @@
-//! [`crate::check`] on redb.
+//! [`crate::check()`] on redb.
 
 use super::{
     engine::broken_structure,

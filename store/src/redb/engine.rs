@@ -2,8 +2,9 @@
 
 use super::{
     file::Source,
+    job::{Job, Write},
     transaction::{Snapshot, Tables},
-    writer::{Job, Write, Writer},
+    writer::Writer,
 };
 use crate::{
     StoreError,

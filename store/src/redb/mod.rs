@@ -5,12 +5,12 @@
 //! | [`tables`] | what is in the file |
 //! | [`keys`], [`record`] | the bytes of keys and records |
 //! | [`transaction`] | reading and writing records |
-//! | [`file`] | the data directory, and opening the database in it |
+//! | [`mod@file`] | the data directory, and opening the database in it |
 //! | [`held`] | writes nothing until the file is known to be ours |
 //! | [`unsynced`] | makes up for a sync that failed |
-//! | [`engine`], [`writer`] | reads on snapshots, writes gathered by one thread |
+//! | [`engine`], [`job`], [`writer`] | reads on snapshots, writes gathered by one thread |
 //! | [`log`], [`rooms`], [`membership`], [`accounts`] | the traits |
-//! | [`check`] | does the file contradict itself? |
+//! | [`mod@check`] | does the file contradict itself? |
 //!
 //! **Reads** run to their end in the poll of the future that asks for them, in one snapshot, and
 //! never wait for a commit; pages that are not in memory are read from the disk meanwhile. So they
@@ -23,6 +23,7 @@ mod check;
 mod engine;
 mod file;
 mod held;
+mod job;
 mod keys;
 mod locks;
 mod log;

@@ -1,7 +1,7 @@
 //! What is in the file: the tables, their keys and records.
 //!
 //! Every fact has one home; the other tables are indexes onto it or counters of it, and
-//! [`super::check`] compares them.
+//! [`super::check()`] compares them.
 //!
 //! | table | is |
 //! |---|---|

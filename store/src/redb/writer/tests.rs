@@ -1,10 +1,11 @@
 //! What jobs can do to one another: nothing.
 
-use super::super::{engine::Engine, tables::Logins};
+use super::super::{engine::Engine, tables::Logins, transaction::Tables};
 use super::*;
 use crate::{
     Options,
     conformance::fixtures::user,
+    metrics::Call,
     open::{Medium, StorageFactory},
 };
 use ::redb::{StorageBackend, backends::InMemoryBackend};
