@@ -7,7 +7,7 @@ use disk::{Disk, Faults};
 use madang_protocol::{Message, operation::Range};
 use madang_resilience::State;
 use madang_store::{
-    Store, StoreError,
+    Options, Store, StoreError,
     conformance::fixtures::{make_room, make_users, message, new_group, room},
     log::{Appended, Stopped},
 };
@@ -125,4 +125,25 @@ async fn a_storage_that_is_gone_leaves_one_outcome_unknown() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(append(&store, 1).await, Ok(()));
+}
+
+/// After one failed read redb refuses everything; the store must notice without being written to.
+#[tokio::test]
+async fn a_failed_read_is_recovered_from() {
+    let disk = Disk::default();
+    let options = Options { cache_bytes: 0, ..disk.options() };
+    let store = madang_store::open(options).expect("an empty disk");
+    make_users(&store, [1]).await;
+    make_room(&store, new_group(1, 1, &[])).await;
+    let dead_from = Some(disk.operations());
+    disk.set_faults(Faults { dead_from, ..Faults::default() });
+    let read = store.log.activate(room(1), 1).await;
+    assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
+
+    disk.set_faults(Faults::default());
+    let deadline = Instant::now() + RECOVERY_MAX;
+    while store.log.activate(room(1), 1).await.is_err() {
+        assert!(Instant::now() < deadline, "never recovered");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

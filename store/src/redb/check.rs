@@ -247,3 +247,6 @@ impl Check {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Each contradiction that can be written is found.
+
+use super::super::{Redb, tables::Marker, transaction::Tables};
+use super::*;
+use crate::{
+    Options, Store,
+    conformance::fixtures::{
+        append, client_id, make_room, make_users, messages, new_direct, new_group, room,
+        token_hash, user,
+    },
+    metrics::Call,
+    rooms::NewRoom,
+};
+use madang_protocol::SessionId;
+use std::sync::Arc;
+
+type Break = fn(&mut Tables<'_>) -> Result<(), StoreError>;
+
+/// Two users, two rooms, some messages.
+async fn fill(redb: &Arc<Redb>) {
+    let store = Store {
+        log: redb.clone(),
+        rooms: redb.clone(),
+        accounts: redb.clone(),
+        control: redb.clone(),
+    };
+    make_users(&store, 1..=2).await;
+    let client_id = Some(client_id("create"));
+    make_room(&store, NewRoom { client_id, ..new_group(1, 1, &[2]) }).await;
+    make_room(&store, new_direct(2, 1, 2)).await;
+    append(&store, messages(1, 1, 5)).await;
+}
+
+/// The problems of sound data that was broken in one way.
+async fn problems(broken: Break) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let redb = Arc::new(Redb::open(Options::in_directory(directory.path())).unwrap());
+    fill(&redb).await;
+    redb.engine.write(Call::Probe, broken).await.unwrap();
+    drop(redb);
+    check(Medium::Directory(directory.path().into())).unwrap().problems
+}
+
+/// Changes a record that is there.
+fn change<T: Table>(
+    tables: &mut Tables<'_>,
+    key: &T::Key,
+    change: impl FnOnce(&mut T::Record),
+) -> Result<(), StoreError> {
+    let mut record = tables.expect::<T>(key)?;
+    change(&mut record);
+    tables.put::<T>(key, &record)
+}
+
+#[tokio::test]
+async fn sound_data_has_no_problems() {
+    assert_eq!(problems(|_| Ok(())).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn contradictions_among_messages_are_found() {
+    let cases: [(Break, &str); 7] = [
+        (|tables| tables.remove::<Messages>(&(room(1), 3)), "4 follows 2"),
+        (|tables| tables.remove::<Messages>(&(room(1), 5)), "is at 5, its messages at 4"),
+        (
+            |tables| change::<Messages>(tables, &(room(1), 3), |message| message.ts = 1),
+            "time runs back at 3",
+        ),
+        (|tables| tables.remove::<Sent>(&(room(1), user(1), client_id("1-4"))), "messages: 4 in"),
+        (
+            |tables| {
+                change::<Sent>(tables, &(room(1), user(1), client_id("1-4")), |sent| sent.seq = 2)
+            },
+            "sent: no message 2",
+        ),
+        (
+            |tables| {
+                let sent = SentRecord { seq: 9, ts: 9 };
+                tables.put::<Sent>(&(room(1), user(2), client_id("never")), &sent)
+            },
+            "sent: no message 9",
+        ),
+        (|tables| tables.remove::<Rooms>(&room(1)), "messages:"),
+    ];
+    for (broken, expected) in cases {
+        let found = problems(broken).await;
+        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn contradictions_among_rooms_and_members_are_found() {
+    let cases: [(Break, &str); 8] = [
+        (|tables| tables.remove::<RoomHeads>(&room(2)), "has no heads"),
+        (
+            |tables| change::<RoomHeads>(tables, &room(1), |heads| heads.active_at += 1),
+            "the activity of",
+        ),
+        (|tables| tables.remove::<Members>(&(room(1), user(2))), "has 1 members, not 2"),
+        (|tables| tables.remove::<UserRooms>(&(user(2), room(1))), "user_rooms: lacks"),
+        (|tables| tables.put::<UserRooms>(&(user(2), room(7)), &Marker), "is no member of"),
+        (|tables| tables.put::<RoomCounts>(&user(2), &7), "is in 2 rooms, not 7"),
+        (|tables| tables.remove::<RoomCounts>(&user(2)), "room_counts: lacks"),
+        (
+            |tables| change::<Members>(tables, &(room(1), user(2)), |member| member.read_seq = 9),
+            "has read more",
+        ),
+    ];
+    for (broken, expected) in cases {
+        let found = problems(broken).await;
+        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn contradictions_of_names_and_sessions_are_found() {
+    let cases: [(Break, &str); 7] = [
+        (|tables| tables.remove::<Usernames>(&"user1".into()), "is not found by name"),
+        (|tables| tables.put::<Usernames>(&"user1".into(), &Raw([9; 15])), "usernames: leads"),
+        (|tables| tables.remove::<Users>(&user(2)), "members:"),
+        (|tables| tables.remove::<Sessions>(&token_hash(1)), "user_sessions:"),
+        (
+            |tables| {
+                let session = tables.expect::<Sessions>(&token_hash(1))?.session;
+                tables.remove::<UserSessions>(&(user(1), SessionId(session.0)))
+            },
+            "user_sessions: lacks",
+        ),
+        (
+            |tables| tables.put::<DirectRooms>(&(user(1), user(2)), &Raw(room(1).0)),
+            "direct_rooms: leads",
+        ),
+        (
+            |tables| {
+                let key = (user(1), client_id("create"));
+                tables.put::<CreatedRooms>(&key, &Raw(room(7).0))
+            },
+            "created_rooms:",
+        ),
+    ];
+    for (broken, expected) in cases {
+        let found = problems(broken).await;
+        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
+    }
+}
