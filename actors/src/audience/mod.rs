@@ -19,6 +19,8 @@
 mod actor;
 mod encode;
 pub mod logic;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use actor::{AttachRequest, AudienceActor, AudienceMessage};

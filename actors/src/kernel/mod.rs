@@ -24,6 +24,8 @@ pub mod inbox;
 pub mod reply;
 mod shell;
 pub mod supervisor;
+#[cfg(test)]
+mod tests;
 
 pub use arbiter::{Arbiter, Arbiters};
 pub use clock::Clock;

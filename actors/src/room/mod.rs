@@ -20,6 +20,8 @@ mod actor;
 pub mod logic;
 pub mod pending;
 pub mod standing;
+#[cfg(test)]
+mod tests;
 pub mod window;
 
 pub use actor::{Caught, RoomActor, RoomMessage, Services};

@@ -1,0 +1,191 @@
+//! The audience's decisions, by input and exact effects.
+
+use super::{
+    HELD_MAX,
+    logic::{Effect, Logic},
+};
+use madang_protocol::{
+    ClientId, Event, EventBatch, Heads, MemberChange, MemberEvent, Message, RoomId, UserId,
+};
+use std::{sync::Arc, time::Duration};
+
+const ROOM: RoomId = RoomId([9; 15]);
+const ANN: UserId = UserId([1; 15]);
+
+type Effects = Vec<Effect<u32>>;
+
+fn does(logic: &mut Logic<u32>, act: impl FnOnce(&mut Logic<u32>, &mut Effects)) -> Effects {
+    let mut effects = Vec::new();
+    act(logic, &mut effects);
+    effects
+}
+
+fn heads(last_seq: u64) -> Heads {
+    Heads { last_seq, last_rev: 0, member_rev: 1 }
+}
+
+fn message(seq: u64) -> Arc<Message> {
+    Arc::new(Message {
+        room: ROOM,
+        seq,
+        ts: 0,
+        sender: ANN,
+        client_id: ClientId::new(&seq.to_string()).unwrap(),
+        body: "".into(),
+        reply_to: None,
+    })
+}
+
+fn messages(seqs: std::ops::RangeInclusive<u64>) -> Vec<Arc<Message>> {
+    seqs.map(message).collect()
+}
+
+fn events(seqs: std::ops::RangeInclusive<u64>) -> Vec<Event> {
+    seqs.map(|seq| Event::Message(message(seq))).collect()
+}
+
+/// The messages `seqs`, published by a room that stood before them.
+fn batch(seqs: std::ops::RangeInclusive<u64>) -> Arc<EventBatch> {
+    let (before, after) = (heads(seqs.start() - 1), heads(*seqs.end()));
+    Arc::new(EventBatch { room: ROOM, before, after, events: events(seqs) })
+}
+
+fn beacon(heads: Heads) -> Arc<EventBatch> {
+    Arc::new(EventBatch { room: ROOM, before: heads, after: heads, events: Vec::new() })
+}
+
+/// Follows a room that stands at `last_seq`, without readers before.
+fn following(last_seq: u64) -> Logic<u32> {
+    let mut logic = Logic::new(1);
+    assert_eq!(does(&mut logic, |logic, out| logic.adopted(None, out)), [Effect::CatchUp(0)]);
+    does(&mut logic, |logic, out| logic.caught_up(heads(last_seq), &[], out));
+    logic
+}
+
+#[test]
+fn without_readers_it_begins_at_the_present() {
+    let mut logic = Logic::<u32>::new(2);
+    assert_eq!(does(&mut logic, |logic, out| logic.adopted(None, out)), []);
+    assert_eq!(does(&mut logic, |logic, out| logic.adopted(None, out)), [Effect::CatchUp(0)]);
+    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(9), &messages(7..=9), out));
+    assert_eq!(effects, [Effect::Remember(messages(7..=9))]);
+}
+
+#[test]
+fn with_readers_it_goes_on_where_the_last_of_them_stood() {
+    let mut logic = Logic::<u32>::new(2);
+    does(&mut logic, |logic, out| logic.adopted(Some(6), out));
+    let effects = does(&mut logic, |logic, out| logic.adopted(Some(5), out));
+    assert_eq!(effects, [Effect::CatchUp(5)]);
+    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(7), &messages(6..=7), out));
+    assert_eq!(effects, [Effect::RecheckAll, Effect::Deliver(events(6..=7))]);
+}
+
+#[test]
+fn batches_in_order_are_delivered() {
+    let mut logic = following(5);
+    for seqs in [6..=6, 7..=9] {
+        let effects = does(&mut logic, |logic, out| logic.batch(batch(seqs.clone()), out));
+        assert_eq!(effects, [Effect::Deliver(events(seqs))]);
+    }
+}
+
+#[test]
+fn what_is_known_is_not_delivered_again() {
+    let mut logic = following(5);
+    assert_eq!(does(&mut logic, |logic, out| logic.batch(batch(4..=5), out)), []);
+    assert_eq!(does(&mut logic, |logic, out| logic.batch(beacon(heads(5)), out)), []);
+}
+
+#[test]
+fn a_hole_is_fetched_and_what_came_meanwhile_follows() {
+    let mut logic = following(5);
+    let effects = does(&mut logic, |logic, out| logic.batch(batch(7..=7), out));
+    assert_eq!(effects, [Effect::CatchUp(5)]);
+    assert_eq!(does(&mut logic, |logic, out| logic.batch(batch(8..=8), out)), []);
+    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(7), &messages(6..=7), out));
+    assert_eq!(effects, [Effect::Deliver(events(6..=7)), Effect::Deliver(events(8..=8))]);
+}
+
+#[test]
+fn a_beacon_alone_shows_what_was_lost() {
+    let mut logic = following(5);
+    let effects = does(&mut logic, |logic, out| logic.batch(beacon(heads(6)), out));
+    assert_eq!(effects, [Effect::CatchUp(5)]);
+}
+
+#[test]
+fn what_the_home_does_not_keep_comes_from_the_store() {
+    let mut logic = following(5);
+    does(&mut logic, |logic, out| logic.batch(beacon(heads(500)), out));
+    let home = messages(400..=500);
+    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(500), &home, out));
+    assert_eq!(effects, [Effect::ReadPage(5)]);
+    let effects = does(&mut logic, |logic, out| logic.page(&messages(6..=205), 501, out));
+    assert_eq!(effects, [Effect::Deliver(events(6..=205)), Effect::ReadPage(205)]);
+    let effects = does(&mut logic, |logic, out| logic.page(&messages(206..=501), 501, out));
+    assert_eq!(effects, [Effect::Deliver(events(206..=501))]);
+}
+
+#[test]
+fn a_fetch_that_fails_is_tried_again() {
+    let mut logic = following(5);
+    does(&mut logic, |logic, out| logic.batch(beacon(heads(6)), out));
+    let effects = does(&mut logic, |logic, out| logic.failed(0, out));
+    assert_eq!(effects, [Effect::RetryAfter(Duration::from_millis(10))]);
+    assert_eq!(does(&mut logic, |logic, out| logic.retry(out)), [Effect::CatchUp(5)]);
+}
+
+#[test]
+fn more_than_is_held_back_is_fetched_again() {
+    let mut logic = following(0);
+    does(&mut logic, |logic, out| logic.batch(batch(2..=2), out));
+    for seq in 3..=HELD_MAX as u64 + 3 {
+        does(&mut logic, |logic, out| logic.batch(batch(seq..=seq), out));
+    }
+    // Number 3 was pushed out by the newest.
+    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(2), &messages(1..=2), out));
+    assert_eq!(effects, [Effect::Deliver(events(1..=2)), Effect::CatchUp(2)]);
+}
+
+#[test]
+fn a_reader_is_attached_where_the_next_delivery_begins() {
+    let mut logic = following(5);
+    let effects = does(&mut logic, |logic, out| logic.attach(7, 3, 1, out));
+    assert_eq!(effects, [Effect::Attach { reader: 7, after: 3, head: 5 }]);
+}
+
+#[test]
+fn a_reader_waits_until_the_audience_has_what_it_has() {
+    let mut logic = following(5);
+    let effects = does(&mut logic, |logic, out| logic.attach(7, 6, 1, out));
+    assert_eq!(effects, [Effect::CatchUp(5)]);
+    assert!(logic.is_waited_for());
+    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(6), &messages(6..=6), out));
+    let attach = Effect::Attach { reader: 7, after: 6, head: 6 };
+    assert_eq!(effects, [Effect::Deliver(events(6..=6)), attach]);
+}
+
+#[test]
+fn a_reader_whose_membership_may_have_changed_is_sent_back() {
+    let mut logic = following(5);
+    let event = MemberEvent { user: ANN, change: MemberChange::Left, role: None };
+    let after = Heads { member_rev: 2, ..heads(5) };
+    let events = vec![Event::Member(event)];
+    let left = EventBatch { room: ROOM, before: heads(5), after, events: events.clone() };
+    let effects = does(&mut logic, |logic, out| logic.batch(Arc::new(left), out));
+    assert_eq!(effects, [Effect::Deliver(events)]);
+    assert_eq!(does(&mut logic, |logic, out| logic.attach(7, 5, 1, out)), [Effect::Recheck(7)]);
+    let effects = does(&mut logic, |logic, out| logic.attach(7, 5, 2, out));
+    assert_eq!(effects, [Effect::Attach { reader: 7, after: 5, head: 5 }]);
+}
+
+#[test]
+fn lost_membership_changes_make_every_reader_prove_itself() {
+    let mut logic = following(5);
+    let present = Heads { member_rev: 3, ..heads(5) };
+    let effects = does(&mut logic, |logic, out| logic.batch(beacon(present), out));
+    assert_eq!(effects, [Effect::CatchUp(5)]);
+    let effects = does(&mut logic, |logic, out| logic.caught_up(present, &[], out));
+    assert_eq!(effects, [Effect::RecheckAll]);
+}
