@@ -9,8 +9,13 @@ use madang_testkit::{
 use serde_json::json;
 use std::net::TcpListener;
 
-fn assert_names(output: &Output, words: &[&str]) {
-    assert!(!output.status.success(), "refused: {}", output.text());
+/// Exit codes, as `--help` gives them.
+const FAILED: i32 = 1;
+const REFUSED: i32 = 2;
+const DAMAGED: i32 = 3;
+
+fn assert_names(output: &Output, code: i32, words: &[&str]) {
+    assert_eq!(output.status.code(), Some(code), "{}", output.text());
     for word in words {
         assert!(output.stderr.contains(word), "no {word:?} in: {}", output.text());
     }
@@ -22,14 +27,14 @@ async fn an_occupied_port_is_named() {
     let address = taken.local_addr().expect("bound");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let output = launch().fail_in(directory.path(), address).await;
-    assert_names(&output, &[&address.to_string()]);
+    assert_names(&output, FAILED, &[&address.to_string()]);
 }
 
 #[tokio::test]
 async fn a_data_directory_in_use_is_named_and_left_alone() {
     let stage = Stage::set(launch()).await;
     let output = launch().fail_in(stage.node.directory(), free_address()).await;
-    assert_names(&output, &[&stage.node.directory().join("data").display().to_string()]);
+    assert_names(&output, FAILED, &[&stage.node.directory().join("data").display().to_string()]);
     stage.http.send(&stage.ann, &stage.room, "c", "still mine").await;
 }
 
@@ -47,7 +52,7 @@ async fn unusable_settings_are_refused_before_a_port_is_bound() {
         ("metrics-listen", "nowhere", ["metrics_listen", "nowhere"]),
     ] {
         let output = launch().with(name, value).fail_in(directory.path(), address).await;
-        assert_names(&output, &words);
+        assert_names(&output, REFUSED, &words);
         assert!(!output.text().contains(&address.to_string()), "{}", output.text());
     }
 }
@@ -55,16 +60,16 @@ async fn unusable_settings_are_refused_before_a_port_is_bound() {
 #[tokio::test]
 async fn unknown_settings_are_refused_wherever_they_stand() {
     let output = launch().environment("MADANG_FRAMES_PER_SECNOD", "5").fail().await;
-    assert_names(&output, &["MADANG_FRAMES_PER_SECNOD"]);
+    assert_names(&output, REFUSED, &["MADANG_FRAMES_PER_SECNOD"]);
 
     let directory = tempfile::tempdir().expect("a temporary directory");
     std::fs::write(directory.path().join("madang.toml"), "heartbeat = 5").expect("written");
     let from_file = launch().with("config", "madang.toml");
     let output = from_file.fail_in(directory.path(), free_address()).await;
-    assert_names(&output, &["heartbeat", "madang.toml"]);
+    assert_names(&output, REFUSED, &["heartbeat", "madang.toml"]);
 
     let output = launch().with("heartbeat", 5).fail().await;
-    assert_names(&output, &["heartbeat"]);
+    assert_names(&output, REFUSED, &["heartbeat"]);
 }
 
 #[tokio::test]
@@ -83,7 +88,7 @@ async fn flags_go_before_environment_before_file() {
         assert!(shown.lines().any(|shown| shown == line), "no {line:?} in\n{shown}");
     }
     let output = launch.command(&["config", "--config", "bad.toml"], directory.path()).await;
-    assert_names(&output, &["frontier"]);
+    assert_names(&output, REFUSED, &["frontier"]);
 }
 
 #[tokio::test]
@@ -108,7 +113,7 @@ async fn help_names_the_commands() {
         assert!(help.contains(word), "no {word:?} in\n{help}");
     }
     let unknown = launch().command(&["dance"], directory.path()).await;
-    assert_names(&unknown, &["dance"]);
+    assert_names(&unknown, REFUSED, &["dance"]);
 }
 
 #[tokio::test]
@@ -126,13 +131,13 @@ async fn check_examines_the_data() {
     let check = ["check", "--data-dir", "data"];
     let directory = stage.node.directory().to_owned();
     let in_use = launch().command(&check, &directory).await;
-    assert_names(&in_use, &["data"]);
+    assert_names(&in_use, FAILED, &["data"]);
 
     stage.node.kill().await;
     launch().command(&check, &directory).await.success();
     damage(&directory.join("data"));
     let damaged = launch().command(&check, &directory).await;
-    assert!(!damaged.status.success(), "a flipped bit is found: {}", damaged.text());
+    assert_eq!(damaged.status.code(), Some(DAMAGED), "{}", damaged.text());
 }
 
 /// Flips one bit in each copy of a message's body.
@@ -164,7 +169,7 @@ async fn a_foreign_file_is_refused_and_left_as_it_was() {
             .expect("written");
     }
     let output = launch().fail_in(directory.path(), free_address()).await;
-    assert_names(&output, &["data"]);
+    assert_names(&output, FAILED, &["data"]);
     for entry in std::fs::read_dir(directory.path().join("data")).expect("still there") {
         let bytes = std::fs::read(entry.expect("readable").path()).expect("readable");
         assert_eq!(bytes, b"my holiday pictures");
