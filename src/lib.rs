@@ -1,8 +1,21 @@
-//! The node.
+//! The node: settings, accounts, the edge, and what wires them to actors and store.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`cli`] | the command line, from which everything is started |
+//! | [`config`] | settings: defaults, file, environment, flags |
+//! | [`node`] | starts, wires and ends the parts of a running node |
+//! | [`edge`] | sockets, HTTP, WebSocket |
+//! | [`accounts`] | users, passwords, sessions |
+//! | [`observability`], [`metrics`] | what operators see |
+
 pub mod accounts;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub(crate) mod drain;
 pub mod edge;
 pub mod metrics;
+pub mod node;
 pub mod observability;
 pub(crate) mod store_call;

@@ -1,15 +1,21 @@
 //! `madang check`
 
-use super::{DAMAGED, Done, write_out};
+use super::{DAMAGED, Done, complain, write_out};
 use crate::config::Settings;
-use madang_store::{Medium, check::Report};
+use madang_store::{Medium, OpenError, check::Report};
 use std::{fmt::Write as _, process::ExitCode};
 
 /// Examines the data directory and prints what is in it, and what is wrong with it.
 pub(super) fn run(settings: &Settings) -> Done {
-    let report = madang_store::check(Medium::Directory(settings.data_dir.clone()))?;
-    write_out(&text(&report))?;
-    Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(DAMAGED) })
+    match madang_store::check(Medium::Directory(settings.data_dir.clone())) {
+        Ok(report) => {
+            write_out(&text(&report))?;
+            Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(DAMAGED) })
+        }
+        // So damaged that nothing can be counted.
+        Err(error @ OpenError::Damaged { .. }) => Ok(complain(DAMAGED, &error)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn text(report: &Report) -> String {

@@ -65,7 +65,11 @@ fn complain(code: u8, error: &dyn Error) -> ExitCode {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        line = format!("{line}: {error}");
+        // Some errors tell their cause themselves.
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
         cause = error.source();
     }
     eprintln!("madang: {line}");

@@ -1,18 +1,20 @@
 //! Where metrics are gathered: one recorder per node, never the process-wide one, so that two
 //! nodes in one process count apart.
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 use std::{sync::Arc, time::Duration};
 
 /// How often histograms are folded. Between two runs they hold every sample in memory.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// Upper bounds of histogram buckets. One ladder for all: times in seconds from 100 µs up, and
-/// sizes of batches.
-const BUCKETS: [f64; 20] = [
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    5.0, 10.0, 25.0, 100.0, 250.0, 1_000.0,
-];
+/// Upper bounds of the buckets of times, in seconds: from the fastest commit to the longest wait of
+/// a send.
+const SECONDS: [f64; 14] =
+    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
+/// Upper bounds of the buckets of everything else: sizes of batches.
+const SIZES: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1_000.0];
 
 /// A node's metrics. Cloning shares them.
 #[derive(Clone)]
@@ -23,8 +25,10 @@ pub struct Recorder {
 impl Recorder {
     /// One that has counted nothing yet.
     pub fn new() -> Self {
-        let builder = PrometheusBuilder::new();
-        let builder = builder.set_buckets(&BUCKETS).expect("there are buckets");
+        let seconds = Matcher::Suffix("_seconds".to_owned());
+        let builder = PrometheusBuilder::new().set_buckets(&SIZES);
+        let builder = builder.and_then(|builder| builder.set_buckets_for_metric(seconds, &SECONDS));
+        let builder = builder.expect("there are buckets");
         Self { recorder: Arc::new(builder.build_recorder()) }
     }
 
