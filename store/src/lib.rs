@@ -7,6 +7,7 @@
 //! | [`RoomStore`] | rooms, members, read positions |
 //! | [`AccountStore`] | users, sessions |
 //! | [`LoginLimits`] | who may try to log in now |
+//! | [`StoreControl`] | whether the store works, and its end |
 //!
 //! [`open()`] chooses the implementation; nothing outside this crate names a driver. Whoever holds a
 //! [`Store`] may call it from any thread: calls return futures, and writes that arrive while

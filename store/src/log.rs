@@ -31,9 +31,9 @@ pub trait MessageLog: Send + Sync + 'static {
         sent: Vec<(UserId, ClientId)>,
     ) -> Result<Vec<Option<Sent>>, StoreError>;
 
-    /// A part of a room's messages, ascending, at most `limit` of them and at most
-    /// `bytes_max` of bodies (but never none where there is one), with the head of the same snapshot. An unknown room reads as an
-    /// empty one.
+    /// A part of a room's messages, ascending, at most `limit` of them and at most `bytes_max` of
+    /// bodies (but never none where there is one), with the head of the same snapshot. An unknown
+    /// room reads as an empty one.
     async fn page(
         &self,
         room: RoomId,

@@ -4,6 +4,7 @@
 mod disk;
 
 use disk::{Disk, Faults};
+use futures_util::future::join_all;
 use madang_protocol::{Message, operation::Range};
 use madang_resilience::State;
 use madang_store::{
@@ -145,5 +146,31 @@ async fn a_failed_read_is_recovered_from() {
     while store.log.activate(room(1), 1).await.is_err() {
         assert!(Instant::now() < deadline, "never recovered");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// While the store rests there is always a next job to be refused; it must try again all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_recovers_although_senders_never_pause() {
+    let disk = Disk::default();
+    let store = madang_store::open(disk.options()).expect("an empty disk");
+    make_users(&store, [1]).await;
+    make_room(&store, new_group(1, 1, &[])).await;
+    disk.set_faults(Faults { blocks_max: Some(0), ..Faults::default() });
+    let next = fill(&store, 1).await + 1;
+    disk.set_faults(Faults::default());
+    let deadline = Instant::now() + RECOVERY_MAX;
+    let impatient = (0..8).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            while store.log.append(vec![large_message(next)]).await.committed == 0
+                && store.control.health().state != State::Ok
+            {
+                assert!(Instant::now() < deadline, "never recovered");
+            }
+        })
+    });
+    for sender in join_all(impatient).await {
+        sender.expect("it recovered");
     }
 }

@@ -2,13 +2,12 @@
 //!
 //! It takes everything that is queued, applies it in one transaction, makes that durable, and then
 //! answers everyone: what arrives meanwhile forms the next transaction. So the more arrive, the
-//! more share a commit, and nobody waits for a timer.
+//! more share a commit, and one who is alone waits for nobody.
 //!
 //! After a failed commit redb refuses everything until the file is opened again, and says that the
 //! commit may have taken effect all the same. So the writer opens the file again and looks at
-//! [`COMMITS`] to learn what became of it, before it answers. Until a
-//! commit succeeds again it *rests*: it refuses jobs at once, and tries by itself, less and less
-//! often.
+//! [`COMMITS`] to learn what became of it, before it answers. Until a commit succeeds again it
+//! *rests*: it refuses jobs at once, and tries by itself, less and less often.
 
 use super::{
     engine::{Core, broken_structure},
@@ -104,18 +103,17 @@ impl Writer {
 
     fn run(mut self) {
         loop {
-            match self.rest_until {
-                None => match self.jobs.recv() {
-                    Ok(first) => self.write(first),
-                    Err(_) => break,
-                },
-                Some(until) => {
-                    match self.jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                        Ok(job) => job.answer(&Fate::Refused(resting())),
-                        Err(RecvTimeoutError::Timeout) => self.recover(),
-                        Err(RecvTimeoutError::Disconnected) => break,
-                    }
-                }
+            let received = match self.rest_until.map(remaining) {
+                None => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                // Its time comes however many jobs wait to be refused.
+                Some(Duration::ZERO) => Err(RecvTimeoutError::Timeout),
+                Some(rest) => self.jobs.recv_timeout(rest),
+            };
+            match received {
+                Ok(job) if self.rest_until.is_some() => job.answer(&Fate::Refused(resting())),
+                Ok(first) => self.write(first),
+                Err(RecvTimeoutError::Timeout) => self.recover(),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         self.finish();
@@ -206,9 +204,13 @@ impl Writer {
         }
     }
 
+    /// Until the next attempt, and not past the time at which waiting jobs are given up. Without
+    /// jitter: nobody else competes for this file.
     fn rest(&mut self) {
         let pause = Duration::from_millis(self.backoff.next_ms(u64::MAX));
-        self.rest_until = Some(Instant::now() + pause);
+        let until = Instant::now() + pause;
+        let deadline = self.doubt.as_ref().map(|doubt| doubt.deadline);
+        self.rest_until = Some(deadline.map_or(until, |deadline| until.min(deadline)));
     }
 
     /// Opens the database and resolves the doubt, or gives it up when its time is over.
@@ -307,6 +309,10 @@ fn try_transaction(
     drop(tables);
     transaction.commit().map_err(|error| unavailable(error.into()))?;
     Ok(Some(messages))
+}
+
+fn remaining(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
 }
 
 fn answer(batch: Batch, fate: &Fate) {
