@@ -27,8 +27,8 @@ use crate::{
 };
 use madang_actors::{
     Reader, Router,
-    connection::{Authenticator, ConnectionLimits, ConnectionServices},
-    hub::{self, HubLimits, HubMessage, Hubs, LocalHub},
+    connection::{Authentication, Authenticator, ConnectionLimits, ConnectionServices},
+    hub::{self, HubLimits, HubMessage, Hubs, Identity, LocalHub},
     kernel::{
         Address, Arbiter, Arbiters, Clock, Exhausted, Strategy, Supervisor, start_supervised,
     },
@@ -38,13 +38,12 @@ use madang_actors::{
     store_writer::{self, StoreWriter},
 };
 use madang_cluster::InProcess;
-use madang_protocol::{ErrorCode, Refusal, SessionId, UserId};
+use madang_protocol::{ErrorCode, SessionId};
 use madang_resilience::Health;
-use madang_store::{Store, limits::InProcess as LocalLimits};
+use madang_store::{Store, accounts::Session, limits::InProcess as LocalLimits};
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -380,14 +379,11 @@ impl Listeners {
 struct BearerTokens(Arc<Accounts>);
 
 impl Authenticator for BearerTokens {
-    fn authenticate(
-        &self,
-        token: Box<str>,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<(UserId, SessionId)>, Refusal>>>> {
+    fn authenticate(&self, token: Box<str>) -> Authentication {
         let accounts = self.0.clone();
         Box::pin(async move {
             match accounts.authenticate(&token).await {
-                Ok(session) => Ok(Some((session.user, session.session))),
+                Ok(Session { user, session, .. }) => Ok(Some(Identity { user, session })),
                 Err(refusal) if refusal.code == ErrorCode::Unauthenticated => Ok(None),
                 Err(refusal) => Err(refusal),
             }

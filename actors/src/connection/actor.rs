@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     audience::{AttachRequest, AudienceMessage},
-    hub::{Identity, LocalHub, SlotId, Socket},
+    hub::{LocalHub, SlotId, Socket},
     kernel::{Actor, Address, Clock, Context, Lost, start_unsupervised},
     metrics::Metrics,
     route::{Receipt, Router, lost_send},
@@ -333,6 +333,7 @@ impl ConnectionActor {
 impl Actor for ConnectionActor {
     type Message = ConnectionMessage;
     const KIND: &'static str = "connection";
+    const KEEPS_QUEUES: bool = false;
 
     fn handle(&mut self, message: ConnectionMessage, context: &mut Context<ConnectionMessage>) {
         let mut effects = Vec::new();
@@ -412,13 +413,12 @@ async fn authenticate(
     services: &ConnectionServices,
     hello: Hello,
 ) -> Result<Option<Authenticated>, Refusal> {
-    let Some((user, session)) = services.authenticator.authenticate(hello.token).await? else {
+    let Some(identity) = services.authenticator.authenticate(hello.token).await? else {
         return Ok(None);
     };
-    let identity = Identity { user, session };
     let rooms = match hello.subscribe {
-        Wish::All => all_rooms(services, user).await?,
-        Wish::Rooms(wished) => named_rooms(services, user, wished).await?,
+        Wish::All => all_rooms(services, identity.user).await?,
+        Wish::Rooms(wished) => named_rooms(services, identity.user, wished).await?,
     };
     Ok(Some(Authenticated { identity, rooms }))
 }

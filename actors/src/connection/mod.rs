@@ -21,9 +21,11 @@ pub mod allowance;
 pub mod logic;
 pub mod replay;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use actor::{ConnectionActor, ConnectionMessage, ConnectionServices, start};
-pub use source::{Authenticator, Flow, Incoming, Source};
+pub use source::{Authentication, Authenticator, Flow, Incoming, Source};
 
 /// Messages of hubs waiting in the inbox; answers are bounded by what was asked.
 pub const INBOX_BOUND: usize = 256;

@@ -1,6 +1,7 @@
 //! Where a connection's frames come from.
 
-use madang_protocol::{CloseCode, Refusal, SessionId, UserId};
+use crate::hub::Identity;
+use madang_protocol::{CloseCode, Refusal};
 use std::{
     pin::Pin,
     task::{self, Poll},
@@ -48,8 +49,8 @@ pub enum Flow {
 /// Finds the session a token speaks for.
 pub trait Authenticator {
     /// `None`: unknown or expired. The token is secret.
-    fn authenticate(
-        &self,
-        token: Box<str>,
-    ) -> Pin<Box<dyn Future<Output = Result<Option<(UserId, SessionId)>, Refusal>>>>;
+    fn authenticate(&self, token: Box<str>) -> Authentication;
 }
+
+/// A search for a session.
+pub type Authentication = Pin<Box<dyn Future<Output = Result<Option<Identity>, Refusal>>>>;

@@ -143,7 +143,7 @@ impl Core {
             let newest = delivery.items.iter().filter_map(|item| item.seq).max();
             readers.delivered = delivered.max(newest.unwrap_or(0));
         }
-        let slice = readers.places()[from..to].to_vec();
+        let mut slice = readers.places()[from..to].to_vec();
         *budget -= slice.len();
         let mut count = 0;
         for item in delivery.items.iter().filter(|item| item.seq.is_none_or(|seq| seq > delivered))
@@ -152,7 +152,7 @@ impl Core {
                 count += u64::from(self.deliver_one(*slot, item));
             }
             if let Some(user) = item.ends {
-                self.end_memberships(&slice, delivery.room, user);
+                self.end_memberships(&mut slice, delivery.room, user);
             }
         }
         self.metrics.deliveries.increment(count);
@@ -173,17 +173,20 @@ impl Core {
         true
     }
 
-    fn end_memberships(&mut self, slice: &[SlotId], room: RoomId, user: UserId) {
-        for id in slice {
+    /// The connections of `user` get nothing more of the room, beginning with the next item.
+    fn end_memberships(&mut self, slice: &mut Vec<SlotId>, room: RoomId, user: UserId) {
+        slice.retain(|id| {
             let Some(slot) = self.get(*id) else {
-                continue;
+                return false;
             };
-            if slot.identity.is_some_and(|identity| identity.user == user) {
+            let is_over = slot.identity.is_some_and(|identity| identity.user == user);
+            if is_over {
                 let connection = slot.connection.clone();
                 self.detach(*id, room);
                 self.tell(*id, &connection, ConnectionMessage::Detached(room));
             }
-        }
+            !is_over
+        });
     }
 
     fn attach(&mut self, attach: Attach) {

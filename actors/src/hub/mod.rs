@@ -22,6 +22,9 @@ mod readers;
 mod ready;
 pub mod wheel;
 
+#[cfg(test)]
+mod tests;
+
 pub use actor::start;
 pub use core::HubLimits;
 pub use local::LocalHub;

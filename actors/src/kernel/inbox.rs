@@ -55,9 +55,6 @@ struct Queue<M> {
     closed: bool,
 }
 
-/// Queues above this capacity are given back when drained: thousands of idle inboxes exist.
-const KEPT_CAPACITY: usize = 64;
-
 impl<M> Address<M> {
     pub(super) fn new(bound: usize) -> Self {
         let queue = Queue {
@@ -151,8 +148,19 @@ impl<M> Address<M> {
     /// Moves answers, then up to `messages_max` messages, into `batch`.
     pub(super) fn take(&self, batch: &mut VecDeque<M>, messages_max: usize) {
         let mut queue = self.0.lock();
-        take_from(&mut queue.answers, usize::MAX, batch);
-        take_from(&mut queue.messages, messages_max, batch);
+        batch.append(&mut queue.answers);
+        if queue.messages.len() <= messages_max {
+            batch.append(&mut queue.messages);
+        } else {
+            batch.extend(queue.messages.drain(..messages_max));
+        }
+    }
+
+    /// Gives back the memory of queues in which nothing waits.
+    pub(super) fn shrink(&self) {
+        let mut queue = self.0.lock();
+        queue.answers.shrink_to_fit();
+        queue.messages.shrink_to_fit();
     }
 
     /// Registers the reader as asleep. False: something is waiting, do not sleep.
@@ -192,6 +200,25 @@ impl<M> Address<M> {
     }
 }
 
+/// An inbox without an actor, for tests of what is sent there.
+#[cfg(test)]
+impl<M> Address<M> {
+    pub(crate) fn detached(bound: usize) -> Self {
+        Self::new(bound)
+    }
+
+    /// What was sent since the last call.
+    pub(crate) fn drain(&self) -> Vec<M> {
+        let mut batch = VecDeque::new();
+        self.take(&mut batch, usize::MAX);
+        batch.into()
+    }
+
+    pub(crate) fn is_told_to_stop(&self) -> bool {
+        self.0.lock().control.iter().any(|control| matches!(control, Control::Stop))
+    }
+}
+
 impl<M> Inbox<M> {
     fn lock(&self) -> MutexGuard<'_, Queue<M>> {
         // Nothing can panic under this lock but allocation, which aborts.
@@ -212,17 +239,6 @@ impl<M> Queue<M> {
         if let Some(sleeper) = self.sleeper.take() {
             sleeper.wake();
         }
-    }
-}
-
-fn take_from<M>(queue: &mut VecDeque<M>, most: usize, batch: &mut VecDeque<M>) {
-    if queue.len() <= most {
-        batch.append(queue);
-        if queue.capacity() > KEPT_CAPACITY {
-            *queue = VecDeque::new();
-        }
-    } else {
-        batch.extend(queue.drain(..most));
     }
 }
 

@@ -50,6 +50,10 @@ pub trait Actor: Unpin + Sized + 'static {
     /// Its name in logs and metrics.
     const KIND: &'static str;
 
+    /// Whether drained queues keep their memory for the next messages. Not where thousands of
+    /// idle actors exist: it would be most of what they cost.
+    const KEEPS_QUEUES: bool = true;
+
     /// Called in the first turn, and again in that of every restart.
     fn started(&mut self, _context: &mut Context<Self::Message>) {}
 

@@ -5,7 +5,9 @@ use std::fmt;
 use tokio::sync::oneshot;
 
 /// Answers one question. Dropped unused, it says so: whoever asked never waits for nothing.
-pub struct Reply<T>(Option<Box<dyn FnOnce(Result<T, Lost>) + Send>>);
+pub struct Reply<T>(Option<Deliver<T>>);
+
+type Deliver<T> = Box<dyn FnOnce(Result<T, Lost>) + Send>;
 
 /// The question got no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -88,8 +88,10 @@ struct Shell<A: Actor> {
 struct Life<A: Actor> {
     supervisor: Supervisor,
     child: ChildId,
-    factory: Box<dyn FnMut(&Address<A::Message>) -> A>,
+    factory: Factory<A>,
 }
+
+type Factory<A> = Box<dyn FnMut(&Address<<A as Actor>::Message>) -> A>;
 
 /// What a turn of control messages asks for.
 enum Verdict {
@@ -171,8 +173,9 @@ impl<A: Actor> Shell<A> {
             context.yield_turn();
         }
         actor.turn_ended(context);
-        if self.batch.is_empty() && self.batch.capacity() > TURN_MESSAGES {
+        if !A::KEEPS_QUEUES && self.batch.is_empty() && self.batch.capacity() > 0 {
             self.batch = VecDeque::new();
+            context.address().shrink();
         }
     }
 

@@ -311,7 +311,8 @@ mod tests {
         }
         let mut decoder = Decoder::new(1_000);
         decoder.decode(&mut frame(1, b"a")).unwrap();
-        let second = decoder.decode(&mut frame(FIN | 1, b"b"));
+        let mut within = frame(FIN | 1, b"b");
+        let second = decoder.decode(&mut within);
         assert_eq!(second, Err(CloseCode::ProtocolError), "a message within a message");
     }
 

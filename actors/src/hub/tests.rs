@@ -1,0 +1,374 @@
+//! A hub's core with sockets of paper.
+
+use super::{
+    Adopt, Adopted, Attach, Delivery, HubLimits, HubMessage, Identity, Item, LocalHub,
+    SLICE_READERS, SlotId, Socket, liveness::LINGER,
+};
+use crate::{
+    audience::AudienceMessage,
+    connection::{Attached, ConnectionMessage},
+    kernel::{Address, Reply},
+    metrics::Metrics,
+};
+use bytes::Bytes;
+use madang_protocol::{CloseCode, RoomId, SessionId, UserId, codec::Codec, websocket};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{sync::oneshot, time::Instant};
+
+const ROOM: RoomId = RoomId([9; 15]);
+const LIMITS: HubLimits = HubLimits {
+    outbox_bytes_max: 1_000,
+    outbox_frames_max: 10,
+    heartbeat: Duration::from_millis(20),
+    hello_timeout: Duration::from_secs(10),
+};
+
+/// Takes everything, or nothing.
+#[derive(Default)]
+struct Paper {
+    is_full: Cell<bool>,
+    written: RefCell<Vec<u8>>,
+    writes: Cell<usize>,
+}
+
+impl Socket for Paper {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_full.get() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.writes.set(self.writes.get() + 1);
+        self.written.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn poll_write_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+/// One connection of the hub under test.
+struct Reader {
+    slot: SlotId,
+    socket: Rc<Paper>,
+    inbox: Address<ConnectionMessage>,
+}
+
+impl Reader {
+    /// What it was sent since the last call.
+    fn takes(&self) -> String {
+        String::from_utf8_lossy(&self.socket.written.take()).into_owned()
+    }
+}
+
+struct Hub {
+    local: LocalHub,
+    audience: Address<AudienceMessage>,
+}
+
+impl Hub {
+    fn new() -> Self {
+        let local = LocalHub::new(0, LIMITS, Arc::new(Metrics::new()));
+        Self { local, audience: Address::detached(1_000) }
+    }
+
+    /// A connection of a user, past `hello`.
+    fn reader(&self, user: u8) -> Reader {
+        let (socket, inbox) = (Rc::new(Paper::default()), Address::detached(16));
+        let slot = self.local.open(socket.clone(), inbox.clone(), Codec::Json);
+        let identity = Identity { user: UserId([user; 15]), session: SessionId([user; 15]) };
+        self.local.identify(slot, identity);
+        Reader { slot, socket, inbox }
+    }
+
+    /// Attaches a reader to `ROOM`, the audience standing at `head`.
+    fn attach(&self, reader: &Reader, head: u64, catch_up: Vec<Item>) {
+        let (reply, _answer) = Reply::channel();
+        self.add(HubMessage::Attach(self.attachment(reader.slot, head, catch_up, reply)));
+        self.turns();
+    }
+
+    fn attachment(
+        &self,
+        slot: SlotId,
+        head: u64,
+        catch_up: Vec<Item>,
+        reply: Reply<Attached>,
+    ) -> Attach {
+        Attach {
+            room: ROOM,
+            slot,
+            audience: self.audience.clone(),
+            epoch: 1,
+            head,
+            catch_up,
+            reply,
+        }
+    }
+
+    fn add(&self, message: HubMessage) {
+        assert!(self.local.core().jobs.add(message).is_none(), "not a job");
+    }
+
+    fn deliver(&self, items: Vec<Item>) {
+        self.add(HubMessage::Deliver(Arc::new(Delivery { room: ROOM, items })));
+    }
+
+    /// Works everything off, flushing after each slice; says how many slices it took.
+    fn turns(&self) -> usize {
+        for turn in 1.. {
+            let mut core = self.local.core();
+            let more = core.work();
+            core.flush();
+            core.jobs.report_left(0);
+            if !more {
+                return turn;
+            }
+        }
+        unreachable!("jobs end");
+    }
+
+    /// What the audience was told: readers that left.
+    fn left(&self) -> Vec<usize> {
+        let left = |message| match message {
+            AudienceMessage::Left { hub: 0, epoch: 1, readers } => readers,
+            _ => panic!("something else"),
+        };
+        self.audience.drain().into_iter().map(left).collect()
+    }
+}
+
+fn item(seq: u64, text: &'static str) -> Item {
+    Item { seq: Some(seq), frame: Bytes::from_static(text.as_bytes()), own: None, ends: None }
+}
+
+#[test]
+fn readers_get_what_comes_after_their_place_once_and_in_order() {
+    let hub = Hub::new();
+    let (ann, bob) = (hub.reader(1), hub.reader(2));
+    hub.attach(&ann, 2, vec![item(1, "1"), item(2, "2")]);
+    hub.deliver(vec![item(3, "3")]);
+    hub.attach(&bob, 3, vec![]);
+    hub.deliver(vec![item(4, "4"), item(5, "5")]);
+    hub.turns();
+    assert_eq!((ann.takes(), bob.takes()), ("12345".to_owned(), "45".to_owned()));
+    hub.deliver(vec![item(5, "5"), item(6, "6")]); // an audience that began again
+    hub.turns();
+    assert_eq!((ann.takes(), bob.takes()), ("6".to_owned(), "6".to_owned()));
+}
+
+#[test]
+fn the_sender_sees_its_own_frame_on_all_its_connections() {
+    let hub = Hub::new();
+    let readers = [hub.reader(1), hub.reader(2), hub.reader(1)];
+    readers.iter().for_each(|reader| hub.attach(reader, 0, vec![]));
+    let own = Some((UserId([1; 15]), Bytes::from_static(b"mine")));
+    hub.deliver(vec![Item { own, ..item(1, "theirs") }]);
+    hub.turns();
+    assert_eq!(readers.map(|reader| reader.takes()), ["mine", "theirs", "mine"]);
+}
+
+#[test]
+fn one_write_per_reader_and_turn() {
+    let hub = Hub::new();
+    let ann = hub.reader(1);
+    hub.attach(&ann, 0, vec![]);
+    hub.deliver(vec![item(1, "1"), item(2, "2")]);
+    hub.deliver(vec![item(3, "3")]);
+    hub.local.push(ann.slot, Bytes::from_static(b"ok"));
+    hub.turns();
+    assert_eq!((ann.takes().as_str(), ann.socket.writes.get()), ("ok123", 1));
+}
+
+#[test]
+fn a_big_room_is_served_in_slices_and_nobody_is_left_out() {
+    let hub = Hub::new();
+    let readers: Vec<_> = (0..2 * SLICE_READERS + 10).map(|_| hub.reader(1)).collect();
+    readers.iter().for_each(|reader| hub.attach(reader, 0, vec![]));
+    hub.deliver(vec![item(1, "1")]);
+    // One leaves and one comes while the delivery is half done.
+    hub.local.core().work();
+    hub.local.remove(readers[3].slot);
+    hub.local.remove(readers[2 * SLICE_READERS].slot);
+    let late = hub.reader(2);
+    let (reply, _answer) = Reply::channel();
+    hub.add(HubMessage::Attach(hub.attachment(late.slot, 1, vec![], reply)));
+    hub.deliver(vec![item(2, "2")]);
+    assert!(hub.turns() >= 3);
+    for (index, reader) in readers.iter().enumerate() {
+        let expected = match index {
+            3 => "",
+            index if index == 2 * SLICE_READERS => "",
+            _ => "12",
+        };
+        assert_eq!(reader.takes(), expected, "reader {index}");
+    }
+    assert_eq!(late.takes(), "2");
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_closed_and_the_others_are_not() {
+    let hub = Hub::new();
+    let (slow, fast) = (hub.reader(1), hub.reader(2));
+    hub.attach(&slow, 0, vec![]);
+    hub.attach(&fast, 0, vec![]);
+    slow.socket.is_full.set(true);
+    for seq in 1..=20 {
+        hub.deliver(vec![item(seq, "x")]);
+        hub.turns();
+    }
+    assert_eq!(fast.takes(), "x".repeat(20));
+    assert!(matches!(slow.inbox.drain()[..], [ConnectionMessage::Closing]));
+    slow.socket.is_full.set(false);
+    let slots = vec![slow.slot];
+    hub.local.core().unblock(slots);
+    hub.turns();
+    let close = websocket::close(CloseCode::TooSlow);
+    assert_eq!(slow.takes().as_bytes(), String::from_utf8_lossy(&close).as_bytes());
+}
+
+#[test]
+fn bytes_are_bounded_as_well_as_frames() {
+    let hub = Hub::new();
+    let ann = hub.reader(1);
+    ann.socket.is_full.set(true);
+    hub.local.push(ann.slot, Bytes::from(vec![b'x'; 1_000]));
+    assert_eq!(ann.inbox.drain().len(), 0);
+    hub.local.push(ann.slot, Bytes::from_static(b"x"));
+    assert!(matches!(ann.inbox.drain()[..], [ConnectionMessage::Closing]));
+}
+
+#[test]
+fn a_connection_is_told_when_half_is_free_again() {
+    let hub = Hub::new();
+    let ann = hub.reader(1);
+    ann.socket.is_full.set(true);
+    assert!(hub.local.is_low(ann.slot, true));
+    for _ in 0..5 {
+        hub.local.push(ann.slot, Bytes::from_static(b"x"));
+    }
+    assert!(!hub.local.is_low(ann.slot, true));
+    hub.turns();
+    assert_eq!(ann.inbox.drain().len(), 0);
+    ann.socket.is_full.set(false);
+    hub.local.core().unblock(vec![ann.slot]);
+    hub.turns();
+    assert!(matches!(ann.inbox.drain()[..], [ConnectionMessage::Low]));
+}
+
+#[test]
+fn those_who_leave_are_reported_together() {
+    let hub = Hub::new();
+    let readers: Vec<_> = (0..5).map(|_| hub.reader(1)).collect();
+    readers.iter().for_each(|reader| hub.attach(reader, 0, vec![]));
+    readers[..3].iter().for_each(|reader| hub.local.remove(reader.slot));
+    hub.local.detach(readers[3].slot, ROOM);
+    hub.turns();
+    assert_eq!(hub.left(), [4]);
+    hub.local.remove(readers[3].slot);
+    hub.turns();
+    assert_eq!(hub.left(), [0; 0], "counted once");
+}
+
+#[test]
+fn a_reader_that_died_on_the_way_counts_as_gone() {
+    let hub = Hub::new();
+    let ann = hub.reader(1);
+    hub.local.remove(ann.slot);
+    hub.attach(&ann, 0, vec![]);
+    assert_eq!(hub.left(), [1]);
+}
+
+#[test]
+fn the_last_frame_of_a_membership_is_the_last_from_that_room() {
+    let hub = Hub::new();
+    let (ann, bob) = (hub.reader(1), hub.reader(2));
+    hub.attach(&ann, 0, vec![]);
+    hub.attach(&bob, 0, vec![]);
+    let left = Item { seq: None, ends: Some(UserId([1; 15])), ..item(0, "left ") };
+    hub.deliver(vec![left, item(1, "1")]);
+    hub.turns();
+    assert_eq!((ann.takes(), bob.takes()), ("left ".to_owned(), "left 1".to_owned()));
+    assert!(matches!(ann.inbox.drain()[..], [ConnectionMessage::Detached(ROOM)]));
+    assert_eq!(hub.left(), [1]);
+}
+
+#[test]
+fn an_audience_that_begins_again_finds_its_readers() {
+    let hub = Hub::new();
+    let adopt = |epoch| {
+        let (reply, answer) = Reply::channel();
+        let audience = hub.audience.clone();
+        hub.add(HubMessage::Adopt(Adopt { room: ROOM, audience, epoch, reply }));
+        hub.turns();
+        taken(answer)
+    };
+    assert_eq!(adopt(1), Adopted { readers: 0, delivered: None });
+    let ann = hub.reader(1);
+    hub.attach(&ann, 4, vec![]);
+    hub.deliver(vec![item(5, "5")]);
+    assert_eq!(adopt(1), Adopted { readers: 1, delivered: Some(5) });
+}
+
+fn taken<T>(mut answer: oneshot::Receiver<Result<T, crate::kernel::Lost>>) -> T {
+    answer.try_recv().unwrap().unwrap()
+}
+
+#[test]
+fn silence_is_pinged_then_closed() {
+    let hub = Hub::new();
+    let (silent, lively) = (hub.reader(1), hub.reader(2));
+    let ping = String::from_utf8_lossy(&websocket::ping()).into_owned();
+    for expected in [&ping, &ping, ""] {
+        hub.local.touch(lively.slot);
+        hub.local.core().tick(Instant::now());
+        let closes = silent.inbox.drain();
+        assert_eq!(matches!(closes[..], [ConnectionMessage::Closing]), expected.is_empty());
+        hub.turns();
+        assert_eq!(lively.takes(), ping);
+        let heard = silent.takes();
+        assert!(heard == expected || expected.is_empty(), "{heard:?}");
+    }
+}
+
+#[test]
+fn whoever_says_nothing_is_closed() {
+    let hub = Hub::new();
+    let (socket, inbox) = (Rc::new(Paper::default()), Address::detached(16));
+    hub.local.open(socket, inbox.clone(), Codec::Json);
+    let late = Instant::now() + LIMITS.hello_timeout;
+    hub.local.core().tick(late - Duration::from_secs(1));
+    assert_eq!(inbox.drain().len(), 0);
+    hub.local.core().tick(late + Duration::from_secs(1));
+    assert!(matches!(inbox.drain()[..], [ConnectionMessage::Closing]));
+}
+
+#[test]
+fn a_goodbye_that_is_not_answered_ends_all_the_same() {
+    let hub = Hub::new();
+    let ann = hub.reader(1);
+    hub.local.close(ann.slot, CloseCode::Normal);
+    hub.local.core().tick(Instant::now() + LINGER / 2);
+    assert!(!ann.inbox.is_told_to_stop());
+    hub.local.core().tick(Instant::now() + 2 * LINGER);
+    assert!(ann.inbox.is_told_to_stop());
+}
+
+#[test]
+fn a_hub_that_failed_tells_everybody_to_resume() {
+    let hub = Hub::new();
+    let ann = hub.reader(1);
+    hub.attach(&ann, 0, vec![]);
+    hub.local.core().reset();
+    assert!(ann.takes().ends_with(CloseCode::Restart.reason()));
+    assert!(ann.inbox.is_told_to_stop());
+    hub.local.remove(ann.slot);
+    hub.turns();
+    assert_eq!(hub.left(), [1]);
+}
