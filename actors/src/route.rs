@@ -2,12 +2,14 @@
 
 use crate::{
     audience::{self, AudienceActor, AudienceMessage},
-    hub::{HubMessage, Hubs},
+    hub::{HubMessage, Hubs, Joined},
     kernel::{Address, Arbiter, Exhausted, Lost, Reply, SendError, Supervisor, start_supervised},
     room::{self, RoomActor, RoomMessage, Services, pending::Submit, standing::Change},
 };
 use dashmap::DashMap;
-use madang_protocol::{ErrorCode, Millis, Refusal, Role, RoomId, SessionId, UserId, operation};
+use madang_protocol::{
+    ErrorCode, Heads, Millis, Refusal, Role, RoomId, SessionId, UserId, operation,
+};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
@@ -100,6 +102,13 @@ impl Router {
     /// Ends a membership.
     pub async fn leave(&self, room: RoomId, user: UserId) -> Result<(), Refusal> {
         self.change(room, user, Change::Leave).await.map(|_| ())
+    }
+
+    /// Tells the connections of new members, who want all their rooms, of one more. Each tells of
+    /// a commit, which is what bounds their number.
+    pub fn announce_joined(&self, room: RoomId, heads: Heads, members: Vec<(UserId, Role)>) {
+        let joined = Arc::new(Joined { room, heads, members });
+        self.0.hubs.tell_all(|| HubMessage::Joined(joined.clone()));
     }
 
     /// Closes every socket of a session with 4001.

@@ -88,6 +88,13 @@ pub enum NodeFrame {
         /// The role held now.
         #[serde(skip_serializing_if = "Option::is_none")]
         role: Option<Role>,
+        /// For the user concerned, who joined: the room's newest `seq` then. Later messages
+        /// follow, earlier ones are history.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_seq: Option<u64>,
+        /// The room's newest `rev` then.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_rev: Option<u64>,
     },
     /// The node is about to stop; it closes with 1012 after that time.
     Goaway {

@@ -36,6 +36,9 @@ use tokio::{
 
 /// Connections the kernel keeps for us while all threads are busy.
 const BACKLOG: i32 = 4_096;
+/// Bytes the kernel keeps for one reader, beside its out-queue. Left alone it would keep megabytes
+/// for one that is slow, outside of every bound of ours.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// Wait after a failed accept: descriptors may be free again by then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of a request's head at most.
@@ -72,6 +75,7 @@ pub fn bind(address: SocketAddr) -> io::Result<net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?; // a restarted node need not wait for old connections
     socket.set_nonblocking(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?; // those who connect inherit it
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -32,6 +32,8 @@ fn member_item(room: RoomId, event: MemberEvent) -> Item {
         MemberChange::Joined => None,
         MemberChange::Left => Some(user),
     };
-    let frame = Codec::Json.encode(&NodeFrame::Member { room, user, change, role });
+    let (last_seq, last_rev) = (None, None);
+    let frame = NodeFrame::Member { room, user, change, role, last_seq, last_rev };
+    let frame = Codec::Json.encode(&frame);
     Item { seq: None, frame, own: None, ends }
 }

@@ -3,20 +3,20 @@
 use super::{
     Attached, ConnectionLimits, Flow, INBOX_BOUND, Incoming, REPLAY_PAGE_MESSAGES, Source,
     TURN_FRAMES,
-    logic::{Authenticated, Effect, Logic, Wished, readable},
+    logic::{Effect, Logic, Wished, readable},
     replay::{RETRY, Step},
     source::Authenticator,
 };
 use crate::{
     audience::{AttachRequest, AudienceMessage},
-    hub::{LocalHub, SlotId, Socket},
+    hub::{Identity, LocalHub, SlotId, Socket},
     kernel::{Actor, Address, Clock, Context, Lost, start_unsupervised},
     metrics::Metrics,
     route::{Receipt, Router, lost_send},
     store_reader::Reader,
 };
 use madang_protocol::{
-    CloseCode, ErrorCode, Refusal, RoomId, UserId,
+    CloseCode, ErrorCode, Heads, Refusal, Role, RoomId, UserId,
     codec::Codec,
     frame::NodeFrame,
     limits::ANSWER_BYTES_MAX,
@@ -54,6 +54,8 @@ pub struct ConnectionServices {
 
 /// What a connection is told.
 pub enum ConnectionMessage {
+    /// Its user became a member of a room, and it wants all of them.
+    Joined(RoomId, Heads, Role),
     /// The hub detached it from a room its user is out of.
     Detached(RoomId),
     /// The audience of a room lost membership changes.
@@ -69,7 +71,9 @@ pub enum ConnectionMessage {
 /// Answers to a connection's own questions.
 pub enum Answer {
     /// To `Effect::Authenticate`.
-    Authenticated(Option<u64>, Result<Option<Authenticated>, Refusal>),
+    Authenticated(Option<u64>, Wish, Result<Option<Identity>, Refusal>),
+    /// To `Effect::AskRooms`.
+    Entered(Option<u64>, Result<Vec<Wished>, Refusal>),
     /// To `Effect::AskAccess`.
     Access(Option<u64>, Subscription, Result<Option<Access>, Refusal>),
     /// To `Effect::ReadHistory`.
@@ -157,9 +161,12 @@ impl ConnectionActor {
     fn answer(&mut self, answer: Answer, effects: &mut Vec<Effect>) {
         let limits = &self.services.limits;
         match answer {
-            Answer::Authenticated(id, found) => {
+            Answer::Authenticated(id, wish, found) => {
+                self.logic.authenticated(id, wish, found, effects);
+            }
+            Answer::Entered(id, rooms) => {
                 let (node, time) = (&self.services.node, self.services.clock.now());
-                self.logic.authenticated(id, found, node, time, limits, effects);
+                self.logic.entered(id, rooms, node, time, limits, effects);
             }
             Answer::Access(id, subscription, access) => {
                 self.logic.access(id, subscription, access, limits, effects);
@@ -200,7 +207,8 @@ impl ConnectionActor {
         match effect {
             Effect::Push(frame) => self.push(&frame),
             Effect::Close(code) => self.hub.close(self.slot, code),
-            Effect::Identify(identity) => self.hub.identify(self.slot, identity),
+            Effect::Identify(identity, all) => self.hub.identify(self.slot, identity, all),
+            Effect::AskRooms(id, user, wish) => self.ask_rooms(id, user, wish, context),
             Effect::Authenticate(id, hello) => self.authenticate(id, hello, context),
             Effect::AskAccess(id, subscription) => self.ask_access(id, subscription, context),
             Effect::ReadHistory(id, history) => self.read_history(id, history, context),
@@ -262,10 +270,28 @@ impl ConnectionActor {
         hello: Hello,
         context: &mut Context<ConnectionMessage>,
     ) {
-        let services = self.services.clone();
-        context.spawn(async move { authenticate(&services, hello).await }, move |found| {
-            ConnectionMessage::Answer(Answer::Authenticated(id, found))
+        let Hello { token, subscribe } = hello;
+        let authentication = self.services.authenticator.authenticate(token);
+        context.spawn(authentication, move |found| {
+            ConnectionMessage::Answer(Answer::Authenticated(id, subscribe, found))
         });
+    }
+
+    fn ask_rooms(
+        &self,
+        id: Option<u64>,
+        user: UserId,
+        wish: Wish,
+        context: &mut Context<ConnectionMessage>,
+    ) {
+        let services = self.services.clone();
+        let ask = async move {
+            match wish {
+                Wish::All => all_rooms(&services, user).await,
+                Wish::Rooms(wished) => named_rooms(&services, user, wished).await,
+            }
+        };
+        context.spawn(ask, move |rooms| ConnectionMessage::Answer(Answer::Entered(id, rooms)));
     }
 
     fn ask_access(
@@ -338,6 +364,9 @@ impl Actor for ConnectionActor {
     fn handle(&mut self, message: ConnectionMessage, context: &mut Context<ConnectionMessage>) {
         let mut effects = Vec::new();
         match message {
+            ConnectionMessage::Joined(room, heads, role) => {
+                self.logic.joined(room, heads, role, &self.services.limits, &mut effects);
+            }
             ConnectionMessage::Detached(room) => self.logic.detached(room),
             ConnectionMessage::Recheck(room) => self.recheck(room, context),
             ConnectionMessage::Closing => self.logic.closing(),
@@ -408,21 +437,7 @@ fn visible(page: &Page, viewer: UserId, range: Range) -> Vec<MessageObject> {
     messages
 }
 
-/// The session, and its rooms by one more read, whatever their number.
-async fn authenticate(
-    services: &ConnectionServices,
-    hello: Hello,
-) -> Result<Option<Authenticated>, Refusal> {
-    let Some(identity) = services.authenticator.authenticate(hello.token).await? else {
-        return Ok(None);
-    };
-    let rooms = match hello.subscribe {
-        Wish::All => all_rooms(services, identity.user).await?,
-        Wish::Rooms(wished) => named_rooms(services, identity.user, wished).await?,
-    };
-    Ok(Some(Authenticated { identity, rooms }))
-}
-
+/// The rooms of a user, and what it may do there, by one read whatever their number.
 async fn all_rooms(services: &ConnectionServices, user: UserId) -> Result<Vec<Wished>, Refusal> {
     let limit = match services.limits.subscriptions_max {
         0 => usize::MAX,

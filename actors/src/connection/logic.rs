@@ -7,11 +7,12 @@ use super::{
 };
 use crate::{hub::Identity, route::Receipt};
 use madang_protocol::{
-    CloseCode, ErrorCode, Heads, MemberChange, Millis, Operation, Refusal, Request, RoomId,
+    CloseCode, ErrorCode, Heads, MemberChange, Millis, Operation, Refusal, Request, Role, RoomId,
+    UserId,
     codec::DecodeError,
     frame::{HelloOk, HelloRoom, NodeFrame, SubscribedRoom},
     object::MessageObject,
-    operation::{Hello, History, Send, Subscription},
+    operation::{Hello, History, Send, Subscription, Wish},
 };
 use madang_store::{log::Page, rooms::Access};
 use std::sync::Arc;
@@ -23,10 +24,12 @@ pub enum Effect {
     Push(NodeFrame),
     /// Close after what waits in the out-queue.
     Close(CloseCode),
-    /// Find the session, and what its user may do in these rooms.
+    /// Find the session.
     Authenticate(Option<u64>, Hello),
-    /// The hub has to know who we are.
-    Identify(Identity),
+    /// The hub has to know who we are, and whether we want every room that is joined.
+    Identify(Identity, bool),
+    /// Find out what we may do in the rooms that were wished for.
+    AskRooms(Option<u64>, UserId, Wish),
     /// Find out what we may do in a room.
     AskAccess(Option<u64>, Subscription),
     /// Find out whether we may read a room, and read it.
@@ -37,22 +40,15 @@ pub enum Effect {
     Replay(Step),
 }
 
-/// What `Effect::Authenticate` found.
-#[derive(Debug)]
-pub struct Authenticated {
-    /// Who we are.
-    pub identity: Identity,
-    /// The rooms that were wished for: a text that names none, or what we may do there.
-    pub rooms: Vec<Wished>,
-}
-
-/// One wished-for room.
+/// One room that was wished for: a text that names none, or what we may do there.
 pub type Wished = Result<(Subscription, Option<Access>), Box<str>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Fresh,
     Authenticating,
+    /// Waits for what may be done in the rooms that were wished for.
+    Entering(Identity),
     Live(Identity),
     Closing,
 }
@@ -66,6 +62,8 @@ pub struct Logic {
     /// Unanswered, other than sends.
     requests: usize,
     replay: Replay,
+    /// Joined while entering. Bounded by `subscriptions_max`.
+    joined: Vec<(RoomId, Heads, Role)>,
     steps: Vec<Step>,
 }
 
@@ -78,13 +76,15 @@ impl Logic {
             sends: 0,
             requests: 0,
             replay: Replay::default(),
+            joined: Vec::new(),
             steps: Vec::new(),
         }
     }
 
     /// False while reading has to pause.
     pub fn wants_input(&self) -> bool {
-        self.phase != Phase::Authenticating && self.requests < REQUESTS_MAX
+        let is_entering = matches!(self.phase, Phase::Authenticating | Phase::Entering(_));
+        !is_entering && self.requests < REQUESTS_MAX
     }
 
     /// Nothing that comes in is looked at any more.
@@ -95,7 +95,7 @@ impl Logic {
     /// Who we are, after `hello`.
     pub fn identity(&self) -> Option<Identity> {
         match self.phase {
-            Phase::Live(identity) => Some(identity),
+            Phase::Entering(identity) | Phase::Live(identity) => Some(identity),
             Phase::Fresh | Phase::Authenticating | Phase::Closing => None,
         }
     }
@@ -133,7 +133,7 @@ impl Logic {
                 self.refuse_and_close(id, refusal, effects);
             }
             (Phase::Fresh, Err(refusal)) => self.refuse_and_close(id, refusal, effects),
-            (Phase::Authenticating | Phase::Closing, _) => {}
+            (Phase::Authenticating | Phase::Entering(_) | Phase::Closing, _) => {}
         }
     }
 
@@ -162,32 +162,50 @@ impl Logic {
         self.phase = Phase::Closing;
     }
 
-    /// The session was looked for.
+    /// The session was looked for. The rooms are asked for after the hub knows us, so that none
+    /// that is joined in between is missed.
     pub fn authenticated(
         &mut self,
         id: Option<u64>,
-        found: Result<Option<Authenticated>, Refusal>,
-        node: &str,
-        server_time: Millis,
-        limits: &ConnectionLimits,
+        wish: Wish,
+        found: Result<Option<Identity>, Refusal>,
         effects: &mut Vec<Effect>,
     ) {
         if self.phase != Phase::Authenticating {
             return;
         }
-        let Authenticated { identity, rooms } = match found {
-            Ok(Some(found)) => found,
+        match found {
+            Ok(Some(identity)) => {
+                self.phase = Phase::Entering(identity);
+                effects.push(Effect::Identify(identity, wish == Wish::All));
+                effects.push(Effect::AskRooms(id, identity.user, wish));
+            }
             Ok(None) => {
                 let refusal = Refusal::new(ErrorCode::Unauthenticated, "no such session");
-                return self.refuse_and_close(id, refusal, effects);
+                self.refuse_and_close(id, refusal, effects);
             }
-            Err(refusal) => {
-                self.phase = Phase::Fresh; // it may say hello again
-                return refuse(id, refusal, effects);
-            }
+            Err(refusal) => self.say_hello_again(id, refusal, effects),
+        }
+    }
+
+    /// What may be done in the rooms that were wished for.
+    pub fn entered(
+        &mut self,
+        id: Option<u64>,
+        rooms: Result<Vec<Wished>, Refusal>,
+        node: &str,
+        server_time: Millis,
+        limits: &ConnectionLimits,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Phase::Entering(identity) = self.phase else {
+            return;
+        };
+        let rooms = match rooms {
+            Ok(rooms) => rooms,
+            Err(refusal) => return self.say_hello_again(id, refusal, effects),
         };
         self.phase = Phase::Live(identity);
-        effects.push(Effect::Identify(identity));
         let rooms: Vec<_> = rooms.into_iter().map(|wished| self.wished(wished, limits)).collect();
         if let Some(id) = id {
             effects.push(Effect::Push(NodeFrame::HelloOk(HelloOk {
@@ -201,7 +219,41 @@ impl Logic {
                 rooms,
             })));
         }
+        for (room, heads, role) in std::mem::take(&mut self.joined) {
+            self.joined(room, heads, role, limits, effects);
+        }
         self.take_steps(effects);
+    }
+
+    /// We became a member of a room, and want all our rooms: its first frame says so.
+    pub fn joined(
+        &mut self,
+        room: RoomId,
+        heads: Heads,
+        role: Role,
+        limits: &ConnectionLimits,
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_full =
+            |count: usize| limits.subscriptions_max > 0 && count >= limits.subscriptions_max;
+        match self.phase {
+            Phase::Entering(_) if !is_full(self.joined.len()) => {
+                self.joined.push((room, heads, role));
+            }
+            Phase::Live(identity) if !self.replay.has(room) && !is_full(self.replay.count()) => {
+                effects.push(Effect::Push(NodeFrame::Member {
+                    room,
+                    user: identity.user,
+                    change: MemberChange::Joined,
+                    role: Some(role),
+                    last_seq: Some(heads.last_seq),
+                    last_rev: Some(heads.last_rev),
+                }));
+                self.replay.want(room, heads.last_seq, heads.member_rev, &mut self.steps);
+                self.take_steps(effects);
+            }
+            _ => {}
+        }
     }
 
     /// What we may do in a room we want to receive.
@@ -426,10 +478,22 @@ impl Logic {
         Ok(answer)
     }
 
+    /// Not our client's fault, so it need not come back as another connection.
+    fn say_hello_again(&mut self, id: Option<u64>, refusal: Refusal, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Fresh;
+        refuse(id, refusal, effects);
+    }
+
     fn tell_left(&self, room: RoomId, effects: &mut Vec<Effect>) {
         if let Some(Identity { user, .. }) = self.identity() {
-            let change = MemberChange::Left;
-            effects.push(Effect::Push(NodeFrame::Member { room, user, change, role: None }));
+            effects.push(Effect::Push(NodeFrame::Member {
+                room,
+                user,
+                change: MemberChange::Left,
+                role: None,
+                last_seq: None,
+                last_rev: None,
+            }));
         }
     }
 

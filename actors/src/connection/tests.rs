@@ -2,7 +2,7 @@
 
 use super::{
     Attached, ConnectionLimits, REQUESTS_MAX,
-    logic::{Authenticated, Effect, Logic},
+    logic::{Effect, Logic, Wished},
     replay::Step,
 };
 use crate::{hub::Identity, route::Receipt};
@@ -51,7 +51,8 @@ impl Connection {
     fn live() -> Self {
         let mut connection = Self::fresh();
         connection.frame(1, hello());
-        connection.authenticated(Ok(Some(Authenticated { identity: ANN, rooms: vec![] })));
+        connection.authenticated(Ok(Some(ANN)));
+        connection.entered(Ok(vec![]));
         connection
     }
 
@@ -80,9 +81,19 @@ impl Connection {
         self.decoded(Ok(Request { id: Some(id), operation }))
     }
 
-    fn authenticated(&mut self, found: Result<Option<Authenticated>, Refusal>) -> Vec<Effect> {
+    fn authenticated(&mut self, found: Result<Option<Identity>, Refusal>) -> Vec<Effect> {
+        self.does(|logic, out| logic.authenticated(Some(1), Wish::All, found, out))
+    }
+
+    fn entered(&mut self, rooms: Result<Vec<Wished>, Refusal>) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.logic.authenticated(Some(1), found, "node", NOW, &self.limits, &mut effects);
+        self.logic.entered(Some(1), rooms, "node", NOW, &self.limits, &mut effects);
+        effects
+    }
+
+    fn joined(&mut self, room: RoomId) -> Vec<Effect> {
+        let (heads, mut effects) = (access(6).heads, Vec::new());
+        self.logic.joined(room, heads, Role::Member, &self.limits, &mut effects);
         effects
     }
 
@@ -183,7 +194,11 @@ fn hello_is_answered_with_what_is_received() {
         Ok((wish(OTHER, None), None)),
         Err("?".into()),
     ];
-    let effects = connection.authenticated(Ok(Some(Authenticated { identity: ANN, rooms })));
+    let effects = connection.authenticated(Ok(Some(ANN)));
+    let ask = Effect::AskRooms(Some(1), ANN.user, Wish::All);
+    assert_eq!(effects, [Effect::Identify(ANN, true), ask]);
+    assert!(!connection.logic.wants_input());
+    let effects = connection.entered(Ok(rooms));
     let failed = |room: String| HelloRoom::Failed { room, error: ErrorCode::NotFound };
     let rooms = vec![
         HelloRoom::Subscribed(subscribed(9, None)),
@@ -200,8 +215,7 @@ fn hello_is_answered_with_what_is_received() {
         max_frame_bytes: 131_072,
         rooms,
     };
-    let expected = [Effect::Identify(ANN), Effect::Push(NodeFrame::HelloOk(answer)), WHEN_LOW];
-    assert_eq!(effects, expected);
+    assert_eq!(effects, [Effect::Push(NodeFrame::HelloOk(answer)), WHEN_LOW]);
     assert_eq!(connection.does(|logic, out| logic.go(out)), [attach(9)]);
 }
 
@@ -219,6 +233,30 @@ fn an_unknown_token_closes_and_a_store_in_trouble_does_not() {
     assert_eq!(codes(&effects), [ErrorCode::Unavailable]);
     assert_eq!(effects.len(), 1);
     assert!(matches!(connection.frame(2, hello())[..], [Effect::Authenticate(Some(2), _)]));
+}
+
+#[test]
+fn a_room_that_is_joined_is_received_and_its_first_frame_says_so() {
+    let first_frame = || {
+        Effect::Push(NodeFrame::Member {
+            room: ROOM,
+            user: ANN.user,
+            change: MemberChange::Joined,
+            role: Some(Role::Member),
+            last_seq: Some(6),
+            last_rev: Some(0),
+        })
+    };
+    let mut connection = Connection::live();
+    assert_eq!(connection.joined(ROOM), [first_frame(), WHEN_LOW]);
+    assert_eq!(connection.joined(ROOM), [], "received already");
+    assert_eq!(connection.does(|logic, out| logic.go(out)), [attach(6)]);
+
+    let mut connection = Connection::fresh();
+    connection.frame(1, hello());
+    connection.authenticated(Ok(Some(ANN)));
+    assert_eq!(connection.joined(ROOM), [], "hello is answered first");
+    assert_eq!(connection.entered(Ok(vec![]))[1..], [first_frame(), WHEN_LOW]);
 }
 
 #[test]
@@ -394,8 +432,14 @@ fn a_membership_that_ended_unnoticed_ends_with_a_word() {
     assert_eq!(effects, [Effect::Replay(Step::RecheckLater(ROOM))]);
     let gone = Ok(Some(Access { role: None, ..access(9) }));
     let effects = connection.does(|logic, out| logic.rechecked(ROOM, gone, out));
-    let left =
-        NodeFrame::Member { room: ROOM, user: ANN.user, change: MemberChange::Left, role: None };
+    let left = NodeFrame::Member {
+        room: ROOM,
+        user: ANN.user,
+        change: MemberChange::Left,
+        role: None,
+        last_seq: None,
+        last_rev: None,
+    };
     assert_eq!(effects, [Effect::Push(left), Effect::Replay(Step::Detach(ROOM))]);
     let again = connection.does(|logic, out| logic.rechecked(ROOM, Ok(None), out));
     assert_eq!(again, [], "told once");

@@ -56,6 +56,7 @@ impl Actor for Hub {
                     core.close(slot, CloseCode::Unauthenticated);
                 }
             }
+            Some(HubMessage::Joined(joined)) => core.joined(&joined),
             Some(HubMessage::Goaway(within)) => core.goaway(within, Instant::now()),
             Some(HubMessage::Tick) => {
                 core.tick(Instant::now());

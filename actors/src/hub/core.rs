@@ -1,7 +1,7 @@
 //! The connections of a hub, their out-queues and their sockets.
 
 use super::{
-    Identity, SlotId, Socket,
+    Identity, Joined, SlotId, Socket,
     jobs::Jobs,
     liveness::Liveness,
     outbox::{Flushed, Outbox},
@@ -40,6 +40,8 @@ pub(super) struct Slot {
     pub(super) codec: Codec,
     /// `None` before `hello`.
     pub(super) identity: Option<Identity>,
+    /// Wants every room its user joins.
+    pub(super) wants_all: bool,
     /// What it receives. Bounded by `subscriptions_max`.
     pub(super) rooms: Vec<RoomId>,
     /// Heartbeats without a sign of life.
@@ -98,6 +100,7 @@ impl Core {
             connection,
             codec,
             identity: None,
+            wants_all: false,
             rooms: Vec::new(),
             silent: 0,
             is_dirty: false,
@@ -156,7 +159,7 @@ impl Core {
     }
 
     /// Puts a close frame behind what waits; a reader that is too slow for that loses what waits.
-    /// Then the connection has [`super::liveness::LINGER`] to say goodbye.
+    /// Then the peer has [`super::liveness::GOODBYE`] to answer.
     pub(super) fn close(&mut self, id: SlotId, code: CloseCode) -> bool {
         let Some(slot) = self.get(id) else {
             return false;
@@ -185,6 +188,23 @@ impl Core {
         if let Err(SendError::Full(_)) = connection.try_send(message) {
             tracing::warn!(?slot, "connection does not take its messages");
             connection.stop();
+        }
+    }
+
+    /// Tells those who want all their rooms of a new one.
+    pub(super) fn joined(&mut self, joined: &Joined) {
+        for (user, role) in &joined.members {
+            let is_meant = |slot: &Slot| {
+                slot.wants_all && slot.identity.is_some_and(|identity| identity.user == *user)
+            };
+            for id in self.select(is_meant) {
+                let Some(slot) = self.get(id) else {
+                    continue;
+                };
+                let connection = slot.connection.clone();
+                let message = ConnectionMessage::Joined(joined.room, joined.heads, *role);
+                self.tell(id, &connection, message);
+            }
         }
     }
 
@@ -263,6 +283,9 @@ impl Core {
         let now_low = slot.wants_low && slot.outbox.is_low(limits);
         if now_low {
             slot.wants_low = false;
+        }
+        if slot.is_closing && matches!(flushed, Ok(Flushed::Drained)) {
+            slot.socket.end_writing();
         }
         let connection = slot.connection.clone();
         self.scratch = scratch;

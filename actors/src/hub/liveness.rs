@@ -5,8 +5,9 @@ use madang_protocol::{CloseCode, frame::NodeFrame, websocket};
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
-/// How long a connection that is being closed may take to read its close frame and to answer.
-/// Long, because one that is closed for being slow has much to read before it.
+/// How long a peer may take to answer a close frame that was written.
+pub(super) const GOODBYE: Duration = Duration::from_secs(5);
+/// How long one may take that has much to read before its close frame can be written.
 pub(super) const LINGER: Duration = Duration::from_secs(30);
 /// Heartbeats without a sign of life after which a connection is closed.
 const SILENT_HEARTBEATS: u8 = 2;
@@ -15,7 +16,8 @@ const SILENT_HEARTBEATS: u8 = 2;
 pub(super) struct Liveness {
     wheel: Wheel,
     hellos: VecDeque<(Instant, SlotId)>,
-    closings: VecDeque<(Instant, SlotId)>,
+    goodbyes: VecDeque<(Instant, SlotId)>,
+    lingers: VecDeque<(Instant, SlotId)>,
     /// Sorted when it is filled, once in a node's life.
     goaways: VecDeque<(Instant, SlotId)>,
 }
@@ -25,7 +27,8 @@ impl Liveness {
         Self {
             wheel: Wheel::new(heartbeat),
             hellos: VecDeque::new(),
-            closings: VecDeque::new(),
+            goodbyes: VecDeque::new(),
+            lingers: VecDeque::new(),
             goaways: VecDeque::new(),
         }
     }
@@ -40,7 +43,8 @@ impl Liveness {
     }
 
     pub(super) fn closing(&mut self, slot: SlotId, now: Instant) {
-        self.closings.push_back((now + LINGER, slot));
+        self.goodbyes.push_back((now + GOODBYE, slot));
+        self.lingers.push_back((now + LINGER, slot));
     }
 }
 
@@ -56,7 +60,14 @@ impl Core {
         for slot in due(&mut self.liveness.goaways, now) {
             self.close(slot, CloseCode::Restart);
         }
-        for slot in due(&mut self.liveness.closings, now) {
+        for slot in due(&mut self.liveness.goodbyes, now) {
+            if let Some(slot) = self.get(slot)
+                && slot.outbox.is_empty()
+            {
+                slot.connection.stop();
+            }
+        }
+        for slot in due(&mut self.liveness.lingers, now) {
             if let Some(slot) = self.get(slot) {
                 slot.connection.stop();
             }

@@ -43,10 +43,11 @@ impl LocalHub {
         self.core().remove(slot);
     }
 
-    /// Says who a connection speaks for.
-    pub fn identify(&self, slot: SlotId, identity: Identity) {
+    /// Says who a connection speaks for, and whether it wants every room its user joins.
+    pub fn identify(&self, slot: SlotId, identity: Identity, wants_all: bool) {
         if let Some(slot) = self.core().get(slot) {
             slot.identity = Some(identity);
+            slot.wants_all = wants_all;
         }
     }
 

@@ -35,7 +35,7 @@ use crate::{
     kernel::{Address, Reply},
 };
 use bytes::Bytes;
-use madang_protocol::{RoomId, SessionId, UserId};
+use madang_protocol::{Heads, Role, RoomId, SessionId, UserId};
 use std::{
     io,
     sync::Arc,
@@ -75,6 +75,9 @@ pub trait Socket {
 
     /// Ready when a write may succeed again; wakes the task otherwise.
     fn poll_write_ready(&self, task: &mut task::Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Tells the peer that nothing more will come. It may still be read from.
+    fn end_writing(&self);
 }
 
 /// What a hub is told.
@@ -87,12 +90,25 @@ pub enum HubMessage {
     Adopt(Adopt),
     /// The audience of this room lost membership changes: its readers must prove themselves.
     Recheck(RoomId),
+    /// Users became members of a room: those who want all their rooms receive it from now on.
+    Joined(Arc<Joined>),
     /// A session ended: its sockets are closed.
     EndSession(SessionId),
     /// The node is about to stop: everybody is told to come back elsewhere within this time.
     Goaway(Duration),
     /// The hub's own timer.
     Tick,
+}
+
+/// New memberships of a room.
+#[derive(Debug)]
+pub struct Joined {
+    /// The room.
+    pub room: RoomId,
+    /// Where it stood when they joined.
+    pub heads: Heads,
+    /// Who, and as what.
+    pub members: Vec<(UserId, Role)>,
 }
 
 /// One or more events of a room, encoded.

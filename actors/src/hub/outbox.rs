@@ -148,6 +148,8 @@ mod tests {
         fn poll_write_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Pending
         }
+
+        fn end_writing(&self) {}
     }
 
     fn outbox(frames: &[&'static str]) -> Outbox {

@@ -2,7 +2,8 @@
 
 use super::{
     Adopt, Adopted, Attach, Delivery, HubLimits, HubMessage, Identity, Item, LocalHub,
-    SLICE_READERS, SlotId, Socket, liveness::LINGER,
+    SLICE_READERS, SlotId, Socket,
+    liveness::{GOODBYE, LINGER},
 };
 use crate::{
     audience::AudienceMessage,
@@ -36,6 +37,7 @@ struct Paper {
     is_full: Cell<bool>,
     written: RefCell<Vec<u8>>,
     writes: Cell<usize>,
+    is_ended: Cell<bool>,
 }
 
 impl Socket for Paper {
@@ -50,6 +52,10 @@ impl Socket for Paper {
 
     fn poll_write_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Pending
+    }
+
+    fn end_writing(&self) {
+        self.is_ended.set(true);
     }
 }
 
@@ -83,7 +89,7 @@ impl Hub {
         let (socket, inbox) = (Rc::new(Paper::default()), Address::detached(16));
         let slot = self.local.open(socket.clone(), inbox.clone(), Codec::Json);
         let identity = Identity { user: UserId([user; 15]), session: SessionId([user; 15]) };
-        self.local.identify(slot, identity);
+        self.local.identify(slot, identity, user == 1);
         Reader { slot, socket, inbox }
     }
 
@@ -352,12 +358,22 @@ fn whoever_says_nothing_is_closed() {
 #[test]
 fn a_goodbye_that_is_not_answered_ends_all_the_same() {
     let hub = Hub::new();
-    let ann = hub.reader(1);
-    hub.local.close(ann.slot, CloseCode::Normal);
-    hub.local.core().tick(Instant::now() + LINGER / 2);
-    assert!(!ann.inbox.is_told_to_stop());
-    hub.local.core().tick(Instant::now() + 2 * LINGER);
-    assert!(ann.inbox.is_told_to_stop());
+    let (heard, stuck) = (hub.reader(1), hub.reader(2));
+    stuck.socket.is_full.set(true);
+    let now = Instant::now();
+    for reader in [&heard, &stuck] {
+        hub.local.close(reader.slot, CloseCode::Normal);
+    }
+    hub.turns();
+    assert!(heard.socket.is_ended.get(), "the close frame was written, nothing follows");
+    assert!(!stuck.socket.is_ended.get());
+    let ended_after = |wait: Duration| {
+        hub.local.core().tick(now + wait + Duration::from_secs(1));
+        [&heard, &stuck].map(|reader| reader.inbox.is_told_to_stop())
+    };
+    assert_eq!(ended_after(Duration::ZERO), [false, false]);
+    assert_eq!(ended_after(GOODBYE), [true, false]);
+    assert_eq!(ended_after(LINGER), [true, true]);
 }
 
 #[test]

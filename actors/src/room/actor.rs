@@ -144,6 +144,10 @@ impl RoomActor {
                 (Err(crate::store_reader::refusal(&error)), None, None)
             }
         };
+        if let (Change::Join, Some((event, heads))) = (change, told) {
+            let role = event.role.unwrap_or(Role::Member);
+            self.router.announce_joined(self.room, heads, vec![(user, role)]);
+        }
         self.logic.changed(user, answer, standing, told, &mut self.effects);
     }
 

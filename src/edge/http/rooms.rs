@@ -27,9 +27,13 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let id = RoomId(token::random_id()?);
     let room = room_creation::parse(body, id, creator, (context.clock)())?;
+    let members = room.members.clone();
     let created = within(context.settings.send_wait(), context.rooms.create(room)).await?;
     let (status, view) = match created {
-        Created::New(view) => (StatusCode::CREATED, view),
+        Created::New(view) => {
+            announce(&view, creator, members, context);
+            (StatusCode::CREATED, view)
+        }
         Created::Existing(view) => (StatusCode::OK, view),
         Created::UnknownUsers(users) => return Err(room_creation::unknown_members(users).into()),
         Created::TooManyRooms(user) => {
@@ -38,6 +42,16 @@ pub(super) async fn create(
         }
     };
     Ok(answer::json(status, &room_object(view, creator)))
+}
+
+/// The connections of the members receive the room from its first message on.
+fn announce(view: &RoomView, creator: UserId, members: Vec<UserId>, context: &HttpContext) {
+    let others = members.into_iter().filter(|user| *user != creator);
+    let mut joined: Vec<_> = others.map(|user| (user, Role::Member)).collect();
+    joined.sort_unstable_by_key(|(user, _)| *user);
+    joined.dedup();
+    joined.push((creator, view.role));
+    context.router.announce_joined(view.room, view.heads, joined);
 }
 
 /// `GET /v1/rooms`: one store call, whatever the number of rooms.

@@ -1,8 +1,10 @@
 //! A TCP stream after the upgrade, shared by the connection that reads and the hub that writes.
 
 use madang_actors::hub::Socket;
+use socket2::SockRef;
 use std::{
     io,
+    net::Shutdown,
     task::{Context, Poll},
 };
 use tokio::net::TcpStream;
@@ -17,5 +19,9 @@ impl Socket for TcpSocket {
 
     fn poll_write_ready(&self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_write_ready(task)
+    }
+
+    fn end_writing(&self) {
+        let _ = SockRef::from(&self.0).shutdown(Shutdown::Write); // the peer may be gone
     }
 }
