@@ -105,6 +105,14 @@ pub struct Received {
     pub payload: Vec<u8>,
 }
 
+impl Received {
+    /// The code of a close frame; 1005 of one without, as RFC 6455 calls it.
+    pub fn close_code(&self) -> Option<u16> {
+        let code = self.payload.first_chunk().map_or(1005, |bytes| u16::from_be_bytes(*bytes));
+        (self.opcode == opcode::CLOSE).then_some(code)
+    }
+}
+
 /// A TCP connection on which the handshake is done, or not even begun.
 #[derive(Debug)]
 pub struct RawSocket {
@@ -204,12 +212,14 @@ impl RawSocket {
         Ok(Received { opcode: first & 0x0f, payload })
     }
 
-    /// Reads to the end; the code of the close frame, `None` when the connection ended without.
+    /// Reads to the end, answering a close frame in kind; its code, `None` when the connection
+    /// ended without.
     pub async fn close_code(&mut self) -> Option<u16> {
         let mut code = None;
         while let Some(frame) = self.read().await {
-            if frame.opcode == opcode::CLOSE {
-                code = frame.payload.first_chunk().map(|bytes| u16::from_be_bytes(*bytes));
+            if let Some(closed) = frame.close_code() {
+                code = Some(closed);
+                self.frame(Frame::new(opcode::CLOSE, frame.payload)).await;
             }
         }
         code

@@ -138,6 +138,8 @@ async fn fields_of_later_versions_are_invalid() {
         "room": stage.room, "client_id": "c", "body": "b", "attachments": [{"upload": "u"}],
     });
     socket.refused("send", with_file, "invalid").await;
+    let reply = json!({"room": stage.room, "client_id": "c", "body": "b", "reply_to": 1});
+    socket.refused("send", reply, "invalid").await;
     assert!(stage.http.whole_log(&stage.ann, &stage.room).await.is_empty());
 }
 

@@ -134,7 +134,12 @@ async fn check_examines_the_data() {
     assert_names(&in_use, FAILED, &["data"]);
 
     stage.node.kill().await;
-    launch().command(&check, &directory).await.success();
+    let sound = launch().command(&check, &directory).await.success();
+    assert!(sound.lines().any(|line| line == "messages: 50"), "{sound}");
+    // A file that was closed is not looked through when it is opened: the records must tell.
+    stage.node.restart().await;
+    stage.node.terminate();
+    stage.node.wait_for_exit().await;
     damage(&directory.join("data"));
     let damaged = launch().command(&check, &directory).await;
     assert_eq!(damaged.status.code(), Some(DAMAGED), "{}", damaged.text());

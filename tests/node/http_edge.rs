@@ -26,6 +26,25 @@ async fn unknown_paths_and_wrong_methods_are_named() {
 }
 
 #[tokio::test]
+async fn calls_of_later_versions_are_not_there() {
+    let stage = Stage::set(launch()).await;
+    let of_room = |rest: &str| format!("/v1/rooms/{}{rest}", stage.room);
+    for (method, path) in [
+        (Method::POST, "/v1/tokens".to_owned()),
+        (Method::POST, "/v1/password".to_owned()),
+        (Method::PATCH, "/v1/me".to_owned()),
+        (Method::PATCH, of_room("")),
+        (Method::POST, of_room("/members")),
+        (Method::DELETE, of_room("/members/x")),
+        (Method::GET, of_room("/messages/1/readers")),
+    ] {
+        let call = stage.http.call(method.clone(), &path).token(&stage.ann.token);
+        let status = call.json(&json!({})).send().await.status;
+        assert!(status == 404 || status == 405, "{method} {path}: {status}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_must_be_json_and_say_so() {
     let stage = Stage::set(launch()).await;
     let text = stage.http.call(Method::POST, "/v1/login").header("content-type", "text/plain");

@@ -136,9 +136,12 @@ async fn refused_beyond(stage: &Stage, source: Option<IpAddr>) {
 
 #[tokio::test]
 async fn a_refused_connection_is_told_why() {
-    let stage = Stage::set(launch().with("max-connections-per-address", 1)).await;
+    let stage = Stage::set(launch().with("max-connections-per-address", 8)).await;
     let source: IpAddr = [127, 0, 0, 78].into();
-    let _held = Door::new(stage.address()).source(source).open().await.expect("the first");
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(Door::new(stage.address()).source(source).open().await.expect("below the limit"));
+    }
     let http = Http::from_source(stage.address(), source);
     http.get("/v1/me").send().await.refused(503, "overloaded");
 }

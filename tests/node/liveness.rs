@@ -84,6 +84,17 @@ async fn a_body_that_never_comes_is_given_up() {
     assert!(slow.read_head().await.starts_with("HTTP/1.1 503"));
 }
 
+/// One that never answers a close frame holds its connection for a while, not for ever.
+#[tokio::test]
+async fn a_goodbye_that_is_not_answered_ends_all_the_same() {
+    let stage = Stage::set(launch().with("heartbeat-ms", 1_000)).await;
+    let mut rude = RawSocket::open(stage.address()).await;
+    rude.frame(Frame::text("junk")).await;
+    let close = rude.read().await.expect("a close frame");
+    assert_eq!(close.close_code(), Some(1007));
+    assert_eq!(rude.read().await, None);
+}
+
 /// Clients that hang in every stage must not stand in the way of one that does not.
 #[tokio::test]
 async fn those_who_hang_hold_up_nobody() {

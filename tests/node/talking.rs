@@ -186,21 +186,6 @@ async fn bodies_are_kept_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_message_can_answer_an_existing_one_only() {
-    let stage = Stage::set(launch()).await;
-    let (mut ann, mut ben) = stage.both().await;
-    ann.send(&stage.room, "c1", "question").await;
-    let answer = |client_id: &str, seq: u64| json!({"room": stage.room, "client_id": client_id, "body": "answer", "reply_to": seq});
-    ben.ok("send", answer("c2", 1)).await;
-    ann.expect("message").await;
-    assert_eq!(ann.expect("message").await["reply_to"], 1);
-    for missing in [0, 3, 1 << 40] {
-        ben.refused("send", answer("c3", missing), "invalid").await;
-    }
-    assert_eq!(stage.http.whole_log(&stage.ann, &stage.room).await.len(), 2);
-}
-
-#[tokio::test]
 async fn without_an_id_only_failures_are_answered() {
     let stage = Stage::set(launch()).await;
     let mut ann = stage.join(&stage.ann).await;

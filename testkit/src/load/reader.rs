@@ -2,7 +2,7 @@
 
 use super::{BACK_WITHIN, Seat, TRY_AGAIN};
 use crate::{
-    client::{Door, Socket, number, text},
+    client::{Door, Http, Socket, list, number, text},
     history::{Event, client_id_in},
     wait,
 };
@@ -36,33 +36,65 @@ async fn follow(seat: Seat, told: watch::Sender<u64>) {
     loop {
         let after_seq = *told.borrow();
         let wish = json!([{"room": seat.room, "after_seq": after_seq}]);
-        if let Some(mut socket) = connect(&seat, Some(wish)).await {
+        if let Some((socket, hello)) = connect(&seat, Some(wish)).await {
             let (reader, room) = (seat.name.clone(), seat.room.clone());
             seat.journal.record(Event::Reading { reader, room, after_seq });
-            while let Some(frame) = socket.frame().await {
-                take(&seat, &told, &frame);
-            }
+            one_connection(&seat, &told, socket, &hello["rooms"][0]).await;
         }
         sleep(TRY_AGAIN).await;
     }
 }
 
-fn take(seat: &Seat, told: &watch::Sender<u64>, frame: &Value) {
-    if frame["op"] != "message" || frame["room"] != json!(seat.room) {
-        return;
+/// Reads until the connection breaks.
+async fn one_connection(
+    seat: &Seat,
+    told: &watch::Sender<u64>,
+    mut socket: Socket,
+    subscribed: &Value,
+) {
+    if subscribed["truncated"] == true {
+        let replay_from = number(subscribed, "replay_from");
+        if read_older(seat, told, replay_from).await.is_none() {
+            return;
+        }
     }
-    let seq = number(frame, "seq");
+    while let Some(frame) = socket.frame().await {
+        if frame["op"] == "message" && frame["room"] == json!(seat.room) {
+            take(seat, told, &frame);
+        }
+    }
+}
+
+/// A reader that missed more than is replayed reads the rest as older messages, here over HTTP, so
+/// that what comes over the socket waits meanwhile. `None` when the node is gone.
+async fn read_older(seat: &Seat, told: &watch::Sender<u64>, replay_from: u64) -> Option<()> {
+    let http = Http::new(seat.address);
+    while *told.borrow() + 1 < replay_from {
+        let after = *told.borrow();
+        let limit = (replay_from - 1 - after).min(200);
+        let path = format!("/v1/rooms/{}/messages?after={after}&limit={limit}", seat.room);
+        let page = http.get(&path).token(&seat.account.token).try_send().await.ok()?;
+        for message in list(&page.expect(200), "messages") {
+            take(seat, told, message);
+        }
+    }
+    Some(())
+}
+
+fn take(seat: &Seat, told: &watch::Sender<u64>, message: &Value) {
+    let seq = number(message, "seq");
     seat.journal.record(Event::Read {
         reader: seat.name.clone(),
         room: seat.room.clone(),
         seq,
-        client_id: client_id_in(text(frame, "body")).to_owned(),
+        client_id: client_id_in(text(message, "body")).to_owned(),
     });
     told.send_replace(seq);
 }
 
-/// A connection past `hello`; `None` when the node is not there or lets us down on the way.
-pub(super) async fn connect(seat: &Seat, wish: Option<Value>) -> Option<Socket> {
+/// A connection past `hello` and the answer to it; `None` when the node is not there, asks for
+/// patience, or lets us down on the way.
+pub(super) async fn connect(seat: &Seat, wish: Option<Value>) -> Option<(Socket, Value)> {
     let mut socket = Door::new(seat.address).open().await.ok()?;
     let mut hello = json!({"op": "hello", "id": 0, "token": seat.account.token});
     if let Some(wish) = wish {
@@ -70,6 +102,9 @@ pub(super) async fn connect(seat: &Seat, wish: Option<Value>) -> Option<Socket> 
     }
     socket.say(&hello.to_string()).await;
     let answer = socket.frame().await?;
+    if answer["retry_after_ms"].is_u64() || answer["rooms"][0]["error"] == "unavailable" {
+        return None;
+    }
     assert_eq!(answer["op"], "ok", "{}: {answer}", seat.name);
-    Some(socket)
+    Some((socket, answer))
 }

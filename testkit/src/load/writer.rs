@@ -74,7 +74,7 @@ impl Writer {
     /// Writes until the connection breaks or all is done; whether anything was answered.
     async fn one_connection(&mut self) -> bool {
         let nothing = Some(json!([]));
-        let Some(mut socket) = super::reader::connect(&self.seat, nothing).await else {
+        let Some((mut socket, _)) = super::reader::connect(&self.seat, nothing).await else {
             return false;
         };
         let mut turn = Turn::default();
