@@ -161,7 +161,10 @@ async fn json_logs_are_json() {
 #[tokio::test]
 async fn a_full_disk_refuses_sends_and_heals_when_there_is_room() {
     let limits = Limits { file_kib: Some(4_096) };
-    let stage = Stage::set(launch().with("send-wait-ms", 1_000).limits(limits)).await;
+    let stage = Stage::set(
+        launch().with("send-wait-ms", 1_000).with("log", "debug,hyper=info").limits(limits),
+    )
+    .await;
     let mut ann = stage.join(&stage.ann).await;
     let (taken, refused) = send_until_refused(&mut ann, &stage.room).await;
     assert_eq!(refused["code"], "unavailable", "{refused}");

@@ -183,13 +183,12 @@ async fn members_hear_who_comes_and_goes() {
     let room = stage.http.make_open_group(&stage.ann, "open").await;
     let (mut ann, mut ben) = stage.both().await;
     join(&stage.http, &stage.ben, &room).await.expect(200);
-    let member = next_of(&mut ann, &room).await;
-    assert_eq!((&member["op"], &member["change"]), (&json!("member"), &json!("joined")));
-    assert_eq!((text(&member, "user"), &member["role"]), (&*stage.ben.user, &json!("member")));
-    ben.ok("subscribe", json!({"room": room})).await;
     stage.http.send(&stage.ann, &room, "c1", "welcome").await;
     for socket in [&mut ann, &mut ben] {
-        while next_of(socket, &room).await["body"] != "welcome" {}
+        let member = next_of(socket, &room).await;
+        assert_eq!((&member["op"], &member["change"]), (&json!("member"), &json!("joined")));
+        assert_eq!((text(&member, "user"), &member["role"]), (&*stage.ben.user, &json!("member")));
+        assert_eq!(next_of(socket, &room).await["body"], "welcome");
     }
     assert_eq!(leave(&stage.http, &stage.ben, &room).await.status, 204);
     stage.http.send(&stage.ann, &room, "c2", "gone?").await;
@@ -217,14 +216,33 @@ async fn next_of(socket: &mut Socket, room: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_room_made_meanwhile_can_be_subscribed_to() {
+async fn a_room_made_meanwhile_is_heard_by_those_who_want_all() {
     let stage = Stage::set(launch()).await;
     let (mut ann, mut ben) = stage.both().await;
     let room = stage.http.make_group(&stage.ann, "new", &[&stage.ben]).await;
     ann.send(&room, "c1", "welcome").await;
+    for (socket, account) in [(&mut ann, &stage.ann), (&mut ben, &stage.ben)] {
+        let member = next_of(socket, &room).await;
+        assert_eq!((&member["op"], &member["change"]), (&json!("member"), &json!("joined")));
+        assert_eq!(text(&member, "user"), account.user);
+        assert_eq!(socket.expect("message").await["body"], "welcome");
+    }
+}
+
+/// Whoever named the rooms it wants hears of no other, but may ask for it.
+#[tokio::test]
+async fn a_room_made_meanwhile_can_be_subscribed_to() {
+    let stage = Stage::set(launch()).await;
+    let mut ben = Socket::open(stage.address()).await;
+    ben.hello(&stage.ben.token, Some(json!([{"room": stage.room}]))).await;
+    let room = stage.http.make_group(&stage.ann, "new", &[&stage.ben]).await;
+    stage.http.send(&stage.ann, &room, "c1", "first").await;
+    stage.http.send(&stage.ann, &stage.room, "c1", "elsewhere").await;
+    assert_eq!(ben.expect("message").await["body"], "elsewhere");
+    assert!(!ben.queued().any(|frame| frame["room"] == room));
     let subscribed = ben.ok("subscribe", json!({"room": room, "after_seq": 0})).await;
     assert_eq!(number(&subscribed, "last_seq"), 1);
-    assert_eq!(ben.expect("message").await["body"], "welcome");
+    assert_eq!(ben.expect("message").await["body"], "first");
 }
 
 #[tokio::test]
