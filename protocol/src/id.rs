@@ -1,10 +1,15 @@
-//! Ids made by the server: 120 random bits, written as 20 characters of base64url.
+//! Ids made by the server: 120 random bits, written as 20 characters of base64.
 //!
-//! Ids are fixed-size and `Copy`, so comparing, hashing and storing them costs no allocation.
+//! The digits are those of base64url in the order of their character codes, so texts sort as ids
+//! do: what a store lists by id, clients see sorted. Ids are fixed-size and `Copy`, so comparing, hashing and storing them costs no allocation.
 //! Clients see opaque strings matching `[A-Za-z0-9_-]{1,64}`; a string that is not an id of ours
 //! names nothing that exists and is answered as unknown, not as malformed.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine,
+    alphabet::Alphabet,
+    engine::general_purpose::{GeneralPurpose, NO_PAD},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{fmt, str::FromStr};
 
@@ -13,6 +18,13 @@ pub const ID_BYTES: usize = 15;
 /// Characters of an id's text form: 15 bytes fill 20 base64 digits exactly, so no two texts
 /// mean the same id.
 pub const ID_CHARS: usize = 20;
+
+/// The digits, ascending.
+const DIGITS: &str = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
+static TEXT: GeneralPurpose = {
+    let Ok(alphabet) = Alphabet::new(DIGITS) else { panic!("64 different digits") };
+    GeneralPurpose::new(&alphabet, NO_PAD)
+};
 
 /// The text is not an id made by a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +40,7 @@ macro_rules! id_type {
         impl $name {
             /// The text form, written into a buffer of the caller.
             pub fn encode<'a>(&self, text: &'a mut [u8; ID_CHARS]) -> &'a str {
-                let length = URL_SAFE_NO_PAD
+                let length = TEXT
                     .encode_slice(self.0, text)
                     .expect("15 bytes fill 20 base64 digits");
                 std::str::from_utf8(&text[..length]).expect("base64 is ASCII")
@@ -42,7 +54,7 @@ macro_rules! id_type {
                     return Err(NotAnId);
                 }
                 let mut bytes = [0; ID_BYTES];
-                match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+                match TEXT.decode_slice(text, &mut bytes) {
                     Ok(ID_BYTES) => Ok(Self(bytes)),
                     _ => Err(NotAnId),
                 }
@@ -102,6 +114,17 @@ mod tests {
             assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
             assert_eq!(text.parse(), Ok(id));
         }
+    }
+
+    #[test]
+    fn texts_sort_as_ids_do() {
+        let mut ids: Vec<_> = (0..=255).map(|byte| UserId([byte; ID_BYTES])).collect();
+        ids.extend(
+            (0..=255).map(|byte| UserId([[7; 8], [byte; 8]].concat()[..15].try_into().unwrap())),
+        );
+        ids.sort();
+        let texts: Vec<_> = ids.iter().map(UserId::to_string).collect();
+        assert!(texts.is_sorted(), "{texts:?}");
     }
 
     #[test]

@@ -213,6 +213,7 @@ pub fn refusal(error: &StoreError) -> Refusal {
     match error {
         StoreError::Overloaded => Refusal::overloaded("the store is busy"),
         StoreError::Unavailable(_) | StoreError::Unknown(_) => {
+            tracing::debug!(%error, "no answer from the store");
             Refusal::unavailable("the store gives no answer")
         }
         StoreError::Damaged { .. } => {
