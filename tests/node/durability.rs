@@ -4,7 +4,7 @@
 use crate::launch;
 use madang_testkit::{
     Account, Http, Stage,
-    history::{ACKNOWLEDGED_MIN, Journal, Stored, Summary, check},
+    history::{ACKNOWLEDGED_MIN, Journal, Stored, Summary, Violation, check},
     load::{Load, WriterPlan},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -73,11 +73,61 @@ async fn a_polite_restart_under_load_loses_nothing() {
     judge(&stage.http, &stage.ann, &stage.room, &journal).await;
 }
 
+/// Every disconnect and resume is a chance to miss or repeat a message at the seam.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_that_come_and_go_miss_nothing() {
+    let stage = Stage::set(launch()).await;
+    let mut load = Load::new(stage.address(), &stage.room);
+    for account in [&stage.ann, &stage.ben] {
+        load.write(account, WriterPlan { in_flight: 4, ..WriterPlan::default() });
+    }
+    for messages in [1, 7, 50, 99, 100, 101, 128, 300] {
+        load.read_in_pieces(&stage.ben, messages);
+    }
+    load.acknowledged(3_000).await;
+    let journal = load.finish().await;
+    judge(&stage.http, &stage.ann, &stage.room, &journal).await;
+}
+
+/// Rooms share commits, so a kill hits many of them in the middle of one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rooms_that_share_commits_lose_nothing_by_a_kill() {
+    let mut stage = Stage::set(launch()).await;
+    let mut loads = Vec::new();
+    for number in 0..20 {
+        let name = format!("room {number}");
+        let room = stage.http.make_group(&stage.ann, &name, &[&stage.ben]).await;
+        let mut load = Load::new(stage.address(), &room);
+        load.write(&stage.ann, WriterPlan { in_flight: 4, ..WriterPlan::default() });
+        load.write(&stage.ben, WriterPlan { in_flight: 4, ..WriterPlan::default() });
+        load.read(&stage.ben);
+        loads.push((room, load));
+    }
+    for round in 1..=2 {
+        for (_, load) in &loads {
+            load.acknowledged(round * 70).await;
+        }
+        stage.node.kill().await;
+        stage.node.restart().await;
+    }
+    let (mut events, mut logs) = (Vec::new(), BTreeMap::new());
+    for (room, load) in loads {
+        events.extend(load.finish().await.events());
+        let log = stage.http.whole_log(&stage.ann, &room).await;
+        logs.insert(room, log.iter().map(Stored::of).collect());
+    }
+    accept(check(&events, &logs, ACKNOWLEDGED_MIN));
+}
+
 /// Reads the log back and holds the run against it.
 async fn judge(http: &Http, reader: &Account, room: &str, journal: &Journal) -> Summary {
     let log: Vec<Stored> = http.whole_log(reader, room).await.iter().map(Stored::of).collect();
     let logs = BTreeMap::from([(room.to_owned(), log)]);
-    match check(&journal.events(), &logs, ACKNOWLEDGED_MIN) {
+    accept(check(&journal.events(), &logs, ACKNOWLEDGED_MIN))
+}
+
+fn accept(judged: Result<Summary, Vec<Violation>>) -> Summary {
+    match judged {
         Ok(summary) => summary,
         Err(found) => {
             let shown: Vec<String> = found.iter().take(20).map(ToString::to_string).collect();

@@ -161,3 +161,44 @@ async fn an_empty_wish_hears_nothing() {
     ben.ok("ping", json!({})).await;
     assert_eq!(ben.queued().count(), 0);
 }
+
+/// 300 messages of the longest body are more than four times what an out-queue may hold.
+async fn large_log() -> Stage {
+    let stage = Stage::set(launch()).await;
+    let mut ann = stage.join(&stage.ann).await;
+    let body = "x".repeat(16_384);
+    for number in 0..300 {
+        ann.send(&stage.room, &format!("c{number}"), &body).await;
+    }
+    stage
+}
+
+#[tokio::test]
+async fn a_replay_of_large_messages_does_not_outgrow_the_out_queue() {
+    let stage = large_log().await;
+    let (mut ben, _) = resume(&stage, 0).await;
+    assert_eq!(places_up_to(&mut ben, 300).await, from_to(1, 300));
+}
+
+#[tokio::test]
+async fn pages_hold_what_fits_into_an_answer() {
+    let stage = large_log().await;
+    let mut ben = Socket::open(stage.address()).await;
+    ben.hello(&stage.ben.token, Some(json!([]))).await;
+    let mut asked = Vec::new();
+    for _ in 0..10 {
+        let fields = json!({"room": stage.room, "after": 0, "limit": 200});
+        asked.push(ben.begin("history", fields).await);
+    }
+    for id in asked {
+        let page = ben.answer(id).await;
+        assert_eq!(page["op"], "ok", "{page}");
+        assert!(page.to_string().len() <= 1 << 20);
+        let places: Vec<u64> = list(&page, "messages").iter().map(|m| number(m, "seq")).collect();
+        assert!(places.len() > 30, "{}", places.len());
+        assert_eq!(places, from_to(1, places.len() as u64), "the oldest ones behind `after`");
+    }
+    let newest = ben.ok("history", json!({"room": stage.room, "limit": 200})).await;
+    let places: Vec<u64> = list(&newest, "messages").iter().map(|m| number(m, "seq")).collect();
+    assert_eq!(places, from_to(301 - places.len() as u64, 300), "the newest ones");
+}

@@ -61,8 +61,13 @@ impl Load {
 
     /// Adds a reader that has nothing yet.
     pub fn read(&mut self, account: &Account) {
+        self.read_in_pieces(account, usize::MAX);
+    }
+
+    /// Adds a reader that breaks its connection off after so many messages and comes back.
+    pub fn read_in_pieces(&mut self, account: &Account, messages: usize) {
         let name = format!("r{}", self.readers.len());
-        self.readers.push(Reader::start(self.seat(account, name)));
+        self.readers.push(Reader::start(self.seat(account, name), messages));
     }
 
     /// Waits until so many messages were acknowledged since the beginning.

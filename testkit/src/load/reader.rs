@@ -18,9 +18,9 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(super) fn start(seat: Seat) -> Self {
+    pub(super) fn start(seat: Seat, messages_each: usize) -> Self {
         let (told, at) = watch::channel(0);
-        Self { at, task: tokio::spawn(follow(seat, told)) }
+        Self { at, task: tokio::spawn(follow(seat, told, messages_each)) }
     }
 
     /// Ends it once it has this message.
@@ -32,25 +32,26 @@ impl Reader {
     }
 }
 
-async fn follow(seat: Seat, told: watch::Sender<u64>) {
+async fn follow(seat: Seat, told: watch::Sender<u64>, messages_each: usize) {
     loop {
         let after_seq = *told.borrow();
         let wish = json!([{"room": seat.room, "after_seq": after_seq}]);
         if let Some((socket, hello)) = connect(&seat, Some(wish)).await {
             let (reader, room) = (seat.name.clone(), seat.room.clone());
             seat.journal.record(Event::Reading { reader, room, after_seq });
-            one_connection(&seat, &told, socket, &hello["rooms"][0]).await;
+            one_connection(&seat, &told, socket, &hello["rooms"][0], messages_each).await;
         }
         sleep(TRY_AGAIN).await;
     }
 }
 
-/// Reads until the connection breaks.
+/// Reads until the connection breaks, or so many messages have come.
 async fn one_connection(
     seat: &Seat,
     told: &watch::Sender<u64>,
     mut socket: Socket,
     subscribed: &Value,
+    messages_max: usize,
 ) {
     if subscribed["truncated"] == true {
         let replay_from = number(subscribed, "replay_from");
@@ -58,9 +59,13 @@ async fn one_connection(
             return;
         }
     }
-    while let Some(frame) = socket.frame().await {
+    let mut messages = 0;
+    while messages < messages_max
+        && let Some(frame) = socket.frame().await
+    {
         if frame["op"] == "message" && frame["room"] == json!(seat.room) {
             take(seat, told, &frame);
+            messages += 1;
         }
     }
 }
