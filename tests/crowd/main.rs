@@ -1,7 +1,9 @@
-//! Many connections at once, measured: what one costs, and what a reader that stops does to the
-//! others. A binary of its own, one test at a time, so that nothing else disturbs the numbers.
+//! Many connections at once, measured: what one costs, and what a hot room, a crowd at the door or
+//! a reader that stops does to the others. A binary of its own, one test at a time, so that nothing
+//! else disturbs the numbers.
 
 mod idle;
+mod isolation;
 mod stopped_reader;
 
 use madang_testkit::{Account, Launch, launcher::raise_descriptor_limit};

@@ -165,6 +165,21 @@ async fn the_sixty_first_login_of_a_minute_blocks_its_address() {
     try_login(&elsewhere, "ann", PASSWORD).await.expect(200);
 }
 
+/// Only a proxy the node was told to trust may speak for others.
+#[tokio::test]
+async fn a_forwarded_address_does_not_evade_a_limit() {
+    let stage = Stage::set(launch().with("logins-per-minute", 3)).await;
+    let login = |from: String| {
+        let body = json!({"username": "nobody", "password": "whatever it is"});
+        stage.http.post("/v1/login", body).header("x-forwarded-for", &from)
+    };
+    for number in 1..=3 {
+        let answer = login(format!("192.0.2.{number}")).send().await;
+        answer.refused(401, "bad_credentials");
+    }
+    login("192.0.2.4".to_owned()).send().await.refused(429, "blocked");
+}
+
 #[tokio::test]
 async fn from_the_fifth_wrong_password_on_an_account_waits() {
     let stage = Stage::set(launch()).await;
