@@ -3,7 +3,7 @@
 use crate::launch;
 use madang_testkit::{
     Http, Launch, Socket, Stage,
-    client::{Door, PASSWORD, number},
+    client::{Door, PASSWORD, list, number},
     raw::{Frame, RawSocket, opcode},
 };
 use serde_json::{Value, json};
@@ -97,6 +97,21 @@ async fn subscriptions_are_bounded() {
     socket.ok("subscribe", json!({"room": second})).await;
     socket.ok("unsubscribe", json!({"room": second})).await;
     socket.ok("subscribe", json!({"room": third})).await;
+}
+
+#[tokio::test]
+async fn all_rooms_are_the_latest_ones_where_there_are_too_many() {
+    let stage = Stage::set(launch().with("subscriptions-max", 2)).await;
+    let second = stage.http.make_group(&stage.ann, "second", &[]).await;
+    let third = stage.http.make_group(&stage.ann, "third", &[]).await;
+    for (room, number) in [(&third, 1), (&second, 2), (&stage.room, 3)] {
+        stage.http.send(&stage.ann, room, &format!("c{number}"), "x").await;
+    }
+    let mut socket = Socket::open(stage.address()).await;
+    let hello = socket.hello(&stage.ann.token, None).await;
+    let rooms: Vec<&Value> = list(&hello, "rooms").iter().map(|room| &room["room"]).collect();
+    assert_eq!(rooms.len(), 2, "{hello}");
+    assert!(!rooms.contains(&&json!(third)), "{hello}");
 }
 
 #[tokio::test]
