@@ -20,8 +20,8 @@ const HASH_WAIT: &str = "madang_hash_queue_wait_seconds";
 /// Passwords refused because the queue was full.
 const HASH_REFUSED: &str = "madang_hash_refused_total";
 
-/// Status classes, by their first digit less 1.
-const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+/// The status classes that are answered, by their first digit.
+const CLASSES: [(u16, &str); 3] = [(2, "2xx"), (4, "4xx"), (5, "5xx")];
 
 /// The handles. Cloning shares them.
 #[derive(Clone)]
@@ -70,8 +70,10 @@ impl Metrics {
     /// A request to this route template was answered.
     pub fn answered(&self, route: &'static str, status: u16, took: Duration) {
         if let Some(metrics) = self.routes.iter().find(|metrics| metrics.route == route) {
-            let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
-            metrics.requests[class].increment(1);
+            let class = CLASSES.iter().position(|(digit, _)| *digit == status / 100);
+            if let Some(class) = class {
+                metrics.requests[class].increment(1);
+            }
             metrics.seconds.record(took.as_secs_f64());
         }
     }
@@ -98,7 +100,7 @@ impl RouteMetrics {
         Self {
             route,
             requests: CLASSES
-                .map(|class| counter!(HTTP_REQUESTS, "route" => route, "status" => class)),
+                .map(|(_, class)| counter!(HTTP_REQUESTS, "route" => route, "status" => class)),
             seconds: histogram!(HTTP_SECONDS, "route" => route),
         }
     }

@@ -14,7 +14,7 @@
 use crate::{
     accounts::{self, Accounts, Hasher},
     clock,
-    config::Settings,
+    config::{Settings, or_unlimited},
     drain,
     edge::{
         accept::{self, Edge},
@@ -38,7 +38,7 @@ use madang_actors::{
     store_writer::{self, StoreWriter},
 };
 use madang_cluster::InProcess;
-use madang_protocol::{ErrorCode, SessionId};
+use madang_protocol::{ErrorCode, SessionId, limits::ANSWER_BYTES_MAX};
 use madang_resilience::Health;
 use madang_store::{Store, accounts::Session, limits::InProcess as LocalLimits};
 use std::{
@@ -321,6 +321,7 @@ fn connection_limits(settings: &Settings) -> ConnectionLimits {
         body_bytes_max: settings.body_bytes_max,
         subscriptions_max: settings.subscriptions_max,
         replay_limit: settings.replay_limit,
+        page_bytes_max: or_unlimited(settings.outbox_bytes_max / 4).min(ANSWER_BYTES_MAX),
         heartbeat_ms: settings.heartbeat_ms,
         frame_bytes_max: settings.frame_bytes_max,
     }

@@ -19,12 +19,11 @@ use madang_protocol::{
     CloseCode, ErrorCode, Heads, Refusal, Role, RoomId, UserId,
     codec::Codec,
     frame::NodeFrame,
-    limits::ANSWER_BYTES_MAX,
     object::{MessageObject, fit_page},
     operation::{Hello, History, Range, Subscription, Wish},
     websocket,
 };
-use madang_store::{log::Page, rooms::Access};
+use madang_store::rooms::Access;
 use std::{
     rc::Rc,
     sync::Arc,
@@ -77,18 +76,21 @@ pub enum Answer {
     /// To `Effect::AskAccess`.
     Access(Option<u64>, Subscription, Result<Option<Access>, Refusal>),
     /// To `Effect::ReadHistory`.
-    History(Option<u64>, Result<(Vec<MessageObject>, u64), Refusal>),
+    History(Option<u64>, Result<PageRead, Refusal>),
     /// To `Effect::Submit`.
     Sent(Option<u64>, Result<Result<Receipt, Refusal>, Lost>),
     /// To `Step::Attach`.
     Attached(Result<Attached, Lost>),
     /// To `Step::ReadPage`.
-    Page(Result<Arc<Page>, Refusal>),
+    Page(Result<PageRead, Refusal>),
     /// To `Step::Recheck`.
     Rechecked(RoomId, Result<Option<Access>, Refusal>),
     /// The time of `Step::Later`.
     Later,
 }
+
+/// Messages as the reader may see them, and the room's newest `seq`.
+type PageRead = (Vec<MessageObject>, u64);
 
 /// Starts the actor of a connection on the arbiter of the caller, which is the hub's. One that is
 /// `refused` is told why and closed. `lease` lives as long as the actor does.
@@ -178,7 +180,7 @@ impl ConnectionActor {
             }
             Answer::Attached(outcome) => self.logic.attached(outcome.ok(), effects),
             Answer::Page(page) => {
-                let messages = page.as_ref().map_or(0, |page| page.messages.len());
+                let messages = page.as_ref().map_or(0, |(messages, _)| messages.len());
                 self.services.metrics.replayed.increment(messages as u64);
                 self.logic.page(page.ok(), effects);
             }
@@ -188,14 +190,12 @@ impl ConnectionActor {
     }
 
     fn perform(&mut self, effects: &mut Vec<Effect>, context: &mut Context<ConnectionMessage>) {
-        let mut index = 0;
-        // A step may bring the next one at once, which is put behind the others.
-        while index < effects.len() {
-            let effect = std::mem::replace(&mut effects[index], Effect::Replay(Step::Later));
-            index += 1;
-            self.perform_one(effect, effects, context);
+        // A step may bring the next one at once, which comes after the others.
+        while !effects.is_empty() {
+            for effect in std::mem::take(effects) {
+                self.perform_one(effect, effects, context);
+            }
         }
-        effects.clear();
     }
 
     fn perform_one(
@@ -314,9 +314,7 @@ impl ConnectionActor {
     }
 
     fn read_page(&self, room: RoomId, after: u64, context: &mut Context<ConnectionMessage>) {
-        let reader = self.services.reader.clone();
-        let read =
-            async move { reader.page(room, Range::After(after), REPLAY_PAGE_MESSAGES).await };
+        let read = self.page(room, Range::After(after), REPLAY_PAGE_MESSAGES);
         context.spawn(read, |page| ConnectionMessage::Answer(Answer::Page(page)));
     }
 
@@ -326,14 +324,11 @@ impl ConnectionActor {
         history: History,
         context: &mut Context<ConnectionMessage>,
     ) {
-        let Some(identity) = self.logic.identity() else {
-            return;
-        };
-        let (access, reader) = (self.access(history.room), self.services.reader.clone());
+        let access = self.access(history.room);
+        let page = self.page(history.room, history.range, history.limit as usize);
         let read = async move {
             readable(access.await?)?;
-            let page = reader.page(history.room, history.range, history.limit as usize).await?;
-            Ok((visible(&page, identity.user, history.range), page.last_seq))
+            page.await
         };
         context.spawn(read, move |read| ConnectionMessage::Answer(Answer::History(id, read)));
     }
@@ -348,6 +343,26 @@ impl ConnectionActor {
                 return Err(Refusal::new(ErrorCode::Unauthenticated, "say hello first"));
             };
             Ok(reader.access(identity.user, vec![room]).await?.into_iter().next().flatten())
+        }
+    }
+
+    /// A page as we may see it, of a size that the out-queue has place for.
+    fn page(
+        &self,
+        room: RoomId,
+        range: Range,
+        limit: usize,
+    ) -> impl Future<Output = Result<PageRead, Refusal>> + use<> {
+        let (reader, bytes_max) =
+            (self.services.reader.clone(), self.services.limits.page_bytes_max);
+        let viewer = self.logic.identity().map(|identity| identity.user);
+        async move {
+            let page = reader.page(room, range, limit).await?;
+            let messages = page.messages.iter();
+            let mut messages: Vec<_> =
+                messages.map(|message| MessageObject::seen_by(message, viewer)).collect();
+            fit_page(&mut messages, range, bytes_max);
+            Ok((messages, page.last_seq))
         }
     }
 
@@ -426,15 +441,6 @@ impl Source for Nothing {
     ) -> Poll<()> {
         Poll::Pending
     }
-}
-
-/// A page as a reader may see it, within the size of an answer.
-fn visible(page: &Page, viewer: UserId, range: Range) -> Vec<MessageObject> {
-    let messages = page.messages.iter();
-    let mut messages: Vec<_> =
-        messages.map(|message| MessageObject::seen_by(message, Some(viewer))).collect();
-    fit_page(&mut messages, range, ANSWER_BYTES_MAX);
-    messages
 }
 
 /// The rooms of a user, and what it may do there, by one read whatever their number.

@@ -16,8 +16,8 @@ use madang_protocol::{
     object::MessageObject,
     operation::{Hello, History, Send, Subscription, Wish},
 };
-use madang_store::{log::Page, rooms::Access};
-use std::sync::Arc;
+use madang_store::rooms::Access;
+use std::collections::VecDeque;
 
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,6 +64,9 @@ pub struct Logic {
     /// Unanswered, other than sends.
     requests: usize,
     replay: Replay,
+    /// Pages of history to be read, in the order asked; part of `requests`.
+    histories: VecDeque<(Option<u64>, History)>,
+    is_reading_history: bool,
     /// Joined while entering. Bounded by `subscriptions_max`.
     joined: Vec<(RoomId, Heads, Role)>,
     steps: Vec<Step>,
@@ -78,6 +81,8 @@ impl Logic {
             sends: 0,
             requests: 0,
             replay: Replay::default(),
+            histories: VecDeque::new(),
+            is_reading_history: false,
             joined: Vec::new(),
             steps: Vec::new(),
         }
@@ -172,6 +177,10 @@ impl Logic {
         effects: &mut Vec<Effect>,
     ) {
         self.requests -= 1;
+        self.is_reading_history = false;
+        if !self.histories.is_empty() {
+            effects.push(Effect::Replay(Step::WhenLow));
+        }
         match (read, id) {
             (Err(refusal), _) => refuse(id, refusal, effects),
             (Ok((messages, last_seq)), Some(id)) => {
@@ -200,10 +209,17 @@ impl Logic {
 
     /// The out-queue is below half, or a wait is over.
     pub fn go(&mut self, effects: &mut Vec<Effect>) {
-        if !self.is_closing() {
-            self.replay.go(&mut self.steps);
-            self.take_steps(effects);
+        if self.is_closing() {
+            return;
         }
+        if !self.is_reading_history
+            && let Some((id, history)) = self.histories.pop_front()
+        {
+            self.is_reading_history = true;
+            effects.push(Effect::ReadHistory(id, history));
+        }
+        self.replay.go(&mut self.steps);
+        self.take_steps(effects);
     }
 
     /// See [`Step::Attach`].
@@ -213,18 +229,15 @@ impl Logic {
     }
 
     /// See [`Step::ReadPage`].
-    pub fn page(&mut self, page: Option<Arc<Page>>, effects: &mut Vec<Effect>) {
-        let read = page.as_ref().map(|page| {
-            let last = page.messages.last().map_or(page.last_seq, |message| message.seq);
-            (last, page.last_seq)
+    pub fn page(&mut self, page: Option<(Vec<MessageObject>, u64)>, effects: &mut Vec<Effect>) {
+        let read = page.as_ref().map(|(messages, newest)| {
+            (messages.last().map_or(*newest, |message| message.seq), *newest)
         });
-        let viewer = self.identity().map(|identity| identity.user);
         if self.replay.page(read, &mut self.steps)
-            && let Some(page) = page
+            && let Some((messages, _)) = page
         {
-            effects.extend(page.messages.iter().map(|message| {
-                Effect::Push(NodeFrame::Message(MessageObject::seen_by(message, viewer)))
-            }));
+            let frames = messages.into_iter().map(NodeFrame::Message);
+            effects.extend(frames.map(Effect::Push));
         }
         self.take_steps(effects);
     }
@@ -284,7 +297,8 @@ impl Logic {
             }
             Operation::History(history) => {
                 self.requests += 1;
-                effects.push(Effect::ReadHistory(id, history));
+                self.histories.push_back((id, history));
+                effects.push(Effect::Replay(Step::WhenLow));
             }
             Operation::Hello(_) => {
                 refuse(id, Refusal::new(ErrorCode::Conflict, "hello was said"), effects);

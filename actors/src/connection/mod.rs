@@ -13,7 +13,8 @@
 //! `frames_per_second` frames, beyond that `rate_limited`, and closed with 4029 when that goes on.
 //! **Replay** is paged by the reader's own pace: the next page, or the next room, is fetched when
 //! the out-queue is below half, so a resume never trips the out-queue's bound by itself; what is
-//! committed meanwhile is part of the replay. **Invariants**: sends to one room reach it in the
+//! committed meanwhile is part of the replay. Pages of history are read in the same way, one at a
+//! time. **Invariants**: sends to one room reach it in the
 //! order they were read; the answer to a subscription precedes what the subscription brings.
 
 mod actor;
@@ -51,6 +52,9 @@ pub struct ConnectionLimits {
     pub subscriptions_max: usize,
     /// Missed messages replayed; 0 = off.
     pub replay_limit: u64,
+    /// Bytes of one page, read as history or replayed: a quarter of the out-queue, so that a page
+    /// of each fits above its lower half.
+    pub page_bytes_max: usize,
     /// Told to the client in `hello`.
     pub heartbeat_ms: u64,
     /// Told to the client in `hello`.

@@ -14,7 +14,7 @@ use madang_protocol::{
     object::MessageObject,
     operation::{Hello, History, Range, Send, Subscription, Wish},
 };
-use madang_store::{log::Page, rooms::Access};
+use madang_store::rooms::Access;
 use std::sync::Arc;
 
 const ROOM: RoomId = RoomId([9; 15]);
@@ -30,6 +30,7 @@ fn limits() -> ConnectionLimits {
         body_bytes_max: 10,
         subscriptions_max: 2,
         replay_limit: 1_000,
+        page_bytes_max: 262_144,
         heartbeat_ms: 25_000,
         frame_bytes_max: 131_072,
     }
@@ -328,11 +329,17 @@ fn reading_pauses_while_too_many_requests_are_unanswered() {
     for id in 0..REQUESTS_MAX as u64 {
         assert!(connection.logic.wants_input());
         let effects = connection.frame(id, Operation::History(history));
-        assert_eq!(effects, [Effect::ReadHistory(Some(id), history)]);
+        assert_eq!(effects, [WHEN_LOW]);
     }
     assert!(!connection.logic.wants_input());
-    connection.does(|logic, out| logic.history(Some(0), Ok((vec![], 0)), out));
-    assert!(connection.logic.wants_input());
+    for id in 0..2 {
+        let read = connection.does(|logic, out| logic.go(out));
+        assert_eq!(read, [Effect::ReadHistory(Some(id), history)]);
+        assert_eq!(connection.does(|logic, out| logic.go(out)), [], "one at a time");
+        let answered = connection.does(|logic, out| logic.history(Some(id), Ok((vec![], 0)), out));
+        assert_eq!(answered[0], WHEN_LOW);
+        assert!(connection.logic.wants_input());
+    }
 }
 
 #[test]
@@ -408,19 +415,18 @@ fn subscriptions_are_bounded() {
 }
 
 #[test]
-fn a_replayed_page_comes_with_the_senders_own_names() {
+fn a_replayed_page_is_followed_by_the_next() {
     let mut connection = Connection::attaching(Some(1), 300);
     connection.does(|logic, out| logic.attached(Some(Attached::Behind), out));
     let effects = connection.does(|logic, out| logic.go(out));
     assert_eq!(effects, [Effect::Replay(Step::ReadPage { room: ROOM, after: 1 })]);
-    let page = Page { messages: vec![message(2), message(3)], last_seq: 300 };
-    let effects = connection.does(|logic, out| logic.page(Some(Arc::new(page)), out));
-    let push = |seq| {
-        let object = MessageObject::seen_by(&message(seq), Some(ANN.user));
-        assert!(object.client_id.is_some());
-        Effect::Push(NodeFrame::Message(object))
-    };
+    let object = |seq| MessageObject::seen_by(&message(seq), Some(ANN.user));
+    let page = (vec![object(2), object(3)], 300);
+    let effects = connection.does(|logic, out| logic.page(Some(page), out));
+    let push = |seq| Effect::Push(NodeFrame::Message(object(seq)));
     assert_eq!(effects, [push(2), push(3), WHEN_LOW]);
+    let effects = connection.does(|logic, out| logic.go(out));
+    assert_eq!(effects, [Effect::Replay(Step::ReadPage { room: ROOM, after: 3 })]);
 }
 
 #[test]

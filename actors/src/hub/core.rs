@@ -284,8 +284,10 @@ impl Core {
         if now_low {
             slot.wants_low = false;
         }
-        if slot.is_closing && matches!(flushed, Ok(Flushed::Drained)) {
-            slot.socket.end_writing();
+        match &flushed {
+            Ok(Flushed::Drained) if slot.is_closing => slot.socket.end_writing(),
+            Err(_) => slot.is_closing = true, // the peer is gone: nobody to tell why
+            Ok(_) => {}
         }
         let connection = slot.connection.clone();
         self.scratch = scratch;
@@ -293,7 +295,7 @@ impl Core {
         match flushed {
             Ok(Flushed::Drained) => {}
             Ok(Flushed::Blocked) => self.wait_until_writable(id),
-            Err(_) => connection.stop(), // the peer is gone; nobody to tell
+            Err(_) => connection.stop(),
         }
         if now_low {
             self.tell(id, &connection, ConnectionMessage::Low);

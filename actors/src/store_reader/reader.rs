@@ -14,9 +14,9 @@ use madang_store::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// Bodies of one page at most: an answer of `ANSWER_BYTES_MAX` after escaping the worst text
-/// sixfold would hold fewer, ordinary text never comes near.
-const PAGE_BYTES_MAX: usize = ANSWER_BYTES_MAX / 2;
+/// Bodies of one page at most, bytes. Escaping may make text sixfold as long; whoever writes a
+/// page out cuts it again to what its reader takes.
+const PAGE_BYTES_MAX: usize = ANSWER_BYTES_MAX / 4;
 
 /// Asks the store reader. Cloning shares it. Every call has a deadline and answers a refusal
 /// (`unavailable`, `overloaded`, `internal`) when the store gives no answer.
