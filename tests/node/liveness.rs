@@ -14,10 +14,9 @@ async fn a_silent_connection_is_pinged_and_closed_with_4002() {
     let mut silent = RawSocket::open(stage.address()).await;
     let hello = json!({"op": "hello", "id": 1, "token": stage.ann.token});
     silent.frame(Frame::text(&hello.to_string())).await;
-    silent.read().await.expect("the answer to hello");
     let begin = Instant::now();
-    let ping = silent.read().await.expect("a ping");
-    assert_eq!(ping.opcode, opcode::PING);
+    // The first ping may come before the answer to hello.
+    while silent.read().await.expect("a ping").opcode != opcode::PING {}
     assert_eq!(silent.close_code().await, Some(4002));
     assert!(begin.elapsed() > Duration::from_millis(300), "{:?}", begin.elapsed());
 }
@@ -28,11 +27,14 @@ async fn a_connection_that_answers_pings_stays() {
     let mut lively = RawSocket::open(stage.address()).await;
     let hello = json!({"op": "hello", "id": 1, "token": stage.ann.token});
     lively.frame(Frame::text(&hello.to_string())).await;
-    lively.read().await.expect("the answer to hello");
-    for _ in 0..8 {
-        let ping = lively.read().await.expect("a ping, not the end");
-        assert_eq!(ping.opcode, opcode::PING);
-        lively.frame(Frame::new(opcode::PONG, ping.payload)).await;
+    let mut pings = 0;
+    while pings < 8 {
+        // The first ping may come before the answer to hello.
+        let frame = lively.read().await.expect("a ping, not the end");
+        if frame.opcode == opcode::PING {
+            pings += 1;
+            lively.frame(Frame::new(opcode::PONG, frame.payload)).await;
+        }
     }
 }
 

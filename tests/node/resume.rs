@@ -195,7 +195,7 @@ async fn pages_hold_what_fits_into_an_answer() {
         assert_eq!(page["op"], "ok", "{page}");
         assert!(page.to_string().len() <= 1 << 20);
         let places: Vec<u64> = list(&page, "messages").iter().map(|m| number(m, "seq")).collect();
-        assert!(places.len() > 30, "{}", places.len());
+        assert!(places.len() > 10, "{}", places.len());
         assert_eq!(places, from_to(1, places.len() as u64), "the oldest ones behind `after`");
     }
     let newest = ben.ok("history", json!({"room": stage.room, "limit": 200})).await;
