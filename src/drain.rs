@@ -1,9 +1,6 @@
 //! The end of a node: told to, or unable to go on.
 
-use crate::{
-    clock,
-    node::{Ended, Node},
-};
+use crate::node::{Ended, Node};
 use madang_actors::hub::HubMessage;
 use madang_resilience::State;
 use std::{io, time::Duration};
@@ -24,7 +21,7 @@ pub(crate) async fn until_ended(node: &mut Node) -> Ended {
         Ok(signals) => signals,
         Err(error) => return Ended::GaveUp(format!("cannot listen for signals: {error}")),
     };
-    node.health.set(PART, State::Ok, clock::system());
+    node.health.set(PART, State::Ok, node.clock.now());
     tokio::select! {
         cause = node.gave_up.recv() => {
             let cause = cause.unwrap_or_else(|| "the supervisor is gone".to_owned());
@@ -42,7 +39,7 @@ async fn drain(node: &Node) {
     let whole = Duration::from_millis(node.settings.drain_timeout_ms);
     let deadline = Instant::now() + whole.mul_f64(0.85);
     tracing::info!(connections = node.capacity.taken(), "draining");
-    node.health.set(PART, State::Down, clock::system());
+    node.health.set(PART, State::Down, node.clock.now());
     // A load balancer sees the 503 before it sees a closed port.
     tokio::time::sleep(whole.mul_f64(0.05)).await;
     let _ = node.stopping.send(true);

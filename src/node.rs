@@ -13,12 +13,12 @@
 
 use crate::{
     accounts::{self, Accounts, Hasher},
-    clock,
     config::{Settings, or_unlimited},
     drain,
     edge::{
         accept::{self, Edge},
         capacity::Capacity,
+        descriptors,
         http::{self, HttpContext, Surface},
         origin::Origins,
     },
@@ -102,6 +102,7 @@ pub struct Node {
     /// Where it listens.
     pub address: SocketAddr,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) clock: Clock,
     pub(crate) health: Health,
     pub(crate) capacity: Capacity,
     pub(crate) hubs: Hubs,
@@ -128,7 +129,7 @@ struct EdgeParts {
 impl Node {
     /// Starts everything; inside `run_system`.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
-        let settings = Arc::new(settings);
+        let (settings, clock) = (Arc::new(settings), Clock::system());
         let listeners = Listeners::bind(&settings)?;
         let recorder = Recorder::new();
         let metrics = recorder.with(|| Arc::new(Metrics::new()));
@@ -149,7 +150,7 @@ impl Node {
             writer: reads.writer,
             rooms: store.rooms.clone(),
             bus: Arc::new(InProcess::new()),
-            clock: Clock::system(),
+            clock: clock.clone(),
             metrics: metrics.clone(),
         });
         let rooms = root.subtree("rooms", Strategy::OneForOne, metrics.clone());
@@ -157,9 +158,10 @@ impl Node {
             Router::new(edge_threads.all(), rooms, services, hubs.clone(), settings.send_wait());
 
         let health = Health::new();
-        let capacity =
-            Capacity::new(settings.max_connections, settings.max_connections_per_address);
-        let context = http_context(&settings, &recorder, &store, &reads.reader, &router, &health)?;
+        let places = or_unlimited(settings.max_connections).min(descriptors::raise_limit());
+        let capacity = Capacity::new(places, settings.max_connections_per_address);
+        let context =
+            http_context(&settings, &recorder, &store, &reads.reader, &router, &clock, &health)?;
         let (stopping, is_stopping) = watch::channel(false);
         let address = listeners.address;
         let name = node_name()?;
@@ -181,6 +183,7 @@ impl Node {
         Ok(Self {
             address,
             settings,
+            clock,
             health,
             capacity,
             hubs,
@@ -257,7 +260,7 @@ async fn begin_accepting(parts: oneshot::Receiver<EdgeParts>, hub: LocalHub) {
             reader: parts.reader.clone(),
             authenticator: Box::new(BearerTokens(context.accounts.clone())),
             limits: parts.limits.clone(),
-            clock: Clock::system(),
+            clock: context.clock.clone(),
             node: parts.name.clone(),
             metrics: parts.metrics.clone(),
             started: Instant::now(),
@@ -279,6 +282,7 @@ fn http_context(
     store: &Store,
     reader: &Reader,
     router: &Router,
+    clock: &Clock,
     health: &Health,
 ) -> Result<HttpContext, StartError> {
     let metrics = recorder.with(|| metrics::Metrics::new(&http::TEMPLATES));
@@ -293,7 +297,7 @@ fn http_context(
             limits: Arc::new(LocalLimits::new(accounts::login_rules(settings))),
             hasher,
             metrics: metrics.clone(),
-            clock: clock::system,
+            clock: clock.clone(),
         },
         settings,
     );
@@ -308,7 +312,7 @@ fn http_context(
         metrics,
         settings: settings.clone(),
         origins: Origins::new(&settings.allowed_origins),
-        clock: clock::system,
+        clock: clock.clone(),
         surface: Surface::Whole,
     })
 }

@@ -1,6 +1,7 @@
 //! A write to the store, under a deadline, with what its failure means to a client.
 
-use madang_protocol::{ErrorCode, Refusal};
+use madang_actors::store_reader::refusal;
+use madang_protocol::Refusal;
 use madang_store::StoreError;
 use std::time::Duration;
 
@@ -15,21 +16,10 @@ pub(crate) async fn within<T>(
     }
 }
 
-fn refusal(error: &StoreError) -> Refusal {
-    match error {
-        StoreError::Overloaded => Refusal::overloaded("the store's queue is full"),
-        StoreError::Unavailable(_) => Refusal::unavailable("the store is not available"),
-        StoreError::Unknown(_) => Refusal::unavailable("the store did not say what happened"),
-        StoreError::Damaged { .. } => {
-            tracing::error!(%error, "the store is damaged");
-            Refusal::new(ErrorCode::Internal, "the store is damaged")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use madang_protocol::ErrorCode;
 
     #[tokio::test(start_paused = true)]
     async fn every_failure_has_its_code() {

@@ -46,7 +46,7 @@ impl Accounts {
         let right = self.is_right(password, credentials).await?;
         let Some(user) = user.filter(|_| right) else {
             if !known {
-                self.parts.limits.count_wrong(&account, (self.parts.clock)()).await;
+                self.parts.limits.count_wrong(&account, self.parts.clock.now()).await;
             }
             return Err(Refusal::new(ErrorCode::BadCredentials, "wrong username or password"));
         };
@@ -58,7 +58,7 @@ impl Accounts {
     }
 
     async fn count_address(&self, address: AddressKey) -> Result<(), Refusal> {
-        match self.parts.limits.count_login(address, (self.parts.clock)()).await {
+        match self.parts.limits.count_login(address, self.parts.clock.now()).await {
             Verdict::Allowed => Ok(()),
             Verdict::Wait(wait_ms) => {
                 let message = "too many logins from this address";
@@ -68,7 +68,7 @@ impl Accounts {
     }
 
     async fn may_try(&self, account: &str) -> Result<(), Refusal> {
-        match self.parts.limits.may_try(account, (self.parts.clock)()).await {
+        match self.parts.limits.may_try(account, self.parts.clock.now()).await {
             Verdict::Allowed => Ok(()),
             Verdict::Wait(wait_ms) => {
                 let message = "too many wrong passwords";
@@ -84,7 +84,7 @@ impl Accounts {
     ) -> Result<bool, Refusal> {
         let Some(user) = user else { return Ok(false) };
         let last = self.parts.reader.last_login_from(user, address).await?;
-        let since = (self.parts.clock)().saturating_sub(ADDRESS_KNOWN_MS);
+        let since = self.parts.clock.now().saturating_sub(ADDRESS_KNOWN_MS);
         Ok(last.is_some_and(|at| at >= since))
     }
 

@@ -18,8 +18,8 @@ pub mod username;
 pub use hasher::Hasher;
 pub use signup::Signup;
 
-use crate::{clock::Clock, config::Settings, metrics::Metrics, store_call::within};
-use madang_actors::{Reader, Router};
+use crate::{config::Settings, metrics::Metrics, store_call::within};
+use madang_actors::{Reader, Router, kernel::Clock};
 use madang_protocol::{ErrorCode, Millis, Refusal, SessionId, UserId};
 use madang_store::{
     AccountStore, LoginLimits,
@@ -87,7 +87,7 @@ impl Accounts {
     /// The session a bearer token speaks for, or `unauthenticated`. Slides its expiry.
     pub async fn authenticate(&self, token: &str) -> Result<Session, Refusal> {
         let Some(hash) = token::hash_of(token) else { return Err(unauthenticated()) };
-        let now = (self.parts.clock)();
+        let now = self.parts.clock.now();
         let session = self.parts.reader.session(hash, now, self.session_lifetime_ms).await?;
         session.ok_or_else(unauthenticated)
     }
@@ -114,7 +114,7 @@ impl Accounts {
         user: UserId,
         address: AddressKey,
     ) -> Result<(NewSession, Started), Refusal> {
-        let (token, created_at) = (Token::generate()?, (self.parts.clock)());
+        let (token, created_at) = (Token::generate()?, self.parts.clock.now());
         let lifetime_ms = self.session_lifetime_ms;
         let session = session_of(user, token.hash(), created_at, lifetime_ms, Some(address))?;
         let started = Started { user, token, expires_at: session.expires_at };

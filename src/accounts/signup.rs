@@ -57,7 +57,7 @@ impl Accounts {
 
     /// Only signups that would do something count: not those with a misspelt field.
     async fn count_signup(&self, address: AddressKey) -> Result<(), Refusal> {
-        match self.parts.limits.count_signup(address, (self.parts.clock)()).await {
+        match self.parts.limits.count_signup(address, self.parts.clock.now()).await {
             Verdict::Allowed => Ok(()),
             Verdict::Wait(wait_ms) => {
                 let message = "too many signups from this address";

@@ -97,7 +97,8 @@ settings! {
     log_format: LogFormat = LogFormat::Text;
 }
 "Connections" {
-    /// Connections of any kind at once. 0 = off. Beyond: HTTP 503 `overloaded`.
+    /// Connections of any kind at once. 0 = off: as many as there are file descriptors for, which
+    /// holds in any case. Beyond: HTTP 503 `overloaded`.
     max_connections: usize = 100_000, in 0..=10_000_000;
     /// The same, of one address (IPv6: of one /64). 0 = off.
     max_connections_per_address: usize = 0, in 0..=10_000_000;

@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod address;
 pub mod capacity;
+pub mod descriptors;
 pub mod http;
 pub mod origin;
 pub mod websocket;

@@ -3,10 +3,10 @@
 use super::{Done, write_out};
 use crate::{
     accounts::{password, session_of, token::Token, token::random_id},
-    clock,
     config::Settings,
     store_call::within,
 };
+use madang_actors::kernel::Clock;
 use madang_protocol::{Millis, UserId};
 use madang_store::{
     AccountStore, Options, Store,
@@ -115,8 +115,9 @@ fn make(
     hashes: Vec<Option<String>>,
     lifetime_ms: Millis,
 ) -> Result<Vec<(NewUser, String)>, Box<dyn Error>> {
+    let created_at = Clock::system().now();
     let made = batch.iter().zip(hashes).map(|(line, password_hash)| {
-        let (user, token, created_at) = (UserId(random_id()?), Token::generate()?, clock::system());
+        let (user, token) = (UserId(random_id()?), Token::generate()?);
         let session = session_of(user, token.hash(), created_at, lifetime_ms, None)?;
         let shown = Shown {
             user,

@@ -26,7 +26,6 @@ pub use route::TEMPLATES;
 
 use crate::{
     accounts::Accounts,
-    clock::Clock,
     config::{Settings, or_unlimited},
     edge::origin::Origins,
     metrics::Metrics,
@@ -35,7 +34,7 @@ use body::Limits;
 use caller::Peer;
 use futures_util::FutureExt;
 use hyper::{HeaderMap, Method, Request, body::Body};
-use madang_actors::{Reader, Router};
+use madang_actors::{Reader, Router, kernel::Clock};
 use madang_protocol::{ErrorCode, Refusal};
 use madang_resilience::Health;
 use madang_store::{RoomStore, StoreControl};

@@ -26,7 +26,7 @@ pub(super) async fn create(
     context: &HttpContext,
 ) -> Result<Response, Problem> {
     let id = RoomId(token::random_id()?);
-    let room = room_creation::parse(body, id, creator, (context.clock)())?;
+    let room = room_creation::parse(body, id, creator, context.clock.now())?;
     let members = room.members.clone();
     let created = within(context.settings.send_wait(), context.rooms.create(room)).await?;
     let (status, view) = match created {
