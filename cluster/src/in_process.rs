@@ -47,39 +47,17 @@ impl Bus for InProcess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use madang_protocol::Heads;
-    use std::sync::Mutex;
+    use crate::conformance;
 
-    fn batch(room: RoomId, last_seq: u64) -> Arc<EventBatch> {
-        let after = Heads { last_seq, ..Heads::default() };
-        Arc::new(EventBatch { room, before: Heads::default(), after, events: Vec::new() })
+    #[test]
+    fn conforms() {
+        conformance::reaches_subscribers_until_they_end(&InProcess::new());
+        conformance::nothing_is_kept_for_later_subscribers(&InProcess::new());
+        conformance::one_that_ends_leaves_the_others(&InProcess::new());
     }
 
     #[test]
-    fn reaches_the_subscribers_of_the_room_until_they_end() {
-        let (one, other) = (RoomId([1; 15]), RoomId([2; 15]));
-        let bus = InProcess::new();
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let record = |who: &'static str| {
-            let seen = seen.clone();
-            Box::new(move |batch: &Arc<EventBatch>| {
-                seen.lock().unwrap().push((who, batch.after.last_seq));
-            })
-        };
-        let first = bus.subscribe(one, record("first"));
-        let _second = bus.subscribe(one, record("second"));
-        let _third = bus.subscribe(other, record("third"));
-        bus.publish(&batch(one, 1));
-        drop(first);
-        bus.publish(&batch(one, 2));
-        bus.publish(&batch(other, 3));
-        bus.publish(&batch(RoomId([3; 15]), 4));
-        let expected = [("first", 1), ("second", 1), ("second", 2), ("third", 3)];
-        assert_eq!(*seen.lock().unwrap(), expected);
-    }
-
-    #[test]
-    fn nothing_is_kept_for_rooms_without_subscribers() {
+    fn nothing_is_kept_of_rooms_without_subscribers() {
         let bus = InProcess::new();
         drop(bus.subscribe(RoomId([1; 15]), Box::new(|_| {})));
         assert!(bus.subscribers.is_empty());

@@ -5,6 +5,8 @@
 //! and ends, so a reader sees that it missed something and fetches it.
 
 pub mod bus;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod in_process;
 
 pub use bus::{Bus, Subscription};
