@@ -9,12 +9,12 @@ use madang_testkit::{
 use serde_json::json;
 use std::net::IpAddr;
 
-const CONNECTIONS: usize = 4_000;
+const CONNECTIONS: usize = 8_000;
 /// Opened at a time.
 const ABREAST: usize = 50;
 /// Connections that are there before the count begins, so that what a node needs once (threads'
 /// buffers, a room's actors) is not divided among the others.
-const WARM: usize = 500;
+const WARM: usize = 1_000;
 
 /// Without optimisation every future is larger, so only the release binary is held to the figure
 /// users are promised.
