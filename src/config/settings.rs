@@ -144,8 +144,10 @@ settings! {
     read_wait_ms: u64 = 5_000, in 10..=3_600_000;
     /// Bytes that may wait for one slow reader. 0 = off: one reader can fill the memory. Beyond:
     /// closed with 4008.
+    /// At least 16 times `body_bytes_max`.
     outbox_bytes_max: usize = 1_048_576, in 0..=1_073_741_824;
     /// Frames that may wait for one slow reader. 0 = off. Beyond: closed with 4008.
+    /// At least 1,024.
     outbox_frames_max: usize = 4_096, in 0..=16_777_216;
 }
 "Accounts" {

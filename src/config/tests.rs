@@ -111,7 +111,8 @@ fn every_refusal_names_key_and_value() {
         (flag("send_wait_ms", "30000"), "send_wait_ms", "30000"),
         (flag("request_timeout_ms", "6000"), "send_wait_ms", "request_timeout_ms = 6000"),
         (flag("frame_bytes_max", "1000"), "body_bytes_max", "frame_bytes_max = 1000"),
-        (flag("outbox_bytes_max", "1000"), "body_bytes_max", "outbox_bytes_max = 1000"),
+        (flag("outbox_bytes_max", "1000"), "outbox_bytes_max", "body_bytes_max = 16384"),
+        (flag("outbox_frames_max", "8"), "outbox_frames_max", "at least 1024"),
         (flag("max_connections_per_address", "100001"), "max_connections_per_address", "100001"),
     ];
     for (refused, key, value) in cases {

@@ -2,6 +2,12 @@
 
 use super::{SettingsError, settings::Settings};
 
+/// Twice a page of a replay and what an audience keeps for readers that come back.
+const OUTBOX_FRAMES_MIN: usize = 1_024;
+/// A page is a quarter of an out-queue and holds at least one body, which escapes may make
+/// several times as long.
+const OUTBOX_BODIES_MIN: usize = 16;
+
 impl Settings {
     /// Refuses what is unusable by itself in a way a range cannot say, and contradictions.
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
@@ -9,6 +15,7 @@ impl Settings {
         self.validate_origins()?;
         self.validate_addresses()?;
         self.validate_waits()?;
+        self.validate_out_queue()?;
         self.validate_sizes()
     }
 
@@ -54,12 +61,27 @@ impl Settings {
         }
     }
 
+    /// A reader that comes back is given pages above the lower half of its out-queue: one that is
+    /// too small for that would be closed and come back for ever. 0 = off.
+    fn validate_out_queue(&self) -> Result<(), SettingsError> {
+        let frames = self.outbox_frames_max;
+        if (1..OUTBOX_FRAMES_MIN).contains(&frames) {
+            let reason = format!("must be 0 or at least {OUTBOX_FRAMES_MIN}");
+            return refuse("outbox_frames_max", frames, reason);
+        }
+        let (bytes, body) = (self.outbox_bytes_max, self.body_bytes_max);
+        if bytes != 0 && bytes / OUTBOX_BODIES_MIN < body {
+            let reason = format!("must be at least {OUTBOX_BODIES_MIN} x body_bytes_max = {body}");
+            return refuse("outbox_bytes_max", bytes, reason);
+        }
+        Ok(())
+    }
+
     /// Pairs of (smaller, larger) limits; 0 = off contradicts nothing.
     fn validate_sizes(&self) -> Result<(), SettingsError> {
         let frame = ("frame_bytes_max", self.frame_bytes_max);
         let pairs = [
             (("body_bytes_max", self.body_bytes_max), frame),
-            (("body_bytes_max", self.body_bytes_max), ("outbox_bytes_max", self.outbox_bytes_max)),
             (
                 ("max_connections_per_address", self.max_connections_per_address),
                 ("max_connections", self.max_connections),

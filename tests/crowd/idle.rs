@@ -9,7 +9,9 @@ use madang_testkit::{
 use serde_json::json;
 use std::net::IpAddr;
 
-const CONNECTIONS: usize = 8_000;
+/// Many, because the allocator takes memory in pieces of megabytes: a piece more or less must not
+/// decide. Few enough for 20,000 file descriptors.
+const CONNECTIONS: usize = 16_000;
 /// Opened at a time.
 const ABREAST: usize = 50;
 /// Connections that are there before the count begins, so that what a node needs once (threads'

@@ -64,12 +64,19 @@ pub struct Logic {
     /// Unanswered, other than sends.
     requests: usize,
     replay: Replay,
+    is_reading_history: bool,
+    /// Boxed, because hardly any connection has some and there are many connections.
+    waiting: Option<Box<Waiting>>,
+    steps: Vec<Step>,
+}
+
+/// What waits for its turn.
+#[derive(Default)]
+struct Waiting {
     /// Pages of history to be read, in the order asked; part of `requests`.
     histories: VecDeque<(Option<u64>, History)>,
-    is_reading_history: bool,
-    /// Joined while entering. Bounded by `subscriptions_max`.
+    /// Rooms joined while entering. Bounded by `subscriptions_max`.
     joined: Vec<(RoomId, Heads, Role)>,
-    steps: Vec<Step>,
 }
 
 impl Logic {
@@ -81,9 +88,8 @@ impl Logic {
             sends: 0,
             requests: 0,
             replay: Replay::default(),
-            histories: VecDeque::new(),
             is_reading_history: false,
-            joined: Vec::new(),
+            waiting: None,
             steps: Vec::new(),
         }
     }
@@ -178,7 +184,7 @@ impl Logic {
     ) {
         self.requests -= 1;
         self.is_reading_history = false;
-        if !self.histories.is_empty() {
+        if self.waiting.is_some() {
             effects.push(Effect::Replay(Step::WhenLow));
         }
         match (read, id) {
@@ -213,7 +219,7 @@ impl Logic {
             return;
         }
         if !self.is_reading_history
-            && let Some((id, history)) = self.histories.pop_front()
+            && let Some((id, history)) = self.next_history()
         {
             self.is_reading_history = true;
             effects.push(Effect::ReadHistory(id, history));
@@ -297,7 +303,7 @@ impl Logic {
             }
             Operation::History(history) => {
                 self.requests += 1;
-                self.histories.push_back((id, history));
+                self.waiting.get_or_insert_default().histories.push_back((id, history));
                 effects.push(Effect::Replay(Step::WhenLow));
             }
             Operation::Hello(_) => {
@@ -321,6 +327,12 @@ impl Logic {
         }
         self.sends += 1;
         effects.push(Effect::Submit(id, send));
+    }
+
+    fn next_history(&mut self) -> Option<(Option<u64>, History)> {
+        let next = self.waiting.as_mut()?.histories.pop_front();
+        self.waiting.take_if(|waiting| waiting.histories.is_empty());
+        next
     }
 
     fn tell_left(&self, room: RoomId, effects: &mut Vec<Effect>) {
@@ -349,7 +361,8 @@ impl Logic {
     }
 
     fn take_steps(&mut self, effects: &mut Vec<Effect>) {
-        effects.extend(self.steps.drain(..).map(Effect::Replay));
+        // Taken with their memory: an idle connection keeps none.
+        effects.extend(std::mem::take(&mut self.steps).into_iter().map(Effect::Replay));
     }
 }
 

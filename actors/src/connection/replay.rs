@@ -78,6 +78,9 @@ impl Replay {
 
     /// Begins to receive a room, after `after`.
     pub fn want(&mut self, room: RoomId, after: u64, member_rev: u64, steps: &mut Vec<Step>) {
+        if self.wanted.is_empty() {
+            self.wanted.reserve_exact(1); // many connections receive one room
+        }
         self.wanted.push(Wanted { room, is_live: false });
         self.queue.push_back(Position { room, after, member_rev, needs_page: false });
         self.next(steps);

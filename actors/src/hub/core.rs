@@ -58,7 +58,8 @@ pub(super) struct Core {
     pub(super) index: usize,
     pub(super) limits: HubLimits,
     pub(super) metrics: Arc<Metrics>,
-    slots: Slab<Slot>,
+    /// Boxed, so that the slab may grow without room for twice as many connections.
+    slots: Slab<Box<Slot>>,
     generation: u32,
     /// Have something to write.
     dirty: Vec<SlotId>,
@@ -93,7 +94,7 @@ impl Core {
     ) -> SlotId {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
-        let index = self.slots.insert(Slot {
+        let index = self.slots.insert(Box::new(Slot {
             generation,
             socket,
             outbox: Outbox::default(),
@@ -107,7 +108,7 @@ impl Core {
             is_blocked: false,
             is_closing: false,
             wants_low: false,
-        });
+        }));
         let slot = SlotId { index: u32::try_from(index).expect("fewer sockets"), generation };
         self.liveness.opened(slot, now + self.limits.hello_timeout, fastrand::u64(..));
         self.metrics.connections.increment(1);
@@ -134,11 +135,11 @@ impl Core {
     /// The connections of which `is_meant` is true.
     pub(super) fn select(&self, is_meant: impl Fn(&Slot) -> bool) -> Vec<SlotId> {
         let meant = self.slots.iter().filter(|(_, slot)| is_meant(slot));
-        let id = |(index, slot): (usize, &Slot)| SlotId {
+        let ids = meant.map(|(index, slot)| SlotId {
             index: u32::try_from(index).expect("fewer sockets"),
             generation: slot.generation,
-        };
-        meant.map(id).collect()
+        });
+        ids.collect()
     }
 
     /// Adds a frame to an out-queue; one that outgrows its bound is closed. True: the hub has to

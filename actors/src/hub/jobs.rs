@@ -197,6 +197,9 @@ impl Core {
         let Some(identity) = slot.identity else {
             return self.jobs.count_left(room, audience, epoch);
         };
+        if slot.rooms.is_empty() {
+            slot.rooms.reserve_exact(1); // many connections receive one room
+        }
         slot.rooms.push(room);
         let new = || Readers::new(audience, epoch, head);
         self.jobs.rooms.entry(room).or_insert_with(new).add(id);

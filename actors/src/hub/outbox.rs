@@ -7,8 +7,6 @@ use std::{collections::VecDeque, io};
 /// Two or more small frames are copied into one buffer of this size and written at once: one
 /// system call costs more than the copy.
 pub const GATHER_BYTES: usize = 64 * 1024;
-/// A drained queue larger than this is given back: most connections are idle most of the time.
-const KEPT_FRAMES: usize = 8;
 
 /// The out-queue of one connection.
 #[derive(Default)]
@@ -77,9 +75,9 @@ impl Outbox {
                 Err(error) => return Err(error),
             }
         }
-        if self.frames.capacity() > KEPT_FRAMES {
-            self.frames = VecDeque::new();
-        }
+        // Most connections are idle most of the time, and an allocation costs little beside the
+        // system call that the next frame takes.
+        self.frames = VecDeque::new();
         Ok(Flushed::Drained)
     }
 

@@ -67,7 +67,8 @@ impl Logic {
                 rooms,
             })));
         }
-        for (room, heads, role) in std::mem::take(&mut self.joined) {
+        let waiting = self.waiting.take().unwrap_or_default();
+        for (room, heads, role) in waiting.joined {
             self.joined(room, heads, role, limits, effects);
         }
         self.take_steps(effects);
@@ -85,8 +86,11 @@ impl Logic {
         let is_full =
             |count: usize| limits.subscriptions_max > 0 && count >= limits.subscriptions_max;
         match self.phase {
-            Phase::Entering(_) if !is_full(self.joined.len()) => {
-                self.joined.push((room, heads, role));
+            Phase::Entering(_) => {
+                let joined = &mut self.waiting.get_or_insert_default().joined;
+                if !is_full(joined.len()) {
+                    joined.push((room, heads, role));
+                }
             }
             Phase::Live(identity) if !self.replay.has(room) && !is_full(self.replay.count()) => {
                 effects.push(Effect::Push(NodeFrame::Member {
