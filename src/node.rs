@@ -109,6 +109,8 @@ pub struct Node {
     pub(crate) store: Store,
     /// True: accept no more.
     pub(crate) stopping: watch::Sender<bool>,
+    /// The monitoring address answers for as long as this is held.
+    _monitoring: watch::Sender<bool>,
     /// Why the root gave up.
     pub(crate) gave_up: mpsc::Receiver<String>,
     _threads: [Arbiters; 2],
@@ -124,7 +126,11 @@ struct EdgeParts {
     metrics: Arc<Metrics>,
     capacity: Capacity,
     stopping: watch::Receiver<bool>,
+    monitoring: watch::Receiver<bool>,
 }
+
+/// Connections of the monitoring address. They are counted apart: a drain does not wait for them.
+const MONITORING_CONNECTIONS_MAX: usize = 64;
 
 impl Node {
     /// Starts everything; inside `run_system`.
@@ -163,6 +169,7 @@ impl Node {
         let context =
             http_context(&settings, &recorder, &store, &reads.reader, &router, &clock, &health)?;
         let (stopping, is_stopping) = watch::channel(false);
+        let (monitoring, is_monitoring_over) = watch::channel(false);
         let address = listeners.address;
         let name = node_name()?;
         for (index, gate) in gates.into_iter().enumerate() {
@@ -175,6 +182,7 @@ impl Node {
                 metrics: metrics.clone(),
                 capacity: capacity.clone(),
                 stopping: is_stopping.clone(),
+                monitoring: is_monitoring_over.clone(),
             };
             let _ = gate.send(parts); // a thread that is gone takes the root down with it
         }
@@ -189,6 +197,7 @@ impl Node {
             hubs,
             store,
             stopping,
+            _monitoring: monitoring,
             gave_up,
             _threads: threads,
         })
@@ -265,11 +274,17 @@ async fn begin_accepting(parts: oneshot::Receiver<EdgeParts>, hub: LocalHub) {
             metrics: parts.metrics.clone(),
             started: Instant::now(),
         });
-        let (hub, capacity) = (hub.clone(), parts.capacity.clone());
+        let (capacity, stopping) = match context.surface {
+            Surface::Whole | Surface::Clients => (parts.capacity.clone(), parts.stopping.clone()),
+            Surface::Monitoring => {
+                (Capacity::new(MONITORING_CONNECTIONS_MAX, 0), parts.monitoring.clone())
+            }
+        };
+        let hub = hub.clone();
         let edge = Rc::new(Edge { context, services, hub, capacity });
         match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => {
-                tokio::task::spawn_local(accept::accept(listener, edge, parts.stopping.clone()));
+                tokio::task::spawn_local(accept::accept(listener, edge, stopping));
             }
             Err(error) => tracing::error!(%error, "an edge thread cannot accept"),
         }

@@ -82,6 +82,19 @@ async fn a_draining_node_is_not_ready_and_then_takes_no_new_connections() {
 }
 
 #[tokio::test]
+async fn a_draining_node_tells_its_monitoring_until_the_end() {
+    let other = madang_testkit::launcher::free_address();
+    let moved = launch().with("metrics-listen", other).with("drain-timeout-ms", 60_000);
+    let node = moved.start_ready_at(other).await;
+    let door = madang_testkit::client::Door::new(node.address());
+    let _held = door.open().await.expect("upgraded");
+    node.terminate();
+    let refused = || async { door.open().await.is_err().then_some(()) };
+    until("new connections are refused", SOON, refused).await;
+    assert_eq!(health(&Http::new(other), "/readyz").await.0, 503);
+}
+
+#[tokio::test]
 async fn an_idle_node_ends_at_once_when_asked() {
     let mut stage = Stage::set(launch()).await;
     let begin = Instant::now();
