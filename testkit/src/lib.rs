@@ -8,6 +8,7 @@
 //! * [`history`] judges a finished run: what was acknowledged against what is stored and read.
 //! * [`load`] makes such runs: writers that retry what was not answered, readers that resume.
 //! * [`stage`] sets the scene most tests begin with.
+//! * [`variant`] lets one suite run in another codec, or over TLS.
 //! * [`metrics`] reads the node's own counters.
 //!
 //! Nothing here sleeps and hopes: [`wait`] polls a condition until a deadline and names what did
@@ -20,8 +21,10 @@ pub mod load;
 pub mod metrics;
 pub mod raw;
 pub mod stage;
+pub mod variant;
 pub mod wait;
 
 pub use client::{Account, Http, Socket};
 pub use launcher::{Launch, Node};
 pub use stage::Stage;
+pub use variant::Variant;

@@ -1,0 +1,22 @@
+// The suite, included by one test target for each variant: what a node does must not depend on
+// how it is spoken to.
+
+mod accounts;
+mod bad_frames;
+mod bad_requests;
+mod cost;
+mod durability;
+mod http_edge;
+mod limits;
+mod liveness;
+mod operations;
+mod resume;
+mod rooms;
+mod strangers;
+mod talking;
+
+/// The binary under test, spoken to as this target's name says.
+fn launch() -> madang_testkit::Launch {
+    madang_testkit::Variant::of_target(env!("CARGO_CRATE_NAME")).hold();
+    madang_testkit::Launch::new(env!("CARGO_BIN_EXE_madang"))
+}
