@@ -90,6 +90,24 @@ impl MessageObject {
             client_id: (viewer == Some(message.sender)).then(|| message.client_id.clone()),
         }
     }
+
+    /// Upper bound of its encoded form, also as a frame, in bytes. It is JSON's, whose names,
+    /// numbers and texts take no fewer bytes than those of other codecs.
+    pub fn encoded_bytes_max(&self) -> usize {
+        /// Names, numbers and ids, each at its longest.
+        const FIXED: usize = 256;
+        let escaped = |text: &str| -> usize {
+            text.bytes()
+                .map(|byte| match byte {
+                    b'"' | b'\\' => 2,
+                    0..=0x1f => 6,
+                    _ => 1,
+                })
+                .sum()
+        };
+        let client_id = self.client_id.as_ref().map_or(0, |name| escaped(name.as_str()));
+        FIXED + escaped(&self.body) + client_id
+    }
 }
 
 /// A user as others see them.
@@ -116,11 +134,11 @@ pub struct MemberObject {
     pub read_seq: u64,
 }
 
-/// Drops messages of a page until its JSON fits into `bytes_max`, but never the last one: those
+/// Drops messages of a page until it fits into `bytes_max`, but never the last one: those
 /// farthest from where `range` starts reading, so that the next page continues without a hole.
 pub fn fit_page(messages: &mut Vec<MessageObject>, range: Range, bytes_max: usize) {
     let is_ascending = matches!(range, Range::After(_));
-    let weights: Vec<usize> = messages.iter().map(json_weight).collect();
+    let weights: Vec<usize> = messages.iter().map(MessageObject::encoded_bytes_max).collect();
     let mut bytes = 0;
     let mut fits = |weight: &&usize| {
         bytes += **weight;
@@ -135,23 +153,6 @@ pub fn fit_page(messages: &mut Vec<MessageObject>, range: Range, bytes_max: usiz
         true => messages.truncate(kept),
         false => drop(messages.drain(..messages.len() - kept)),
     }
-}
-
-/// Upper bound of a message's JSON, bytes.
-fn json_weight(message: &MessageObject) -> usize {
-    /// Names, numbers and ids, each at its longest.
-    const FIXED: usize = 256;
-    let escaped = |text: &str| -> usize {
-        text.bytes()
-            .map(|byte| match byte {
-                b'"' | b'\\' => 2,
-                0..=0x1f => 6,
-                _ => 1,
-            })
-            .sum()
-    };
-    let client_id = message.client_id.as_ref().map_or(0, |name| escaped(name.as_str()));
-    FIXED + escaped(&message.body) + client_id
 }
 
 #[cfg(test)]
@@ -193,6 +194,6 @@ mod tests {
         let zeros = "\0".repeat(1_000);
         assert_eq!(seqs(Range::After(0), &[&zeros, &zeros], 7_000), [1]);
         let json = serde_json::to_string(&page(&[&zeros])[0]).unwrap();
-        assert!(json.len() <= json_weight(&page(&[&zeros])[0]));
+        assert!(json.len() <= page(&[&zeros])[0].encoded_bytes_max());
     }
 }

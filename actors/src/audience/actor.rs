@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     connection::Attached,
-    hub::{Adopt, Adopted, Attach, Delivery, HubMessage, Hubs, Item, SlotId},
+    hub::{Adopt, Adopted, Attach, Delivery, HubMessage, Hubs, Items, SlotId},
     kernel::{Actor, Context, Lost, Reply, SendError},
     room::{Caught, RoomMessage, Services},
     route::Router,
@@ -141,7 +141,7 @@ impl AudienceActor {
             Effect::RetryAfter(delay) => context.after(delay, AudienceMessage::Retry),
             Effect::Remember(messages) => {
                 messages.iter().for_each(|message| {
-                    self.window.push(&encode::message_item(message));
+                    self.window.push(&Arc::new(encode::message_item(message)));
                 });
             }
             Effect::Deliver(events) => self.deliver(&events, context),
@@ -170,7 +170,8 @@ impl AudienceActor {
     }
 
     fn deliver(&mut self, events: &[Event], context: &mut Context<AudienceMessage>) {
-        let items: Vec<Item> = events.iter().map(|event| encode::item(self.room, event)).collect();
+        let items: Items =
+            events.iter().map(|event| Arc::new(encode::item(self.room, event))).collect();
         items.iter().for_each(|item| self.window.push(item));
         for items in items.chunks(DELIVERY_ITEMS) {
             let delivery = Arc::new(Delivery { room: self.room, items: items.to_vec() });

@@ -2,11 +2,10 @@
 
 use crate::hub::Item;
 use madang_protocol::{
-    Event, MemberChange, MemberEvent, Message, RoomId, codec::Codec, frame::NodeFrame,
-    object::MessageObject,
+    Event, MemberChange, MemberEvent, Message, RoomId, frame::NodeFrame, object::MessageObject,
 };
 
-/// Encodes an event once for everybody, and a message once more for its sender.
+/// What the readers of `room` get of an event.
 pub(super) fn item(room: RoomId, event: &Event) -> Item {
     match event {
         Event::Message(message) => message_item(message),
@@ -14,26 +13,19 @@ pub(super) fn item(room: RoomId, event: &Event) -> Item {
     }
 }
 
-/// Encodes a message.
+/// What readers get of a message.
 pub(super) fn message_item(message: &Message) -> Item {
-    let frame =
-        |viewer| Codec::Json.encode(&NodeFrame::Message(MessageObject::seen_by(message, viewer)));
-    Item {
-        seq: Some(message.seq),
-        frame: frame(None),
-        own: Some((message.sender, frame(Some(message.sender)))),
-        ends: None,
-    }
+    let frame = |viewer| NodeFrame::Message(MessageObject::seen_by(message, viewer));
+    let sender = message.sender;
+    Item::new(frame(None)).own(sender, frame(Some(sender))).at(message.seq)
 }
 
 fn member_item(room: RoomId, event: MemberEvent) -> Item {
     let MemberEvent { user, change, role } = event;
-    let ends = match change {
-        MemberChange::Joined => None,
-        MemberChange::Left => Some(user),
-    };
     let (last_seq, last_rev) = (None, None);
-    let frame = NodeFrame::Member { room, user, change, role, last_seq, last_rev };
-    let frame = Codec::Json.encode(&frame);
-    Item { seq: None, frame, own: None, ends }
+    let item = Item::new(NodeFrame::Member { room, user, change, role, last_seq, last_rev });
+    match change {
+        MemberChange::Joined => item,
+        MemberChange::Left => item.ending(user),
+    }
 }

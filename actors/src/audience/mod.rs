@@ -1,8 +1,8 @@
 //! The readers of a room on this node.
 //!
 //! **In**: committed events from the bus, which may lose some; readers that want to be attached;
-//! from hubs, how many left. **Out**: each event, encoded once, as one message to every hub with
-//! readers; what an attached reader missed.
+//! from hubs, how many left. **Out**: each event as one message to every hub with readers, encoded
+//! once for all of them; what an attached reader missed.
 //!
 //! ```text
 //! Adopting --all hubs told their readers--> Catching --heads known--> Following
@@ -31,9 +31,9 @@ use std::time::Duration;
 pub const INBOX_BOUND: usize = 4_096;
 /// Batches held back while a hole is fetched.
 pub const HELD_MAX: usize = 64;
-/// Encoded messages kept for readers that attach.
+/// Messages kept for readers that attach.
 pub const WINDOW_MESSAGES: usize = 256;
-/// Bytes of them; well below half an out-queue, so that catching up never overfills it.
+/// Bytes of them, encoded in one codec; well below half an out-queue, so that catching up never overfills it.
 pub const WINDOW_BYTES: usize = 256 * 1024;
 /// Messages of one page when a hole is read from the store.
 pub const PAGE_MESSAGES: usize = 200;

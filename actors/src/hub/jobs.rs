@@ -168,7 +168,7 @@ impl Core {
         let Some(identity) = slot.identity else {
             return false;
         };
-        let frame = item.frame_for(identity.user).clone();
+        let frame = item.bytes_for(identity.user, slot.codec).clone();
         self.push(id, frame);
         true
     }
@@ -197,6 +197,7 @@ impl Core {
         let Some(identity) = slot.identity else {
             return self.jobs.count_left(room, audience, epoch);
         };
+        let codec = slot.codec;
         if slot.rooms.is_empty() {
             slot.rooms.reserve_exact(1); // many connections receive one room
         }
@@ -204,7 +205,7 @@ impl Core {
         let new = || Readers::new(audience, epoch, head);
         self.jobs.rooms.entry(room).or_insert_with(new).add(id);
         for item in catch_up {
-            self.push(id, item.frame_for(identity.user).clone());
+            self.push(id, item.bytes_for(identity.user, codec).clone());
         }
         reply.send(Attached::Live);
     }

@@ -14,6 +14,7 @@
 
 mod actor;
 mod core;
+mod item;
 mod jobs;
 mod liveness;
 mod local;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use actor::start;
 pub use core::HubLimits;
+pub use item::{Item, Items};
 pub use local::LocalHub;
 
 use crate::{
@@ -34,7 +36,6 @@ use crate::{
     connection::Attached,
     kernel::{Address, Reply},
 };
-use bytes::Bytes;
 use madang_protocol::{Heads, Role, RoomId, SessionId, UserId};
 use std::{
     io,
@@ -111,35 +112,13 @@ pub struct Joined {
     pub members: Vec<(UserId, Role)>,
 }
 
-/// One or more events of a room, encoded.
+/// One or more events of a room.
 #[derive(Debug)]
 pub struct Delivery {
     /// The room.
     pub room: RoomId,
     /// In order.
-    pub items: Vec<Item>,
-}
-
-/// One event of a room, encoded for all who get it.
-#[derive(Debug, Clone)]
-pub struct Item {
-    /// Its place, for a message.
-    pub seq: Option<u64>,
-    /// For everybody.
-    pub frame: Bytes,
-    /// For the connections of one user, another frame: its sender sees its own `client_id`.
-    pub own: Option<(UserId, Bytes)>,
-    /// This user is out of the room; the frame is the last its connections get from there.
-    pub ends: Option<UserId>,
-}
-
-impl Item {
-    fn frame_for(&self, user: UserId) -> &Bytes {
-        match &self.own {
-            Some((own, frame)) if *own == user => frame,
-            _ => &self.frame,
-        }
-    }
+    pub items: Items,
 }
 
 /// A reader that has everything up to a place, and what it misses up to the audience's head.
@@ -155,7 +134,7 @@ pub struct Attach {
     /// The audience's head: the next delivery begins after it.
     pub head: u64,
     /// What lies between.
-    pub catch_up: Vec<Item>,
+    pub catch_up: Items,
     /// Tells the connection that it is live.
     pub reply: Reply<Attached>,
 }

@@ -113,7 +113,7 @@ impl Hub {
             audience: self.audience.clone(),
             epoch: 1,
             head,
-            catch_up,
+            catch_up: catch_up.into_iter().map(Arc::new).collect(),
             reply,
         }
     }
@@ -123,6 +123,7 @@ impl Hub {
     }
 
     fn deliver(&self, items: Vec<Item>) {
+        let items = items.into_iter().map(Arc::new).collect();
         self.add(HubMessage::Deliver(Arc::new(Delivery { room: ROOM, items })));
     }
 
@@ -151,7 +152,7 @@ impl Hub {
 }
 
 fn item(seq: u64, text: &'static str) -> Item {
-    Item { seq: Some(seq), frame: Bytes::from_static(text.as_bytes()), own: None, ends: None }
+    Item::of_bytes(Bytes::from_static(text.as_bytes())).at(seq)
 }
 
 #[test]
@@ -174,8 +175,8 @@ fn the_sender_sees_its_own_frame_on_all_its_connections() {
     let hub = Hub::new();
     let readers = [hub.reader(1), hub.reader(2), hub.reader(1)];
     readers.iter().for_each(|reader| hub.attach(reader, 0, vec![]));
-    let own = Some((UserId([1; 15]), Bytes::from_static(b"mine")));
-    hub.deliver(vec![Item { own, ..item(1, "theirs") }]);
+    let own = Bytes::from_static(b"mine");
+    hub.deliver(vec![item(1, "theirs").own_bytes(UserId([1; 15]), own)]);
     hub.turns();
     assert_eq!(readers.map(|reader| reader.takes()), ["mine", "theirs", "mine"]);
 }
@@ -297,7 +298,7 @@ fn the_last_frame_of_a_membership_is_the_last_from_that_room() {
     let (ann, bob) = (hub.reader(1), hub.reader(2));
     hub.attach(&ann, 0, vec![]);
     hub.attach(&bob, 0, vec![]);
-    let left = Item { seq: None, ends: Some(UserId([1; 15])), ..item(0, "left ") };
+    let left = Item::of_bytes(Bytes::from_static(b"left ")).ending(UserId([1; 15]));
     hub.deliver(vec![left, item(1, "1")]);
     hub.turns();
     assert_eq!((ann.takes(), bob.takes()), ("left ".to_owned(), "left 1".to_owned()));

@@ -32,6 +32,9 @@ pub enum DecodeError {
 }
 
 impl Codec {
+    /// Every codec; `codec as usize` is its place.
+    pub const ALL: [Self; 1] = [Self::Json];
+
     /// The subprotocol that names it.
     pub fn subprotocol(self) -> &'static str {
         match self {
