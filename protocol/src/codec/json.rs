@@ -1,12 +1,8 @@
 //! JSON text frames.
 
-use super::{
-    DecodeError,
-    fields::{Fields, known_fields, unknown_op},
-};
-use crate::{Refusal, Request, frame::NodeFrame, limits::DEPTH_MAX};
-use serde::Deserialize;
-use serde_json::{Map, Value, error::Category};
+use super::{DecodeError, fields::Fields, tree};
+use crate::{Request, frame::NodeFrame, limits::DEPTH_MAX};
+use serde_json::{Value, error::Category};
 
 /// Appends the frame's JSON.
 pub fn encode(frame: &NodeFrame, buffer: &mut Vec<u8>) {
@@ -15,8 +11,8 @@ pub fn encode(frame: &NodeFrame, buffer: &mut Vec<u8>) {
 
 /// Reads one client frame.
 ///
-/// The fast way fills all fields in one pass. Only when a field has the wrong type is the frame
-/// read again, as a tree, to tell a wrong field of the operation from one it does not know.
+/// The fast way fills all fields in one pass. Only when a field has the wrong type, or is there
+/// twice, is the frame read again, as a tree.
 pub fn decode(bytes: &[u8]) -> Result<Request, DecodeError> {
     let is_map = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
     if !is_map || is_too_deep(bytes) {
@@ -30,35 +26,10 @@ pub fn decode(bytes: &[u8]) -> Result<Request, DecodeError> {
 }
 
 fn decode_tree(bytes: &[u8]) -> Result<Request, DecodeError> {
-    let Ok(Value::Object(mut map)) = serde_json::from_slice(bytes) else {
-        return Err(DecodeError::Undecodable);
-    };
-    let id = map.get("id").and_then(Value::as_u64);
-    let refused = |refusal| Err(DecodeError::Refused { id, refusal });
-    let fields = match map.get("op") {
-        Some(Value::String(op)) => known_fields(op),
-        Some(_) => return refused(Refusal::invalid("op", "must be a string")),
-        None => return refused(Refusal::invalid("op", "missing")),
-    };
-    let Some(fields) = fields else {
-        return refused(unknown_op());
-    };
-    map.retain(|key, _| key == "op" || key == "id" || fields.contains(&key.as_str()));
-    if let Some(field) = wrong_field(&map) {
-        return refused(Refusal::invalid(field, "has the wrong type or is out of range"));
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(map)) => tree::decode(map),
+        Ok(_) | Err(_) => Err(DecodeError::Undecodable),
     }
-    match Fields::deserialize(&Value::Object(map)) {
-        Ok(fields) => fields.into_request(),
-        Err(_) => refused(Refusal::invalid("frame", "has a wrong field")),
-    }
-}
-
-/// The first field that cannot be read on its own.
-fn wrong_field(map: &Map<String, Value>) -> Option<String> {
-    map.iter().find_map(|(key, value)| {
-        let alone = Value::Object([(key.clone(), value.clone())].into_iter().collect());
-        Fields::deserialize(&alone).is_err().then(|| key.clone())
-    })
 }
 
 /// Nested deeper than `DEPTH_MAX`. Frames with fewer brackets than that, nearly all, are told
@@ -91,7 +62,7 @@ fn depth(bytes: &[u8]) -> usize {
 mod tests {
     use super::*;
     use crate::{
-        ErrorCode, Operation,
+        ErrorCode, Operation, Refusal,
         operation::{History, Range, Subscription, Wish},
     };
 

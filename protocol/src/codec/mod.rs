@@ -2,6 +2,8 @@
 
 pub mod fields;
 pub mod json;
+pub mod msgpack;
+mod tree;
 
 use crate::{
     Refusal, Request,
@@ -10,11 +12,13 @@ use crate::{
 };
 use bytes::Bytes;
 
-/// How the frames of one connection are written. MessagePack will be the second.
+/// How the frames of one connection are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// `madang.v1.json`, text frames.
     Json,
+    /// `madang.v1.msgpack`, binary frames.
+    MessagePack,
 }
 
 /// Why a frame gave no request.
@@ -33,12 +37,13 @@ pub enum DecodeError {
 
 impl Codec {
     /// Every codec; `codec as usize` is its place.
-    pub const ALL: [Self; 1] = [Self::Json];
+    pub const ALL: [Self; 2] = [Self::Json, Self::MessagePack];
 
     /// The subprotocol that names it.
     pub fn subprotocol(self) -> &'static str {
         match self {
             Self::Json => "madang.v1.json",
+            Self::MessagePack => "madang.v1.msgpack",
         }
     }
 
@@ -46,6 +51,7 @@ impl Codec {
     pub fn opcode(self) -> Opcode {
         match self {
             Self::Json => Opcode::Text,
+            Self::MessagePack => Opcode::Binary,
         }
     }
 
@@ -53,6 +59,7 @@ impl Codec {
     pub fn decode(self, bytes: &[u8]) -> Result<Request, DecodeError> {
         match self {
             Self::Json => json::decode(bytes),
+            Self::MessagePack => msgpack::decode(bytes),
         }
     }
 
@@ -60,6 +67,7 @@ impl Codec {
     pub fn encode(self, frame: &NodeFrame) -> Bytes {
         websocket::frame(self.opcode(), |buffer| match self {
             Self::Json => json::encode(frame, buffer),
+            Self::MessagePack => msgpack::encode(frame, buffer),
         })
     }
 }

@@ -108,7 +108,7 @@ fn into_tcp(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
 
 /// The first codec the client offers that we know.
 fn subprotocol(headers: &HeaderMap) -> Option<Codec> {
-    let known = |name: &str| (name == Codec::Json.subprotocol()).then_some(Codec::Json);
+    let known = |name: &str| Codec::ALL.into_iter().find(|codec| codec.subprotocol() == name);
     tokens(headers, SEC_WEBSOCKET_PROTOCOL.as_str()).find_map(known)
 }
 
@@ -148,6 +148,8 @@ mod tests {
     fn a_known_subprotocol_among_others() {
         assert_eq!(offered(&["chat, madang.v1.json"]), Some(Codec::Json));
         assert_eq!(offered(&["chat", "madang.v1.json"]), Some(Codec::Json));
+        assert_eq!(offered(&["madang.v1.msgpack, madang.v1.json"]), Some(Codec::MessagePack));
+        assert_eq!(offered(&["madang.v1.json", "madang.v1.msgpack"]), Some(Codec::Json));
         assert_eq!(offered(&["chat"]), None);
         assert_eq!(offered(&[]), None);
     }
