@@ -1,22 +1,21 @@
-//! The bus: committed events from a room's home to every node with readers.
+//! The bus: what happens in a room, to every node with readers.
 
-use madang_protocol::{EventBatch, RoomId};
-use std::sync::Arc;
+use madang_protocol::{Publication, RoomId};
 
-/// Carries event batches to the subscribers of their room.
+/// Carries publications to the subscribers of their room.
 ///
-/// Batches of one publisher and room that arrive, arrive in order; any may be missing.
+/// Those of one publisher and room that arrive, arrive in order; any may be missing.
 pub trait Bus: Send + Sync + 'static {
-    /// Hands a batch to whoever subscribes to its room now. Never waits.
-    fn publish(&self, batch: &Arc<EventBatch>);
+    /// Hands it to whoever subscribes to its room now. Never waits.
+    fn publish(&self, publication: &Publication);
 
-    /// Calls `deliver` for every batch of `room` published from now on, until the subscription
+    /// Calls `deliver` for every publication of `room` published from now on, until the subscription
     /// is dropped. `deliver` must not wait: it runs on the bus's own thread, or the publisher's.
     fn subscribe(&self, room: RoomId, deliver: Deliver) -> Subscription;
 }
 
-/// Takes one batch; what does not fit is dropped by whoever cannot take it.
-pub type Deliver = Box<dyn Fn(&Arc<EventBatch>) + Send + Sync>;
+/// Takes one publication; what does not fit is dropped by whoever cannot take it.
+pub type Deliver = Box<dyn Fn(&Publication) + Send + Sync>;
 
 /// Ends when dropped.
 pub struct Subscription(Option<Box<dyn FnOnce() + Send>>);

@@ -1,11 +1,14 @@
 //! What every bus does, whatever it is made of. Call each function with a fresh bus.
 
 use crate::Bus;
-use madang_protocol::{EventBatch, Heads, RoomId};
+use madang_protocol::{Ephemeral, EventBatch, Heads, Publication, RoomId};
 use std::sync::{Arc, Mutex};
 
 const ONE: RoomId = RoomId([1; 15]);
 const OTHER: RoomId = RoomId([2; 15]);
+
+/// Stands for a publication without a number.
+const EPHEMERAL: u64 = u64::MAX;
 
 type Seen = Arc<Mutex<Vec<(&'static str, u64)>>>;
 
@@ -20,6 +23,18 @@ pub fn reaches_subscribers_until_they_end(bus: &impl Bus) {
     bus.publish(&batch(ONE, 2));
     bus.publish(&batch(OTHER, 3));
     let expected = [("first", 1), ("second", 1), ("second", 2), ("third", 3)];
+    assert_eq!(*seen.lock().expect("no panic"), expected);
+}
+
+/// What has no number goes the same way, in order with what has one.
+pub fn ephemerals_go_the_same_way(bus: &impl Bus) {
+    let seen = Seen::default();
+    let _subscription = bus.subscribe(ONE, record("first", &seen));
+    bus.publish(&batch(ONE, 1));
+    bus.publish(&Publication::Ephemeral(ONE, Arc::new(Ephemeral::Reads(Vec::new()))));
+    bus.publish(&Publication::Ephemeral(OTHER, Arc::new(Ephemeral::Reads(Vec::new()))));
+    bus.publish(&batch(ONE, 2));
+    let expected = [("first", 1), ("first", EPHEMERAL), ("first", 2)];
     assert_eq!(*seen.lock().expect("no panic"), expected);
 }
 
@@ -46,10 +61,17 @@ pub fn one_that_ends_leaves_the_others(bus: &impl Bus) {
 
 fn record(who: &'static str, seen: &Seen) -> crate::bus::Deliver {
     let seen = seen.clone();
-    Box::new(move |batch| seen.lock().expect("no panic").push((who, batch.after.last_seq)))
+    Box::new(move |publication| {
+        let what = match publication {
+            Publication::Batch(batch) => batch.after.last_seq,
+            Publication::Ephemeral(..) => EPHEMERAL,
+        };
+        seen.lock().expect("no panic").push((who, what));
+    })
 }
 
-fn batch(room: RoomId, last_seq: u64) -> Arc<EventBatch> {
+fn batch(room: RoomId, last_seq: u64) -> Publication {
     let after = Heads { last_seq, ..Heads::default() };
-    Arc::new(EventBatch { room, before: Heads::default(), after, events: Vec::new() })
+    let before = Heads::default();
+    Publication::Batch(Arc::new(EventBatch { room, before, after, events: Vec::new() }))
 }

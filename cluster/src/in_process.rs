@@ -2,7 +2,7 @@
 
 use crate::bus::{Bus, Deliver, Subscription};
 use dashmap::DashMap;
-use madang_protocol::{EventBatch, RoomId};
+use madang_protocol::{Publication, RoomId};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -23,10 +23,10 @@ impl InProcess {
 }
 
 impl Bus for InProcess {
-    fn publish(&self, batch: &Arc<EventBatch>) {
-        if let Some(subscribers) = self.subscribers.get(&batch.room) {
+    fn publish(&self, publication: &Publication) {
+        if let Some(subscribers) = self.subscribers.get(&publication.room()) {
             for (_, deliver) in subscribers.iter() {
-                deliver(batch);
+                deliver(publication);
             }
         }
     }
@@ -52,6 +52,7 @@ mod tests {
     #[test]
     fn conforms() {
         conformance::reaches_subscribers_until_they_end(&InProcess::new());
+        conformance::ephemerals_go_the_same_way(&InProcess::new());
         conformance::nothing_is_kept_for_later_subscribers(&InProcess::new());
         conformance::one_that_ends_leaves_the_others(&InProcess::new());
     }

@@ -44,8 +44,59 @@ pub struct EventBatch {
 pub enum Event {
     /// A message took the next `seq`.
     Message(Arc<Message>),
-    /// Somebody joined or left; took the next `member_rev`.
+    /// A message was changed; as it is now, with the `rev` this took.
+    Changed(Arc<Message>),
+    /// A membership changed; took the next `member_rev`.
     Member(MemberEvent),
+    /// The room has another name; took the next `member_rev`.
+    Renamed(Arc<str>),
+}
+
+/// What a room's readers hear of and nobody keeps: no number, never stored, never replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ephemeral {
+    /// A member's own word to the others.
+    Signal {
+        /// Who.
+        sender: UserId,
+        /// At most `SIGNAL_BYTES_MAX`.
+        data: Arc<str>,
+    },
+    /// A member types, or stopped.
+    Typing {
+        /// Who.
+        user: UserId,
+        /// Types.
+        on: bool,
+    },
+    /// Members read up to a `seq`.
+    Reads(Vec<(UserId, u64)>),
+    /// Members came or went.
+    Presence {
+        /// These have a connection now.
+        online: Vec<UserId>,
+        /// These have none any more.
+        offline: Vec<UserId>,
+    },
+}
+
+/// What the bus carries to the nodes that have readers of a room. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Publication {
+    /// Committed, numbered: what is missed is noticed and fetched.
+    Batch(Arc<EventBatch>),
+    /// For whoever listens now.
+    Ephemeral(RoomId, Arc<Ephemeral>),
+}
+
+impl Publication {
+    /// The room it is about.
+    pub fn room(&self) -> RoomId {
+        match self {
+            Self::Batch(batch) => batch.room,
+            Self::Ephemeral(room, _) => *room,
+        }
+    }
 }
 
 /// A membership change.
@@ -67,4 +118,15 @@ pub enum MemberChange {
     Joined,
     /// Left by choice.
     Left,
+    /// Was put out by an owner or admin.
+    Removed,
+    /// Holds another role.
+    Role,
+}
+
+impl MemberChange {
+    /// The membership is over.
+    pub fn ends(self) -> bool {
+        matches!(self, Self::Left | Self::Removed)
+    }
 }

@@ -44,6 +44,57 @@ pub enum NodeFrame {
         /// It was there already.
         duplicate: bool,
     },
+    /// To `edit` and `delete`: committed.
+    #[serde(rename = "ok")]
+    ChangeOk {
+        /// Of the request.
+        id: u64,
+        /// Which room.
+        room: RoomId,
+        /// Which message.
+        seq: u64,
+        /// The `rev` of its latest change; 0 = it never changed.
+        rev: u64,
+    },
+    /// To `react`: committed.
+    #[serde(rename = "ok")]
+    ReactOk {
+        /// Of the request.
+        id: u64,
+        /// Which room.
+        room: RoomId,
+        /// Which message.
+        seq: u64,
+    },
+    /// To `read`.
+    #[serde(rename = "ok")]
+    ReadOk {
+        /// Of the request.
+        id: u64,
+        /// Which room.
+        room: RoomId,
+        /// Up to where the user has read now.
+        read_seq: u64,
+    },
+    /// To `typing` and `signal`.
+    #[serde(rename = "ok")]
+    RoomOk {
+        /// Of the request.
+        id: u64,
+        /// Which room.
+        room: RoomId,
+    },
+    /// To `presence`.
+    #[serde(rename = "ok")]
+    PresenceOk {
+        /// Of the request.
+        id: u64,
+        /// Members with a connection now, ordered.
+        online: Vec<UserId>,
+        /// The room has more members than presence is told of.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        truncated: Option<bool>,
+    },
     /// To `history`.
     #[serde(rename = "ok")]
     HistoryOk {
@@ -77,6 +128,47 @@ pub enum NodeFrame {
     },
     /// A message of a subscribed room.
     Message(MessageObject),
+    /// A message of a subscribed room as it is now.
+    Changed(MessageObject),
+    /// Members of a subscribed room read on.
+    Read {
+        /// Which room.
+        room: RoomId,
+        /// Who, and up to where.
+        reads: Vec<ReadObject>,
+    },
+    /// Everyone who types in a subscribed room now.
+    Typing {
+        /// Which room.
+        room: RoomId,
+        /// Ordered.
+        users: Vec<UserId>,
+    },
+    /// A member's own word to the others.
+    Signal {
+        /// Which room.
+        room: RoomId,
+        /// From whom.
+        sender: UserId,
+        /// As it was sent.
+        data: std::sync::Arc<str>,
+    },
+    /// Members of a subscribed room came or went.
+    Presence {
+        /// Which room.
+        room: RoomId,
+        /// These have a connection now.
+        online: Vec<UserId>,
+        /// These have none any more.
+        offline: Vec<UserId>,
+    },
+    /// A subscribed room has another name.
+    Room {
+        /// Which room.
+        room: RoomId,
+        /// Its name now.
+        name: std::sync::Arc<str>,
+    },
     /// A membership of a subscribed room changed.
     Member {
         /// Which room.
@@ -158,6 +250,18 @@ pub struct SubscribedRoom {
     /// The first `seq` that is replayed, when truncated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay_from: Option<u64>,
+    /// More messages changed than are told: only the latest of them are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated_changes: Option<bool>,
+}
+
+/// Up to where a member has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ReadObject {
+    /// Who.
+    pub user: UserId,
+    /// The last `seq` read.
+    pub seq: u64,
 }
 
 impl NodeFrame {
@@ -175,12 +279,23 @@ impl NodeFrame {
         match self {
             Self::Error { .. } => "error",
             Self::Message(_) => "message",
+            Self::Changed(_) => "changed",
+            Self::Read { .. } => "read",
+            Self::Typing { .. } => "typing",
+            Self::Signal { .. } => "signal",
+            Self::Presence { .. } => "presence",
+            Self::Room { .. } => "room",
             Self::Member { .. } => "member",
             Self::Goaway { .. } => "goaway",
             Self::HelloOk(_)
             | Self::SubscribeOk { .. }
             | Self::UnsubscribeOk { .. }
             | Self::SendOk { .. }
+            | Self::ChangeOk { .. }
+            | Self::ReactOk { .. }
+            | Self::ReadOk { .. }
+            | Self::RoomOk { .. }
+            | Self::PresenceOk { .. }
             | Self::HistoryOk { .. }
             | Self::PingOk { .. } => "ok",
         }

@@ -5,6 +5,7 @@
 //! types of [`frame`], encoded by the same codec and wrapped by [`websocket`]. HTTP bodies are the
 //! same objects ([`object`]).
 
+pub mod change;
 pub mod code;
 pub mod codec;
 pub mod event;
@@ -16,8 +17,9 @@ pub mod object;
 pub mod operation;
 pub mod websocket;
 
+pub use change::{Amended, Change, ChangeKind, Emoji, Entry, Reaction};
 pub use code::{CloseCode, ErrorCode, Refusal};
-pub use event::{Event, EventBatch, Heads, MemberChange, MemberEvent};
+pub use event::{Ephemeral, Event, EventBatch, Heads, MemberChange, MemberEvent, Publication};
 pub use id::{RoomId, SessionId, UserId};
 pub use message::{ClientId, Message};
 pub use object::{Role, RoomKind};

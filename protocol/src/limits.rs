@@ -29,5 +29,13 @@ pub const MEMBERS_NAMED_MAX: usize = 200;
 pub const MEMBERS_MAX: u64 = 100_000;
 /// Rooms of a user at most. Beyond: `full`.
 pub const ROOMS_MAX: u64 = 5_000;
+/// Longest emoji of a reaction, bytes.
+pub const EMOJI_BYTES_MAX: usize = 32;
+/// Different emojis on one message at most. Beyond: `full`.
+pub const REACTION_KINDS_MAX: usize = 20;
+/// Longest `data` of a signal, bytes.
+pub const SIGNAL_BYTES_MAX: usize = 1_024;
+/// Presence is told in rooms of at most so many members.
+pub const PRESENCE_MEMBERS_MAX: u64 = 1_000;
 /// Longest room name, characters.
 pub const ROOM_NAME_CHARS_MAX: usize = 128;

@@ -1,6 +1,6 @@
 //! A message as nodes and stores know it. [`crate::frame`] says how clients see it.
 
-use crate::{Millis, RoomId, UserId, limits::CLIENT_ID_BYTES_MAX};
+use crate::{Amended, Millis, RoomId, UserId, limits::CLIENT_ID_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -22,6 +22,9 @@ impl ClientId {
     }
 }
 
+/// Memory of one emoji with its count.
+const REACTION_BYTES: usize = 64;
+
 /// One committed (or about to be committed) message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -35,15 +38,31 @@ pub struct Message {
     pub sender: UserId,
     /// The sender's name for it.
     pub client_id: ClientId,
-    /// The text, byte for byte as sent.
+    /// The text, byte for byte as sent, or as it was edited; empty once deleted.
     pub body: Arc<str>,
     /// An earlier message of the room that this one answers.
     pub reply_to: Option<u64>,
+    /// What was changed since; boxed, because hardly any message has something.
+    pub amended: Option<Box<Amended>>,
 }
 
 impl Message {
     /// Memory it holds, near enough for byte bounds.
     pub fn weight_bytes(&self) -> usize {
-        size_of::<Self>() + self.body.len() + self.client_id.as_str().len()
+        let amended = self
+            .amended
+            .as_ref()
+            .map_or(0, |amended| size_of::<Amended>() + amended.reactions.len() * REACTION_BYTES);
+        size_of::<Self>() + self.body.len() + self.client_id.as_str().len() + amended
+    }
+
+    /// The room's `rev` of its latest change; 0 = never changed.
+    pub fn rev(&self) -> u64 {
+        self.amended.as_ref().map_or(0, |amended| amended.rev)
+    }
+
+    /// Its body was erased.
+    pub fn is_deleted(&self) -> bool {
+        self.amended.as_ref().is_some_and(|amended| amended.deleted)
     }
 }

@@ -1,9 +1,9 @@
 //! Objects that HTTP answers and WebSocket frames share.
 
-use crate::{Message, Millis, RoomId, UserId, operation::Range};
-use serde::{Deserialize, Serialize};
+use crate::{Emoji, Message, Millis, RoomId, UserId, limits::EMOJI_BYTES_MAX, operation::Range};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
-/// What kind of room. `channel` and `event` are not offered yet.
+/// What kind of room. `event` is not offered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RoomKind {
@@ -11,6 +11,8 @@ pub enum RoomKind {
     Group,
     /// Exactly two users; one room per pair.
     Direct,
+    /// Owner and admins post, anyone joins.
+    Channel,
 }
 
 /// What a member may do.
@@ -72,14 +74,38 @@ pub struct MessageObject {
     /// The message it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<u64>,
+    /// The room's `rev` of its latest change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u64>,
+    /// When its body was last edited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<Millis>,
+    /// Its body is gone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    /// How many users reacted with what.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
+    pub reactions: Vec<(Emoji, u64)>,
+    /// What the caller reacted with; only in answers to requests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub my_reactions: Vec<Emoji>,
     /// Only to its sender.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<crate::ClientId>,
 }
 
+fn as_map<S: Serializer>(reactions: &[(Emoji, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(reactions.len()))?;
+    for (emoji, count) in reactions {
+        map.serialize_entry(emoji, count)?;
+    }
+    map.end()
+}
+
 impl MessageObject {
     /// The message as `viewer` may see it; `None` sees it as a stranger to its sender.
     pub fn seen_by(message: &Message, viewer: Option<UserId>) -> Self {
+        let amended = message.amended.as_deref();
         Self {
             room: message.room,
             seq: message.seq,
@@ -87,6 +113,11 @@ impl MessageObject {
             sender: message.sender,
             body: message.body.clone(),
             reply_to: message.reply_to,
+            rev: amended.map(|amended| amended.rev).filter(|rev| *rev > 0),
+            edited_at: amended.and_then(|amended| amended.edited_at),
+            deleted: message.is_deleted(),
+            reactions: amended.map_or_else(Vec::new, |amended| amended.reactions.clone()),
+            my_reactions: Vec::new(),
             client_id: (viewer == Some(message.sender)).then(|| message.client_id.clone()),
         }
     }
@@ -95,7 +126,9 @@ impl MessageObject {
     /// numbers and texts take no fewer bytes than those of other codecs.
     pub fn encoded_bytes_max(&self) -> usize {
         /// Names, numbers and ids, each at its longest.
-        const FIXED: usize = 256;
+        const FIXED: usize = 352;
+        /// An emoji that is all escapes, with its count, among the counts and among one's own.
+        const REACTION: usize = 2 * (2 * EMOJI_BYTES_MAX + 24);
         let escaped = |text: &str| -> usize {
             text.bytes()
                 .map(|byte| match byte {
@@ -106,7 +139,7 @@ impl MessageObject {
                 .sum()
         };
         let client_id = self.client_id.as_ref().map_or(0, |name| escaped(name.as_str()));
-        FIXED + escaped(&self.body) + client_id
+        FIXED + escaped(&self.body) + client_id + self.reactions.len() * REACTION
     }
 }
 
@@ -167,6 +200,11 @@ mod tests {
             sender: UserId([0; 15]),
             body: (*body).into(),
             reply_to: None,
+            rev: None,
+            edited_at: None,
+            deleted: false,
+            reactions: Vec::new(),
+            my_reactions: Vec::new(),
             client_id: None,
         };
         bodies.iter().enumerate().map(message).collect()
@@ -181,9 +219,9 @@ mod tests {
     #[test]
     fn a_page_keeps_the_end_that_the_next_page_continues_from() {
         let bodies = ["a", "b", "c"];
-        assert_eq!(seqs(Range::After(0), &bodies, 600), [1, 2]);
-        assert_eq!(seqs(Range::Before(4), &bodies, 600), [2, 3]);
-        assert_eq!(seqs(Range::Newest, &bodies, 600), [2, 3]);
+        assert_eq!(seqs(Range::After(0), &bodies, 800), [1, 2]);
+        assert_eq!(seqs(Range::Before(4), &bodies, 800), [2, 3]);
+        assert_eq!(seqs(Range::Newest, &bodies, 800), [2, 3]);
         assert_eq!(seqs(Range::Newest, &bodies, 6_000), [1, 2, 3]);
         assert_eq!(seqs(Range::Newest, &[], 0), [0; 0]);
     }

@@ -1,6 +1,6 @@
 //! What a client can ask for over a WebSocket.
 
-use crate::{ClientId, RoomId};
+use crate::{ClientId, Emoji, RoomId};
 use std::sync::Arc;
 
 /// One operation with the number its answer will carry.
@@ -23,6 +23,20 @@ pub enum Operation {
     Unsubscribe(RoomId),
     /// Post a message.
     Send(Send),
+    /// Replace the body of an own message.
+    Edit(Edit),
+    /// Erase a message.
+    Delete(Target),
+    /// React to a message, or stop.
+    React(React),
+    /// Everything up to this message was read.
+    Read(Target),
+    /// Say that one types, or stopped.
+    Typing(Typing),
+    /// Send something that is not kept to those who listen.
+    Signal(Signal),
+    /// Ask who is online in a room.
+    Presence(RoomId),
     /// Read older messages.
     History(History),
     /// Ask for the node's time.
@@ -37,14 +51,34 @@ impl Operation {
             Self::Subscribe(_) => "subscribe",
             Self::Unsubscribe(_) => "unsubscribe",
             Self::Send(_) => "send",
+            Self::Edit(_) => "edit",
+            Self::Delete(_) => "delete",
+            Self::React(_) => "react",
+            Self::Read(_) => "read",
+            Self::Typing(_) => "typing",
+            Self::Signal(_) => "signal",
+            Self::Presence(_) => "presence",
             Self::History(_) => "history",
             Self::Ping => "ping",
         }
     }
 
     /// Every name of [`Operation::name`].
-    pub const NAMES: [&'static str; 6] =
-        ["hello", "subscribe", "unsubscribe", "send", "history", "ping"];
+    pub const NAMES: [&'static str; 13] = [
+        "hello",
+        "subscribe",
+        "unsubscribe",
+        "send",
+        "edit",
+        "delete",
+        "react",
+        "read",
+        "typing",
+        "signal",
+        "presence",
+        "history",
+        "ping",
+    ];
 }
 
 /// `hello`.
@@ -78,6 +112,9 @@ pub struct Subscription {
     pub room: RoomId,
     /// The last `seq` the client has; it wants what came since.
     pub after_seq: Option<u64>,
+    /// The last `rev` the client has; it wants what changed since. Only together with
+    /// `after_seq`.
+    pub after_rev: Option<u64>,
 }
 
 /// `send`, also `POST /v1/rooms/{room}/messages`.
@@ -91,6 +128,55 @@ pub struct Send {
     pub body: Arc<str>,
     /// An existing `seq` it answers.
     pub reply_to: Option<u64>,
+}
+
+/// A message, named by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// The room.
+    pub room: RoomId,
+    /// The message.
+    pub seq: u64,
+}
+
+/// `edit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The message.
+    pub target: Target,
+    /// Its new text.
+    pub body: Arc<str>,
+    /// Only if its `rev` is still this; 0 = it was never changed.
+    pub if_rev: Option<u64>,
+}
+
+/// `react`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct React {
+    /// The message.
+    pub target: Target,
+    /// With what.
+    pub emoji: Emoji,
+    /// Set, or taken back.
+    pub on: bool,
+}
+
+/// `typing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Typing {
+    /// Where.
+    pub room: RoomId,
+    /// Types, or stopped.
+    pub on: bool,
+}
+
+/// `signal`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signal {
+    /// Where to.
+    pub room: RoomId,
+    /// At most `SIGNAL_BYTES_MAX` bytes.
+    pub data: Arc<str>,
 }
 
 /// `history`, also `GET /v1/rooms/{room}/messages`.

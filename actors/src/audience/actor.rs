@@ -13,7 +13,7 @@ use crate::{
     route::Router,
 };
 use madang_cluster::Subscription;
-use madang_protocol::{Event, EventBatch, RoomId, operation::Range};
+use madang_protocol::{Event, EventBatch, Publication, RoomId, operation::Range};
 use madang_store::{StoreError, log::Page};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -106,8 +106,12 @@ impl AudienceActor {
 
     fn subscribe(&self, context: &Context<AudienceMessage>) -> Subscription {
         let (address, metrics) = (context.address().clone(), self.services.metrics.clone());
-        let deliver = move |batch: &Arc<EventBatch>| {
-            if address.try_send(AudienceMessage::Batch(batch.clone())).is_err() {
+        let deliver = move |publication: &Publication| {
+            let message = match publication {
+                Publication::Batch(batch) => AudienceMessage::Batch(batch.clone()),
+                Publication::Ephemeral(..) => return,
+            };
+            if address.try_send(message).is_err() {
                 metrics.bus_dropped.increment(1);
             }
         };

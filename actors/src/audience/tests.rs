@@ -33,6 +33,7 @@ fn message(seq: u64) -> Arc<Message> {
         client_id: ClientId::new(&seq.to_string()).unwrap(),
         body: "".into(),
         reply_to: None,
+        amended: None,
     })
 }
 

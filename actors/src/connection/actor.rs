@@ -450,7 +450,9 @@ async fn all_rooms(services: &ConnectionServices, user: UserId) -> Result<Vec<Wi
         limit => limit,
     };
     let rooms = services.reader.access_all(user, limit).await?;
-    let wished = |(room, access)| Ok((Subscription { room, after_seq: None }, Some(access)));
+    let wished = |(room, access)| {
+        Ok((Subscription { room, after_seq: None, after_rev: None }, Some(access)))
+    };
     Ok(rooms.into_iter().map(wished).collect())
 }
 

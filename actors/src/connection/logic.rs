@@ -306,6 +306,15 @@ impl Logic {
                 self.waiting.get_or_insert_default().histories.push_back((id, history));
                 effects.push(Effect::Replay(Step::WhenLow));
             }
+            Operation::Edit(_)
+            | Operation::Delete(_)
+            | Operation::React(_)
+            | Operation::Read(_)
+            | Operation::Typing(_)
+            | Operation::Signal(_)
+            | Operation::Presence(_) => {
+                refuse(id, Refusal::new(ErrorCode::UnknownOp, "not offered yet"), effects);
+            }
             Operation::Hello(_) => {
                 refuse(id, Refusal::new(ErrorCode::Conflict, "hello was said"), effects);
             }
@@ -321,6 +330,9 @@ impl Logic {
     ) {
         if limits.in_flight_sends > 0 && self.sends >= limits.in_flight_sends {
             return refuse(id, Refusal::overloaded("too many unanswered sends"), effects);
+        }
+        if send.reply_to.is_some() {
+            return refuse(id, Refusal::invalid("reply_to", "not offered yet"), effects);
         }
         if let Err(refusal) = check_body(&send.body, limits.body_bytes_max) {
             return refuse(id, refusal, effects);

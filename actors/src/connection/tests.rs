@@ -103,7 +103,7 @@ impl Connection {
         after_seq: Option<u64>,
         access: Result<Option<Access>, Refusal>,
     ) -> Vec<Effect> {
-        let subscription = Subscription { room: ROOM, after_seq };
+        let subscription = Subscription { room: ROOM, after_seq, after_rev: None };
         let mut effects = Vec::new();
         self.logic.access(Some(2), subscription, access, &self.limits, &mut effects);
         effects
@@ -115,7 +115,7 @@ fn hello() -> Operation {
 }
 
 fn subscribe(after_seq: Option<u64>) -> Operation {
-    Operation::Subscribe(Subscription { room: ROOM, after_seq })
+    Operation::Subscribe(Subscription { room: ROOM, after_seq, after_rev: None })
 }
 
 fn send(name: &str, body: &str) -> Operation {
@@ -157,6 +157,7 @@ fn message(seq: u64) -> Arc<Message> {
         client_id: ClientId::new("c").unwrap(),
         body: "b".into(),
         reply_to: None,
+        amended: None,
     })
 }
 
@@ -189,7 +190,7 @@ fn hello_is_answered_with_what_is_received() {
     let hello_frame = Hello { token: "t".into(), subscribe: Wish::All };
     assert_eq!(connection.frame(1, hello()), [Effect::Authenticate(Some(1), hello_frame)]);
     assert!(!connection.logic.wants_input(), "others may follow at once, and wait");
-    let wish = |room, after_seq| Subscription { room, after_seq };
+    let wish = |room, after_seq| Subscription { room, after_seq, after_rev: None };
     let rooms = vec![
         Ok((wish(ROOM, None), Some(access(9)))),
         Ok((wish(OTHER, None), None)),
@@ -405,7 +406,8 @@ fn subscriptions_are_bounded() {
     let mut last = Vec::new();
     for room in 1..=3 {
         connection.frame(2, subscribe(None));
-        let subscription = Subscription { room: RoomId([room; 15]), after_seq: None };
+        let subscription =
+            Subscription { room: RoomId([room; 15]), after_seq: None, after_rev: None };
         let limits = limits();
         last = connection.does(|logic, out| {
             logic.access(Some(2), subscription, Ok(Some(access(0))), &limits, out);

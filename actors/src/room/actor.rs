@@ -15,7 +15,8 @@ use crate::{
 };
 use madang_cluster::Bus;
 use madang_protocol::{
-    ClientId, Heads, MemberEvent, Message, Refusal, Role, RoomId, UserId, operation::Range,
+    ClientId, Heads, MemberEvent, Message, Publication, Refusal, Role, RoomId, UserId,
+    operation::Range,
 };
 use madang_store::{
     RoomStore, StoreError,
@@ -165,7 +166,9 @@ impl RoomActor {
         match effect {
             Effect::AnswerSend(reply, answer) => reply.send(answer),
             Effect::AnswerChange(reply, answer) => reply.send(answer),
-            Effect::Publish(batch) => self.services.bus.publish(&Arc::new(batch)),
+            Effect::Publish(batch) => {
+                self.services.bus.publish(&Publication::Batch(Arc::new(batch)))
+            }
             Effect::Append(batch) => self.append(batch, context),
             Effect::Activate => self.activate(context),
             Effect::AskStanding(user) => self.ask_standing(user, context),

@@ -175,6 +175,7 @@ impl Submit {
             client_id: self.client_id.clone(),
             body: self.body.clone(),
             reply_to: self.reply_to,
+            amended: None,
         }
     }
 }

@@ -110,6 +110,7 @@ fn message(seq: u64, sender: UserId, name: &str) -> Arc<Message> {
         client_id: ClientId::new(name).unwrap(),
         body: name.into(),
         reply_to: None,
+        amended: None,
     })
 }
 

@@ -118,6 +118,7 @@ mod tests {
             client_id: ClientId::new(&seq.to_string()).unwrap(),
             body: "".into(),
             reply_to: None,
+            amended: None,
         })
     }
 

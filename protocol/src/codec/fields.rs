@@ -3,9 +3,11 @@
 
 use super::DecodeError;
 use crate::{
-    ClientId, ErrorCode, Operation, Refusal, Request, RoomId,
-    limits::{NUMBER_END, PAGE_DEFAULT, PAGE_MAX},
-    operation::{Hello, History, Range, Send, Subscription, Wish},
+    ClientId, Emoji, ErrorCode, Operation, Refusal, Request, RoomId,
+    limits::{NUMBER_END, PAGE_DEFAULT, PAGE_MAX, SIGNAL_BYTES_MAX},
+    operation::{
+        Edit, Hello, History, Range, React, Send, Signal, Subscription, Target, Typing, Wish,
+    },
 };
 use serde::{Deserialize, de::IgnoredAny};
 use std::borrow::Cow;
@@ -27,8 +29,15 @@ pub(super) struct Fields<'a> {
     client_id: Option<Text<'a>>,
     #[serde(borrow)]
     body: Option<Text<'a>>,
-    reply_to: Option<IgnoredAny>,
+    reply_to: Option<u64>,
     attachments: Option<IgnoredAny>,
+    seq: Option<u64>,
+    if_rev: Option<u64>,
+    #[serde(borrow)]
+    emoji: Option<Text<'a>>,
+    on: Option<bool>,
+    #[serde(borrow)]
+    data: Option<Text<'a>>,
     before: Option<u64>,
     after: Option<u64>,
     limit: Option<u64>,
@@ -61,6 +70,12 @@ pub(super) fn known_fields(op: &str) -> Option<&'static [&'static str]> {
         "subscribe" => &["room", "after_seq", "after_rev"],
         "unsubscribe" => &["room"],
         "send" => &["room", "client_id", "body", "reply_to", "attachments"],
+        "edit" => &["room", "seq", "body", "if_rev"],
+        "delete" | "read" => &["room", "seq"],
+        "react" => &["room", "seq", "emoji", "on"],
+        "typing" => &["room", "on"],
+        "signal" => &["room", "data"],
+        "presence" => &["room"],
         "history" => &["room", "before", "after", "limit"],
         "ping" => &[],
         _ => return None,
@@ -92,6 +107,16 @@ impl Fields<'_> {
                 subscription(room, self.after_seq, self.after_rev).map(Operation::Subscribe)
             }
             "unsubscribe" => self.room().map(Operation::Unsubscribe),
+            "edit" => self.into_edit().map(Operation::Edit),
+            "delete" => self.target().map(Operation::Delete),
+            "react" => self.into_react().map(Operation::React),
+            "read" => self.target().map(Operation::Read),
+            "typing" => {
+                let (room, on) = (self.room()?, self.on()?);
+                Ok(Operation::Typing(Typing { room, on }))
+            }
+            "signal" => self.into_signal().map(Operation::Signal),
+            "presence" => self.room().map(Operation::Presence),
             "history" => self.into_history().map(Operation::History),
             "hello" => self.into_hello().map(Operation::Hello),
             _ => Err(unknown_op()),
@@ -101,6 +126,42 @@ impl Fields<'_> {
     fn room(&self) -> Result<RoomId, Refusal> {
         let Text(text) = self.room.as_ref().ok_or_else(|| missing("room"))?;
         text.parse().map_err(|_| Refusal::no_room())
+    }
+
+    fn target(&self) -> Result<Target, Refusal> {
+        let room = self.room()?;
+        let seq = number("seq", self.seq)?.ok_or_else(|| missing("seq"))?;
+        Ok(Target { room, seq })
+    }
+
+    fn on(&self) -> Result<bool, Refusal> {
+        self.on.ok_or_else(|| missing("on"))
+    }
+
+    fn into_edit(self) -> Result<Edit, Refusal> {
+        let target = self.target()?;
+        let if_rev = number("if_rev", self.if_rev)?;
+        let Text(body) = self.body.ok_or_else(|| missing("body"))?;
+        Ok(Edit { target, body: body.into(), if_rev })
+    }
+
+    fn into_react(self) -> Result<React, Refusal> {
+        let (target, on) = (self.target()?, self.on()?);
+        let Text(emoji) = self.emoji.ok_or_else(|| missing("emoji"))?;
+        let emoji = Emoji::new(&emoji).ok_or_else(|| {
+            Refusal::invalid("emoji", "must have 1 to 32 bytes and no control characters")
+        })?;
+        Ok(React { target, emoji, on })
+    }
+
+    fn into_signal(self) -> Result<Signal, Refusal> {
+        let room = self.room()?;
+        let Text(data) = self.data.ok_or_else(|| missing("data"))?;
+        if data.len() > SIGNAL_BYTES_MAX {
+            let refusal = Refusal::new(ErrorCode::TooLarge, "must be at most 1024 bytes long");
+            return Err(Refusal { field: Some("data".into()), ..refusal });
+        }
+        Ok(Signal { room, data: data.into() })
     }
 
     fn into_hello(self) -> Result<Hello, Refusal> {
@@ -124,13 +185,11 @@ impl Fields<'_> {
         let client_id = ClientId::new(&client_id)
             .ok_or_else(|| Refusal::invalid("client_id", "must have 1 to 64 bytes"))?;
         let Text(body) = self.body.ok_or_else(|| missing("body"))?;
-        if self.reply_to.is_some() {
-            return Err(not_offered("reply_to"));
-        }
         if self.attachments.is_some() {
             return Err(not_offered("attachments"));
         }
-        Ok(Send { room, client_id, body: body.into(), reply_to: None })
+        let reply_to = number("reply_to", self.reply_to)?;
+        Ok(Send { room, client_id, body: body.into(), reply_to })
     }
 
     fn into_history(self) -> Result<History, Refusal> {
@@ -173,22 +232,17 @@ fn wished_room(field: RoomField) -> Result<Result<Subscription, Box<str>>, Refus
     }
 }
 
-/// Rooms have no changes yet, so any `after_rev` but 0 lies beyond their present.
 fn subscription(
     room: RoomId,
     after_seq: Option<u64>,
     after_rev: Option<u64>,
 ) -> Result<Subscription, Refusal> {
     let after_seq = number("after_seq", after_seq)?;
-    match after_rev {
-        None => {}
-        Some(_) if after_seq.is_none() => {
-            return Err(Refusal::invalid("after_rev", "needs after_seq"));
-        }
-        Some(0) => {}
-        Some(_) => return Err(Refusal::invalid("after_rev", "beyond the room's present")),
+    let after_rev = number("after_rev", after_rev)?;
+    if after_rev.is_some() && after_seq.is_none() {
+        return Err(Refusal::invalid("after_rev", "needs after_seq"));
     }
-    Ok(Subscription { room, after_seq })
+    Ok(Subscription { room, after_seq, after_rev })
 }
 
 fn number(field: &'static str, value: Option<u64>) -> Result<Option<u64>, Refusal> {

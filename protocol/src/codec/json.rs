@@ -62,8 +62,8 @@ fn depth(bytes: &[u8]) -> usize {
 mod tests {
     use super::*;
     use crate::{
-        ErrorCode, Operation, Refusal,
-        operation::{History, Range, Subscription, Wish},
+        Emoji, ErrorCode, Operation, Refusal,
+        operation::{Edit, History, Range, React, Signal, Subscription, Target, Typing, Wish},
     };
 
     const ROOM: &str = "AAAAAAAAAAAAAAAAAAAA";
@@ -96,9 +96,9 @@ mod tests {
         assert_eq!((&*send.body, send.client_id.as_str(), send.reply_to), ("é\n", "a", None));
         assert_eq!(
             operation(&format!(
-                r#"{{"op":"subscribe","room":"{ROOM}","after_seq":3,"after_rev":0}}"#
+                r#"{{"op":"subscribe","room":"{ROOM}","after_seq":3,"after_rev":2}}"#
             )),
-            Operation::Subscribe(Subscription { room, after_seq: Some(3) })
+            Operation::Subscribe(Subscription { room, after_seq: Some(3), after_rev: Some(2) })
         );
         assert_eq!(
             operation(&format!(r#"{{"op":"unsubscribe","room":"{ROOM}"}}"#)),
@@ -108,6 +108,42 @@ mod tests {
             operation(&format!(r#"{{"op":"history","room":"{ROOM}","before":9,"after":null}}"#)),
             Operation::History(History { room, range: Range::Before(9), limit: 50 })
         );
+    }
+
+    #[test]
+    fn operations_on_a_message() {
+        let target = Target { room: ROOM.parse().unwrap(), seq: 4 };
+        let on_four = |op: &str, rest: &str| {
+            operation(&format!(r#"{{"op":"{op}","room":"{ROOM}","seq":4{rest}}}"#))
+        };
+        assert_eq!(
+            on_four("edit", r#","body":"b","if_rev":0"#),
+            Operation::Edit(Edit { target, body: "b".into(), if_rev: Some(0) })
+        );
+        assert_eq!(on_four("delete", ""), Operation::Delete(target));
+        assert_eq!(on_four("read", ""), Operation::Read(target));
+        assert_eq!(
+            on_four("react", r#","emoji":"👍","on":false"#),
+            Operation::React(React { target, emoji: Emoji::new("👍").unwrap(), on: false })
+        );
+    }
+
+    #[test]
+    fn operations_on_those_who_listen() {
+        let room = ROOM.parse().unwrap();
+        let in_room =
+            |op: &str, rest: &str| operation(&format!(r#"{{"op":"{op}","room":"{ROOM}"{rest}}}"#));
+        assert_eq!(
+            in_room("typing", r#","on":true"#),
+            Operation::Typing(Typing { room, on: true })
+        );
+        assert_eq!(
+            in_room("signal", r#","data":"d""#),
+            Operation::Signal(Signal { room, data: "d".into() })
+        );
+        assert_eq!(in_room("presence", ""), Operation::Presence(room));
+        let long = format!(r#"{{"op":"signal","room":"{ROOM}","data":"{}"}}"#, "d".repeat(1_025));
+        assert_eq!(refused(&long), (None, ErrorCode::TooLarge, Some("data".to_owned())));
     }
 
     #[test]
@@ -123,7 +159,10 @@ mod tests {
             wish(&format!(
                 r#"{{"op":"hello","token":"t","subscribe":[{{"room":"{ROOM}","after_seq":1}},{{"room":"x"}}]}}"#
             )),
-            Wish::Rooms(vec![Ok(Subscription { room, after_seq: Some(1) }), Err("x".into())])
+            Wish::Rooms(vec![
+                Ok(Subscription { room, after_seq: Some(1), after_rev: None }),
+                Err("x".into())
+            ])
         );
     }
 
@@ -176,10 +215,39 @@ mod tests {
                 field("body"),
             ),
             (
-                r#"{"id":1,"op":"send","room":"AAAAAAAAAAAAAAAAAAAA","client_id":"c","body":"b","reply_to":1}"#,
+                r#"{"id":1,"op":"send","room":"AAAAAAAAAAAAAAAAAAAA","client_id":"c","body":"b","reply_to":-1}"#,
                 Invalid,
                 field("reply_to"),
             ),
+            (
+                r#"{"id":1,"op":"edit","room":"AAAAAAAAAAAAAAAAAAAA","body":"b"}"#,
+                Invalid,
+                field("seq"),
+            ),
+            (
+                r#"{"id":1,"op":"edit","room":"AAAAAAAAAAAAAAAAAAAA","seq":1}"#,
+                Invalid,
+                field("body"),
+            ),
+            (r#"{"id":1,"op":"delete","room":"AAAAAAAAAAAAAAAAAAAA"}"#, Invalid, field("seq")),
+            (
+                r#"{"id":1,"op":"react","room":"AAAAAAAAAAAAAAAAAAAA","seq":1,"emoji":"","on":true}"#,
+                Invalid,
+                field("emoji"),
+            ),
+            (
+                r#"{"id":1,"op":"react","room":"AAAAAAAAAAAAAAAAAAAA","seq":1,"emoji":"x"}"#,
+                Invalid,
+                field("on"),
+            ),
+            (r#"{"id":1,"op":"read","room":"x","seq":1}"#, NotFound, None),
+            (
+                r#"{"id":1,"op":"typing","room":"AAAAAAAAAAAAAAAAAAAA","on":1}"#,
+                Invalid,
+                field("on"),
+            ),
+            (r#"{"id":1,"op":"signal","room":"AAAAAAAAAAAAAAAAAAAA"}"#, Invalid, field("data")),
+            (r#"{"id":1,"op":"presence"}"#, Invalid, field("room")),
             (
                 r#"{"id":1,"op":"history","room":"AAAAAAAAAAAAAAAAAAAA","before":1,"after":1}"#,
                 Invalid,

@@ -2,15 +2,17 @@
 
 use super::pack::{Entries, json, pack};
 use madang_protocol::{
-    ClientId, Operation, Request, RoomId,
+    ClientId, Emoji, Operation, Request, RoomId,
     limits::{NUMBER_END, PAGE_MAX},
-    operation::{Hello, History, Range, Send, Subscription, Wish},
+    operation::{
+        Edit, Hello, History, Range, React, Send, Signal, Subscription, Target, Typing, Wish,
+    },
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::{Value, json};
 
 /// Fields that operations read.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 18] = [
     "id",
     "room",
     "token",
@@ -21,6 +23,11 @@ const FIELDS: [&str; 13] = [
     "body",
     "reply_to",
     "attachments",
+    "seq",
+    "if_rev",
+    "emoji",
+    "on",
+    "data",
     "before",
     "after",
     "limit",
@@ -43,10 +50,23 @@ fn operation() -> impl Strategy<Value = Operation> {
         }),
         subscription().prop_map(Operation::Subscribe),
         room().prop_map(Operation::Unsubscribe),
-        (room(), ".{1,16}", any::<String>()).prop_map(|(room, name, body)| {
+        (room(), ".{1,16}", any::<String>(), number()).prop_map(|(room, name, body, reply_to)| {
             let client_id = ClientId::new(&name).expect("1 to 64 bytes");
-            Operation::Send(Send { room, client_id, body: body.into(), reply_to: None })
+            Operation::Send(Send { room, client_id, body: body.into(), reply_to })
         }),
+        (target(), any::<String>(), number()).prop_map(|(target, body, if_rev)| {
+            Operation::Edit(Edit { target, body: body.into(), if_rev })
+        }),
+        target().prop_map(Operation::Delete),
+        (target(), "\\PC{1,8}", any::<bool>()).prop_map(|(target, emoji, on)| {
+            let emoji = Emoji::new(&emoji).expect("1 to 32 bytes, printable");
+            Operation::React(React { target, emoji, on })
+        }),
+        target().prop_map(Operation::Read),
+        (room(), any::<bool>()).prop_map(|(room, on)| Operation::Typing(Typing { room, on })),
+        (room(), ".{0,99}")
+            .prop_map(|(room, data)| { Operation::Signal(Signal { room, data: data.into() }) }),
+        room().prop_map(Operation::Presence),
         (room(), range(), 1..=PAGE_MAX).prop_map(|(room, range, limit)| {
             Operation::History(History { room, range, limit })
         }),
@@ -59,8 +79,19 @@ fn room() -> impl Strategy<Value = RoomId> {
 }
 
 fn subscription() -> impl Strategy<Value = Subscription> {
-    (room(), option::of(0..NUMBER_END))
-        .prop_map(|(room, after_seq)| Subscription { room, after_seq })
+    (room(), number(), number()).prop_map(|(room, after_seq, after_rev)| Subscription {
+        room,
+        after_seq,
+        after_rev: after_seq.and(after_rev),
+    })
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    (room(), 0..NUMBER_END).prop_map(|(room, seq)| Target { room, seq })
+}
+
+fn number() -> impl Strategy<Value = Option<u64>> {
+    option::of(0..NUMBER_END)
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -86,13 +117,22 @@ pub(super) fn written(request: &Request, nulls: bool) -> Entries {
         Operation::Hello(hello) => {
             json!({"token": hello.token, "subscribe": written_wish(&hello.subscribe)})
         }
-        Operation::Subscribe(Subscription { room, after_seq }) => {
-            json!({"room": room, "after_seq": after_seq})
-        }
-        Operation::Unsubscribe(room) => json!({"room": room}),
+        Operation::Subscribe(subscription) => written_subscription(subscription),
+        Operation::Unsubscribe(room) | Operation::Presence(room) => json!({"room": room}),
         Operation::Send(Send { room, client_id, body, reply_to }) => {
             json!({"room": room, "client_id": client_id, "body": body, "reply_to": reply_to})
         }
+        Operation::Edit(Edit { target: Target { room, seq }, body, if_rev }) => {
+            json!({"room": room, "seq": seq, "body": body, "if_rev": if_rev})
+        }
+        Operation::Delete(Target { room, seq }) | Operation::Read(Target { room, seq }) => {
+            json!({"room": room, "seq": seq})
+        }
+        Operation::React(React { target: Target { room, seq }, emoji, on }) => {
+            json!({"room": room, "seq": seq, "emoji": emoji, "on": on})
+        }
+        Operation::Typing(Typing { room, on }) => json!({"room": room, "on": on}),
+        Operation::Signal(Signal { room, data }) => json!({"room": room, "data": data}),
         Operation::History(History { room, range, limit }) => {
             let (before, after) = match *range {
                 Range::Newest => (None, None),
@@ -109,15 +149,18 @@ pub(super) fn written(request: &Request, nulls: bool) -> Entries {
     map.into_iter().filter(|(_, value)| nulls || !value.is_null()).collect()
 }
 
+fn written_subscription(subscription: &Subscription) -> Value {
+    let Subscription { room, after_seq, after_rev } = subscription;
+    json!({"room": room, "after_seq": after_seq, "after_rev": after_rev})
+}
+
 fn written_wish(wish: &Wish) -> Value {
     match wish {
         Wish::All => json!("all"),
         Wish::Rooms(rooms) => rooms
             .iter()
             .map(|wished| match wished {
-                Ok(Subscription { room, after_seq }) => {
-                    json!({"room": room, "after_seq": after_seq})
-                }
+                Ok(subscription) => written_subscription(subscription),
                 Err(text) => json!({"room": text}),
             })
             .collect(),

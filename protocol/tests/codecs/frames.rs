@@ -1,9 +1,9 @@
 //! What the node says is the same in both codecs.
 
 use madang_protocol::{
-    ClientId, ErrorCode, MemberChange, Refusal, Role, RoomId, SessionId, UserId,
+    ClientId, Emoji, ErrorCode, MemberChange, Refusal, Role, RoomId, SessionId, UserId,
     codec::{json, msgpack},
-    frame::{HelloOk, HelloRoom, NodeFrame, SubscribedRoom},
+    frame::{HelloOk, HelloRoom, NodeFrame, ReadObject, SubscribedRoom},
     limits::NUMBER_END,
     object::MessageObject,
 };
@@ -21,7 +21,26 @@ fn message(body: &str, client_id: Option<&str>) -> MessageObject {
         sender: USER,
         body: body.into(),
         reply_to: client_id.map(|_| NUMBER_END - 1),
+        rev: None,
+        edited_at: None,
+        deleted: false,
+        reactions: Vec::new(),
+        my_reactions: Vec::new(),
         client_id: client_id.and_then(ClientId::new),
+    }
+}
+
+/// With everything that a message can have, each at its longest.
+fn amended() -> MessageObject {
+    let emojis: Vec<Emoji> =
+        (0..20).map(|kind| Emoji::new(&format!("{kind:02}{}", "\"".repeat(30))).unwrap()).collect();
+    MessageObject {
+        rev: Some(NUMBER_END - 1),
+        edited_at: Some(NUMBER_END - 1),
+        deleted: true,
+        reactions: emojis.iter().map(|emoji| (emoji.clone(), NUMBER_END - 1)).collect(),
+        my_reactions: emojis,
+        ..message("", Some("c"))
     }
 }
 
@@ -33,6 +52,7 @@ fn frames() -> Vec<NodeFrame> {
         read_seq: 127,
         truncated,
         replay_from: truncated.map(|_| 128),
+        truncated_changes: truncated,
     };
     let rooms = vec![
         HelloRoom::Subscribed(subscribed(Some(true))),
@@ -53,6 +73,19 @@ fn frames() -> Vec<NodeFrame> {
         NodeFrame::SubscribeOk { id: 2, room: subscribed(Some(true)) },
         NodeFrame::UnsubscribeOk { id: 3, room: ROOM },
         NodeFrame::SendOk { id: 4, room: ROOM, seq: 1, ts: 2, duplicate: true },
+        NodeFrame::ChangeOk { id: 5, room: ROOM, seq: 1, rev: 2 },
+        NodeFrame::ReactOk { id: 6, room: ROOM, seq: 1 },
+        NodeFrame::ReadOk { id: 7, room: ROOM, read_seq: 1 },
+        NodeFrame::RoomOk { id: 8, room: ROOM },
+        NodeFrame::PresenceOk { id: 9, online: vec![USER], truncated: None },
+        NodeFrame::PresenceOk { id: 9, online: Vec::new(), truncated: Some(true) },
+        NodeFrame::Changed(amended()),
+        NodeFrame::Message(amended()),
+        NodeFrame::Read { room: ROOM, reads: vec![ReadObject { user: USER, seq: 9 }] },
+        NodeFrame::Typing { room: ROOM, users: vec![USER] },
+        NodeFrame::Signal { room: ROOM, sender: USER, data: "d".into() },
+        NodeFrame::Presence { room: ROOM, online: vec![USER], offline: Vec::new() },
+        NodeFrame::Room { room: ROOM, name: "마당".into() },
         NodeFrame::HistoryOk {
             id: 5,
             messages: vec![message("a", None), message("", Some("c"))],

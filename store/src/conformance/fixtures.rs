@@ -120,6 +120,7 @@ pub fn message(in_room: u64, seq: u64, sender: u64) -> Message {
         client_id: client_id(&format!("{sender}-{seq}")),
         body: format!("message {seq} of {sender}").into(),
         reply_to: None,
+        amended: None,
     }
 }
 

@@ -105,6 +105,7 @@ fn message_of(room: RoomId, seq: u64, record: MessageRecord) -> Arc<Message> {
         client_id: record.client_id,
         body: record.body,
         reply_to: record.reply_to,
+        amended: None,
     })
 }
 

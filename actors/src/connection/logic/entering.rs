@@ -150,7 +150,7 @@ impl Logic {
     /// Begins to receive a room, if we may, and says how.
     fn subscribe(
         &mut self,
-        Subscription { room, after_seq }: Subscription,
+        Subscription { room, after_seq, after_rev }: Subscription,
         access: Option<Access>,
         limits: &ConnectionLimits,
     ) -> Result<SubscribedRoom, Refusal> {
@@ -163,9 +163,13 @@ impl Logic {
             read_seq: access.read_seq,
             truncated: None,
             replay_from: None,
+            truncated_changes: None,
         };
         if after_seq.is_some_and(|after| after > last_seq) {
             return Err(Refusal::invalid("after_seq", "beyond the room's present"));
+        }
+        if after_rev.is_some_and(|after| after > last_rev) {
+            return Err(Refusal::invalid("after_rev", "beyond the room's present"));
         }
         if self.replay.has(room) {
             if after_seq.is_none() {
