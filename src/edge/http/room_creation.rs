@@ -24,7 +24,7 @@ pub(super) fn parse(
     let members = members(&body.texts("members")?, creator)?;
     let client_id = body.text("client_id")?.as_deref().map(client_id).transpose()?;
     match kind {
-        RoomKind::Group => check_name(name.as_deref())?,
+        RoomKind::Group | RoomKind::Channel => check_name(name.as_deref())?,
         RoomKind::Direct => check_direct(name.as_deref(), private, &members)?,
     }
     let private = private.unwrap_or(true);
