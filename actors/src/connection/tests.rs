@@ -145,6 +145,7 @@ fn subscribed(last_seq: u64, replay_from: Option<u64>) -> SubscribedRoom {
         read_seq: 3,
         truncated: replay_from.map(|_| true),
         replay_from,
+        truncated_changes: None,
     }
 }
 
