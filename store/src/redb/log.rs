@@ -68,7 +68,7 @@ impl MessageLog for Redb {
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
         self.engine.read(Call::Page, |snapshot| {
-            let last_seq = snapshot.get::<RoomHeads>(&room)?.map_or(0, |heads| heads.last_seq);
+            let last_seq = last_seq(snapshot, room)?;
             let messages = match range {
                 Range::Newest => read_back(snapshot, room, last_seq, limit, bytes_max)?,
                 Range::Before(seq) => {
@@ -79,6 +79,16 @@ impl MessageLog for Redb {
             };
             Ok(Page { messages, last_seq })
         })
+    }
+}
+
+/// How far a room has come; 0 if there is none. A room without heads is damage, for a reader would
+/// take it for an empty one.
+fn last_seq(read: &impl Read, room: RoomId) -> Result<u64, StoreError> {
+    match read.get::<RoomHeads>(&room)? {
+        Some(heads) => Ok(heads.last_seq),
+        None if read.get::<Rooms>(&room)?.is_none() => Ok(0),
+        None => Err(damaged(RoomHeads::NAME, &room.to_bytes(), "missing")),
     }
 }
 
