@@ -31,6 +31,19 @@ async fn append(store: &Store, seq: u64) -> Result<(), StoreError> {
     }
 }
 
+/// Waits until `works`; the store gets there without help.
+async fn until(mut works: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + RECOVERY_MAX;
+    while !works().await {
+        assert!(Instant::now() < deadline, "never recovered");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn until_ok(store: &Store) {
+    until(async || store.control.health().state == State::Ok).await;
+}
+
 async fn verify(store: &Store, count: u64) {
     let page = store.log.page(room(1), Range::Newest, usize::MAX, usize::MAX).await;
     let expected: Vec<_> = (1..=count).map(large_message).collect();
@@ -68,11 +81,7 @@ async fn a_full_disk_refuses_sends_and_recovers_by_itself() {
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
 
         disk.set_faults(Faults::default());
-        let deadline = Instant::now() + RECOVERY_MAX;
-        while append(&store, committed + 1).await.is_err() {
-            assert!(Instant::now() < deadline, "never recovered");
-            tokio::task::yield_now().await;
-        }
+        until(async || append(&store, committed + 1).await.is_ok()).await;
         committed += 1;
         assert_eq!(store.control.health().state, State::Ok);
         assert!(store.control.health().since >= full.since);
@@ -94,11 +103,7 @@ async fn it_recovers_without_being_asked() {
     disk.set_faults(Faults { blocks_max: Some(0), ..Faults::default() });
     let committed = fill(&store, 1).await;
     disk.set_faults(Faults::default());
-    let deadline = Instant::now() + RECOVERY_MAX;
-    while store.control.health().state != State::Ok {
-        assert!(Instant::now() < deadline, "never recovered");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_ok(&store).await;
     assert_eq!(append(&store, committed + 1).await, Ok(()));
 }
 
@@ -120,11 +125,7 @@ async fn a_storage_that_is_gone_leaves_one_outcome_unknown() {
     assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
 
     disk.set_faults(Faults::default());
-    let deadline = Instant::now() + RECOVERY_MAX;
-    while store.control.health().state != State::Ok {
-        assert!(Instant::now() < deadline, "never recovered");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_ok(&store).await;
     assert_eq!(append(&store, 1).await, Ok(()));
 }
 
@@ -142,11 +143,7 @@ async fn a_failed_read_is_recovered_from() {
     assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
 
     disk.set_faults(Faults::default());
-    let deadline = Instant::now() + RECOVERY_MAX;
-    while store.log.activate(room(1), 1).await.is_err() {
-        assert!(Instant::now() < deadline, "never recovered");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until(async || store.log.activate(room(1), 1).await.is_ok()).await;
 }
 
 /// While the store rests there is always a next job to be refused; it must try again all the same.
