@@ -2,7 +2,7 @@
 
 mod disk;
 
-use disk::Disk;
+use disk::{Disk, Faults};
 use madang_protocol::{Message, operation::Range};
 use madang_store::{
     OpenError, Store, StoreError,
@@ -53,6 +53,23 @@ async fn bytes() -> Vec<u8> {
     let (disk, store, _) = filled().await;
     store.control.close().await;
     disk.bytes()
+}
+
+/// The bytes of such a store whose process was killed while nothing was under way, and the places
+/// of the last commit.
+async fn killed() -> (Vec<u8>, Vec<usize>) {
+    let (disk, _store, last) = filled().await;
+    (disk.bytes(), last)
+}
+
+/// The same of one whose process was killed `operations` into one more commit.
+async fn killed_within_a_commit(operations: u64) -> (Vec<u8>, Vec<usize>) {
+    let (disk, store, last) = filled().await;
+    let dead_from = Some(disk.operations() + operations);
+    disk.set_faults(Faults { dead_from, ..Faults::default() });
+    let next = Message { body: body(MESSAGES + 1).into(), ..message(2, MESSAGES + 1, 1) };
+    store.log.append(vec![Arc::new(next)]).await;
+    (disk.bytes(), last)
 }
 
 /// Every place of `text` in the file.
@@ -177,9 +194,10 @@ async fn judge(bytes: &[u8], place: usize, bit: usize, outcomes: &mut Outcomes) 
     }
 }
 
-/// Bytes that are not zero: those that are used, and what earlier commits left behind.
+/// Bytes that are used, and what earlier commits left behind; neither zero nor what redb fills new
+/// pages with while it is debugged.
 fn used(bytes: &[u8]) -> Vec<usize> {
-    (0..bytes.len()).filter(|place| bytes[*place] != 0).collect()
+    (0..bytes.len()).filter(|place| !matches!(bytes[*place], 0 | 0xff)).collect()
 }
 
 /// Flips bits of some of these places.
@@ -198,6 +216,38 @@ async fn no_flipped_bit_of_a_closed_file_makes_wrong_data() {
     let bytes = bytes().await;
     let outcomes = judge_some(&bytes, &used(&bytes), 300, 1).await;
     assert!(outcomes.unopened + outcomes.refused > 30, "{outcomes:?}");
+}
+
+/// A repair may go back to an earlier commit, and must not when this one was acknowledged.
+#[tokio::test]
+async fn no_flipped_bit_of_a_killed_file_loses_what_was_acknowledged() {
+    let (bytes, last) = killed().await;
+    for places in [used(&bytes), last] {
+        let outcomes = judge_some(&bytes, &places, 150, 2).await;
+        assert!(outcomes.unopened > 50, "{outcomes:?}");
+        assert_eq!(outcomes.refused, 0, "a repair verifies every page");
+    }
+}
+
+#[tokio::test]
+async fn nor_does_one_of_a_file_killed_within_a_commit() {
+    for operations in 0..25 {
+        let (bytes, last) = killed_within_a_commit(operations).await;
+        judge_some(&bytes, &last, 12, operations).await;
+    }
+}
+
+/// Every byte of the header that tells redb which commit is the newest, and of the witness.
+#[tokio::test]
+async fn no_flipped_bit_of_the_first_page_loses_what_was_acknowledged() {
+    for bytes in [bytes().await, killed().await.0] {
+        let witness = used(&bytes).into_iter().filter(|place| (320..4_096).contains(place));
+        let mut outcomes = Outcomes::default();
+        for place in (0..320).chain(witness) {
+            judge(&bytes, place, place % 8, &mut outcomes).await;
+        }
+        assert!(outcomes.unopened > 10 && outcomes.unharmed > 10, "{outcomes:?}");
+    }
 }
 
 /// Reads what is there; panics over anything wrong. Returns how many calls gave no answer.

@@ -7,10 +7,12 @@
 //! ```
 
 use super::{
+    engine::broken_structure,
     held::{Release, hold},
     tables::{COMMITS, FORMAT, FORMAT_NUMBER, Meta, Table},
     transaction::{Read, Snapshot, Tables},
     unsynced::Unsynced,
+    witness,
 };
 use crate::{
     StoreError,
@@ -25,6 +27,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 const LOCK_FILE: &str = "madang.lock";
@@ -40,6 +43,15 @@ pub(super) struct Source {
     /// Keeps other processes out, also while the database is closed to be opened again.
     _lock: Option<File>,
     unsynced: Unsynced,
+    /// Beneath the database while one is open for writing.
+    storage: Mutex<Option<Weak<dyn StorageBackend>>>,
+}
+
+/// A database that is known to be ours, and has written nothing so far.
+struct Opened {
+    database: Database,
+    release: Release,
+    storage: Arc<dyn StorageBackend>,
 }
 
 impl Source {
@@ -67,19 +79,39 @@ impl Source {
             Medium::Directory(directory) => Some(lock(directory)?),
             Medium::Storage(_) => None,
         };
-        Ok(Self { medium, cache_bytes, _lock: lock, unsynced: Unsynced::default() })
+        let unsynced = Unsynced::default();
+        Ok(Self { medium, cache_bytes, _lock: lock, unsynced, storage: Mutex::default() })
     }
 
     /// Opens the database. Unless that succeeds nothing is written.
     pub(super) fn open(&self) -> Result<Database, OpenError> {
-        let (database, release) = self.open_held(false)?;
+        let Opened { database, release, storage } = self.open_held(false)?;
+        let commits = self.carefully(|| commits(&database))?;
+        self.check_witness(&*storage, commits)?;
         release.release().map_err(io_error(&self.path()))?;
+        *self.storage.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Arc::downgrade(&storage));
         self.complete(database)
+    }
+
+    /// Notes that commit `number` is durable, before anybody hears of it.
+    pub(super) fn witness(&self, number: u64) {
+        let storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(storage) = storage.as_ref().and_then(Weak::upgrade) else { return };
+        if let Err(error) = witness::write(&*storage, number) {
+            // The commit is durable all the same: only damage to it could go unnoticed.
+            tracing::warn!(%error, "the witness of the last commit could not be written");
+        }
     }
 
     /// Opens the database so that nothing is ever written, and with every page verified.
     pub(super) fn examine(&self) -> Result<Database, OpenError> {
-        Ok(self.open_held(true)?.0)
+        let Opened { database, storage, .. } = self.open_held(true)?;
+        // A count that cannot be read is one damaged record among all that are examined.
+        if let Ok(commits) = self.carefully(|| commits(&database)) {
+            self.check_witness(&*storage, commits)?;
+        }
+        Ok(database)
     }
 
     /// What is opened, for people.
@@ -113,12 +145,13 @@ impl Source {
         create().map_err(io_error(&new))
     }
 
-    fn open_held(&self, verify: bool) -> Result<(Database, Release), OpenError> {
+    fn open_held(&self, verify: bool) -> Result<Opened, OpenError> {
         let path = self.path();
         let storage = self.storage().map_err(io_error(&path))?;
         self.check_magic(&*storage)?;
-        let storage = self.unsynced.watch(storage).map_err(io_error(&path))?;
-        let (held, release) = hold(Box::new(storage));
+        let storage: Arc<dyn StorageBackend> =
+            Arc::new(self.unsynced.watch(storage).map_err(io_error(&path))?);
+        let (held, release) = hold(storage.clone());
         let mut builder = self.builder();
         builder.set_check_integrity_on_open(verify);
         // redb may panic over a damaged file; the panic says no more than "damaged".
@@ -126,7 +159,7 @@ impl Source {
             .map_err(|_| damaged(&path, "its structure is broken"))?
             .map_err(|error| self.database_error(error))?;
         self.check_format(&database)?;
-        Ok((database, release))
+        Ok(Opened { database, release, storage })
     }
 
     fn storage(&self) -> io::Result<Box<dyn StorageBackend>> {
@@ -161,17 +194,36 @@ impl Source {
 
     fn check_format(&self, database: &Database) -> Result<(), OpenError> {
         let path = self.path();
-        let format = catch_unwind(AssertUnwindSafe(|| format(database)))
-            .map_err(|_| damaged(&path, "its structure is broken"))?;
-        match format {
-            Ok(Format::Empty) => Ok(()),
-            Ok(Format::Number(number)) if number <= FORMAT_NUMBER => Ok(()),
-            Ok(Format::Number(found)) => {
+        match self.carefully(|| format(database))? {
+            Format::Empty => Ok(()),
+            Format::Number(number) if number <= FORMAT_NUMBER => Ok(()),
+            Format::Number(found) => {
                 Err(OpenError::NewerFormat { path, found, known: FORMAT_NUMBER })
             }
-            Ok(Format::Other) => Err(foreign(&path, "a database of another program")),
-            Err(error) => Err(damaged(&path, &error.to_string())),
+            Format::Other => Err(foreign(&path, "a database of another program")),
         }
+    }
+
+    /// Refuses a file whose last commit is older than one that was acknowledged.
+    fn check_witness(&self, storage: &dyn StorageBackend, commits: u64) -> Result<(), OpenError> {
+        let path = self.path();
+        match witness::read(storage).map_err(io_error(&path))? {
+            Some(acknowledged) if commits < acknowledged => {
+                let detail = format!(
+                    "commit {acknowledged} was acknowledged, but only {commits} can be read; \
+                     the file is left as it is, restore it from a backup"
+                );
+                Err(damaged(&path, &detail))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Reads from a database that may be damaged: redb may panic over it.
+    fn carefully<T>(&self, read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, OpenError> {
+        catch_unwind(AssertUnwindSafe(read))
+            .unwrap_or_else(|_| Err(broken_structure()))
+            .map_err(|error| damaged(&self.path(), &error.to_string()))
     }
 
     /// Gives a database that was just made its tables.
@@ -232,6 +284,16 @@ fn format(database: &Database) -> Result<Format, StoreError> {
         Ok(None) => Ok(Format::Other),
         Err(error) => Err(error),
     }
+}
+
+/// How many transactions were committed.
+fn commits(database: &Database) -> Result<u64, StoreError> {
+    if matches!(format(database)?, Format::Empty) {
+        return Ok(0);
+    }
+    let transaction =
+        database.begin_read().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    Snapshot::new(transaction).expect::<Meta>(&COMMITS.to_owned())
 }
 
 /// Makes all tables and says that they are ours, in one transaction.

@@ -18,7 +18,7 @@ use std::{
 };
 
 /// Wraps `storage`; the second half lets what was held back go through.
-pub(super) fn hold(storage: Box<dyn StorageBackend>) -> (Held, Release) {
+pub(super) fn hold(storage: Arc<dyn StorageBackend>) -> (Held, Release) {
     let shared = Arc::new(Shared {
         storage,
         released: AtomicBool::new(false),
@@ -36,7 +36,7 @@ pub(super) struct Release(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    storage: Box<dyn StorageBackend>,
+    storage: Arc<dyn StorageBackend>,
     released: AtomicBool,
     /// What redb has done since the opening, in order. A repair and a creation write some pages of
     /// bookkeeping, never user data, so this stays small.
@@ -177,11 +177,11 @@ mod tests {
     use super::*;
     use ::redb::backends::InMemoryBackend;
 
-    fn storage(bytes: &[u8]) -> Box<InMemoryBackend> {
+    fn storage(bytes: &[u8]) -> Arc<InMemoryBackend> {
         let storage = InMemoryBackend::new();
         storage.set_len(bytes.len() as u64).unwrap();
         storage.write(0, bytes).unwrap();
-        Box::new(storage)
+        Arc::new(storage)
     }
 
     fn bytes(backend: &dyn StorageBackend) -> Vec<u8> {

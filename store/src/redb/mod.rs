@@ -8,6 +8,7 @@
 //! | [`mod@file`] | the data directory, and opening the database in it |
 //! | [`held`] | writes nothing until the file is known to be ours |
 //! | [`unsynced`] | makes up for a sync that failed |
+//! | [`witness`] | tells damage after a crash from a commit that was cut short |
 //! | [`engine`], [`job`], [`writer`] | reads on snapshots, writes gathered by one thread |
 //! | [`log`], [`rooms`], [`membership`], [`accounts`] | the traits |
 //! | [`mod@check`] | does the file contradict itself? |
@@ -33,6 +34,7 @@ mod rooms;
 mod tables;
 mod transaction;
 mod unsynced;
+mod witness;
 mod writer;
 
 pub(crate) use check::check;

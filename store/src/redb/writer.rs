@@ -151,6 +151,7 @@ impl Writer {
         match outcome {
             Ok(messages) => {
                 self.commits += 1;
+                self.source.witness(self.commits);
                 self.core.metrics.commit(messages, began.elapsed());
                 self.core.set_health(State::Ok);
                 self.backoff.reset();
@@ -243,6 +244,7 @@ impl Writer {
         let fate = match self.count_commits() {
             Ok(commits) if commits == self.commits + 1 => {
                 self.commits = commits;
+                self.source.witness(commits);
                 Fate::Committed
             }
             Ok(commits) if commits == self.commits => Fate::Refused(doubt.error),
