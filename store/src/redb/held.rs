@@ -12,7 +12,7 @@ use ::redb::StorageBackend;
 use std::{
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -21,6 +21,7 @@ use std::{
 pub(super) fn hold(storage: Arc<dyn StorageBackend>) -> (Held, Release) {
     let shared = Arc::new(Shared {
         storage,
+        length: OnceLock::new(),
         released: AtomicBool::new(false),
         journal: Mutex::new(Vec::new()),
     });
@@ -37,6 +38,9 @@ pub(super) struct Release(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     storage: Arc<dyn StorageBackend>,
+    /// Of the storage, while nothing is done to it. Asked for with every read, and a repair reads
+    /// every page.
+    length: OnceLock<u64>,
     released: AtomicBool,
     /// What redb has done since the opening, in order. A repair and a creation write some pages of
     /// bookkeeping, never user data, so this stays small.
@@ -87,7 +91,14 @@ impl Shared {
             Step::SetLength(length) => Some(*length),
             Step::Write { .. } | Step::Sync => None,
         });
-        set.map_or_else(|| self.storage.len(), Ok)
+        set.map_or_else(|| self.stored_length(), Ok)
+    }
+
+    fn stored_length(&self) -> io::Result<u64> {
+        match self.length.get() {
+            Some(length) => Ok(*length),
+            None => self.storage.len().map(|length| *self.length.get_or_init(|| length)),
+        }
     }
 
     fn read_held(&self, journal: &[Step], offset: u64, out: &mut [u8]) -> io::Result<()> {
@@ -95,7 +106,7 @@ impl Shared {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         out.fill(0);
-        let present = within(self.storage.len()?, offset, out.len());
+        let present = within(self.stored_length()?, offset, out.len());
         self.storage.read(offset, &mut out[..present])?;
         for step in journal {
             match step {
