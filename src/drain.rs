@@ -9,8 +9,9 @@ use tokio::{
     time::Instant,
 };
 
-/// The name of the part that says whether the node takes new clients.
-const PART: &str = "node";
+/// The name of the part that says whether the node takes new clients. Down until it would notice
+/// being told to end.
+pub(crate) const PART: &str = "node";
 /// How often the end of connections is looked for.
 const POLL: Duration = Duration::from_millis(20);
 

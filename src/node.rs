@@ -39,7 +39,7 @@ use madang_actors::{
 };
 use madang_cluster::InProcess;
 use madang_protocol::{ErrorCode, SessionId, limits::ANSWER_BYTES_MAX};
-use madang_resilience::Health;
+use madang_resilience::{Health, State};
 use madang_store::{Store, accounts::Session, limits::InProcess as LocalLimits};
 use std::{
     io,
@@ -164,6 +164,7 @@ impl Node {
             Router::new(edge_threads.all(), rooms, services, hubs.clone(), settings.send_wait());
 
         let health = Health::new();
+        health.set(drain::PART, State::Down, clock.now());
         let places = or_unlimited(settings.max_connections).min(descriptors::raise_limit());
         let capacity = Capacity::new(places, settings.max_connections_per_address);
         let context =
