@@ -15,6 +15,7 @@
 //! not happen.
 
 pub mod client;
+mod codec;
 pub mod history;
 pub mod launcher;
 pub mod load;

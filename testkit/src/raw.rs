@@ -1,6 +1,10 @@
 //! WebSocket bytes by hand, for what no well-behaved client would send.
 
-use crate::wait::{SOON, within};
+use crate::{
+    variant::Codec,
+    wait::{SOON, within},
+};
+use serde_json::Value;
 use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -38,6 +42,12 @@ impl Frame {
     /// A whole, masked frame.
     pub fn new(opcode: u8, payload: impl Into<Vec<u8>>) -> Self {
         Self { first: 0x80 | opcode, masked: true, claimed: None, payload: payload.into() }
+    }
+
+    /// A frame that says this, in the codec of the process's variant.
+    pub fn of(value: &Value) -> Self {
+        let codec = Codec::current();
+        Self::new(codec.opcode(), codec.encode(value))
     }
 
     /// A text frame.
@@ -106,6 +116,16 @@ pub struct Received {
 }
 
 impl Received {
+    /// What it says, in the codec of the process's variant.
+    ///
+    /// # Panics
+    /// When it is no frame of that codec.
+    pub fn value(&self) -> Value {
+        let codec = Codec::current();
+        assert_eq!(self.opcode, codec.opcode(), "{self:?}");
+        codec.decode(&self.payload)
+    }
+
     /// The code of a close frame; 1005 of one without, as RFC 6455 calls it.
     pub fn close_code(&self) -> Option<u16> {
         let code = self.payload.first_chunk().map_or(1005, |bytes| u16::from_be_bytes(*bytes));
@@ -141,14 +161,22 @@ impl RawSocket {
         socket
     }
 
-    /// The handshake with more header lines, each ended by CR LF.
+    /// The handshake with more header lines, each ended by CR LF; the codec of the process's
+    /// variant is agreed on.
     ///
     /// # Panics
     /// When the node does not upgrade.
     pub async fn handshake(&mut self, address: SocketAddr, more: &str) {
-        self.write(Self::handshake_text(address, more).as_bytes()).await;
+        let offer = Self::offer();
+        self.write(Self::handshake_text(address, &format!("{offer}{more}")).as_bytes()).await;
         let head = self.read_head().await;
         assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    }
+
+    /// The header line that offers the codec of the process's variant; empty where none is needed.
+    pub fn offer() -> String {
+        let line = |name| format!("Sec-WebSocket-Protocol: {name}\r\n");
+        Codec::current().offer().map_or_else(String::new, line)
     }
 
     /// A correct handshake request.

@@ -98,12 +98,12 @@ async fn ids_that_are_no_numbers_are_invalid() {
     let stage = Stage::set(launch()).await;
     let mut socket = stage.join(&stage.ann).await;
     for id in [json!("7"), json!(-1), json!(1.5), json!([]), json!(1_u64 << 53)] {
-        socket.say(&json!({"op": "ping", "id": id}).to_string()).await;
+        socket.say(&json!({"op": "ping", "id": id})).await;
         let error = socket.expect("error").await;
         assert_eq!((&error["code"], error.get("id")), (&json!("invalid"), None), "{error}");
     }
     for id in [0, (1_u64 << 53) - 1] {
-        socket.say(&json!({"op": "ping", "id": id}).to_string()).await;
+        socket.say(&json!({"op": "ping", "id": id})).await;
         assert_eq!(socket.expect("ok").await["id"], json!(id));
     }
 }
@@ -119,7 +119,7 @@ async fn operations_nobody_knows_are_unknown() {
         socket.refused(op, fields, "unknown_op").await;
     }
     for frame in [json!({"id": 900}), json!({"id": 900, "op": null}), json!({"id": 900, "op": 5})] {
-        socket.say(&frame.to_string()).await;
+        socket.say(&frame).await;
         assert_eq!(socket.answer(900).await["code"], "invalid", "{frame}");
     }
 }

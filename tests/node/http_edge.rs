@@ -1,7 +1,11 @@
 //! HTTP as such: paths, methods, content types, sizes, and bytes that are no HTTP.
 
 use crate::launch;
-use madang_testkit::{Stage, client::PASSWORD, raw::RawSocket};
+use madang_testkit::{
+    Stage,
+    client::PASSWORD,
+    raw::{Frame, RawSocket},
+};
 use reqwest::Method;
 use serde_json::json;
 
@@ -163,13 +167,13 @@ async fn the_handshake_is_answered_as_the_standard_says() {
 #[tokio::test]
 async fn frames_sent_with_the_handshake_are_read() {
     let stage = Stage::set(launch()).await;
-    let hello = json!({"op": "hello", "id": 1, "token": stage.ann.token}).to_string();
-    let mut bytes = RawSocket::handshake_text(stage.address(), "").into_bytes();
-    bytes.extend(madang_testkit::raw::Frame::text(&hello).encode());
+    let hello = json!({"op": "hello", "id": 1, "token": stage.ann.token});
+    let offer = RawSocket::offer();
+    let mut bytes = RawSocket::handshake_text(stage.address(), &offer).into_bytes();
+    bytes.extend(Frame::of(&hello).encode());
     let mut socket = RawSocket::connect(stage.address()).await;
     socket.write(&bytes).await;
     assert!(socket.read_head().await.starts_with("HTTP/1.1 101"));
-    let answer = socket.read().await.expect("an answer");
-    let answer: serde_json::Value = serde_json::from_slice(&answer.payload).expect("JSON");
+    let answer = socket.read().await.expect("an answer").value();
     assert_eq!(answer["user"], json!(stage.ann.user));
 }

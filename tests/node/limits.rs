@@ -4,7 +4,7 @@ use crate::launch;
 use madang_testkit::{
     Http, Launch, Socket, Stage,
     client::{Door, PASSWORD, list, number},
-    raw::{Frame, RawSocket, opcode},
+    raw::{Frame, RawSocket},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -13,14 +13,14 @@ use std::{collections::BTreeMap, net::IpAddr};
 async fn past_hello(stage: &Stage) -> RawSocket {
     let mut socket = RawSocket::open(stage.address()).await;
     let hello = json!({"op": "hello", "id": 0, "token": stage.ann.token, "subscribe": []});
-    socket.frame(Frame::text(&hello.to_string())).await;
+    socket.frame(Frame::of(&hello)).await;
     socket.read().await.expect("the answer to hello");
     socket
 }
 
 /// Many frames in one write, so that they are there at once.
 async fn burst(socket: &mut RawSocket, count: u64, frame: impl Fn(u64) -> Value) {
-    let frames = (1..=count).flat_map(|id| Frame::text(&frame(id).to_string()).encode());
+    let frames = (1..=count).flat_map(|id| Frame::of(&frame(id)).encode());
     socket.write(&frames.collect::<Vec<u8>>()).await;
 }
 
@@ -28,9 +28,7 @@ async fn burst(socket: &mut RawSocket, count: u64, frame: impl Fn(u64) -> Value)
 async fn answers(socket: &mut RawSocket, count: u64) -> BTreeMap<String, Vec<Value>> {
     let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for _ in 0..count {
-        let frame = socket.read().await.expect("an answer");
-        assert_eq!(frame.opcode, opcode::TEXT, "{frame:?}");
-        let answer: Value = serde_json::from_slice(&frame.payload).expect("JSON");
+        let answer = socket.read().await.expect("an answer").value();
         let code = answer["code"].as_str().unwrap_or("ok").to_owned();
         found.entry(code).or_default().push(answer);
     }

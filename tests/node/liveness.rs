@@ -13,7 +13,7 @@ async fn a_silent_connection_is_pinged_and_closed_with_4002() {
     let stage = Stage::set(launch().with("heartbeat-ms", 300)).await;
     let mut silent = RawSocket::open(stage.address()).await;
     let hello = json!({"op": "hello", "id": 1, "token": stage.ann.token});
-    silent.frame(Frame::text(&hello.to_string())).await;
+    silent.frame(Frame::of(&hello)).await;
     let begin = Instant::now();
     // The first ping may come before the answer to hello.
     while silent.read().await.expect("a ping").opcode != opcode::PING {}
@@ -26,7 +26,7 @@ async fn a_connection_that_answers_pings_stays() {
     let stage = Stage::set(launch().with("heartbeat-ms", 100)).await;
     let mut lively = RawSocket::open(stage.address()).await;
     let hello = json!({"op": "hello", "id": 1, "token": stage.ann.token});
-    lively.frame(Frame::text(&hello.to_string())).await;
+    lively.frame(Frame::of(&hello)).await;
     let mut pings = 0;
     while pings < 8 {
         // The first ping may come before the answer to hello.
@@ -43,13 +43,13 @@ async fn any_frame_counts_as_a_sign_of_life() {
     let stage = Stage::set(launch().with("heartbeat-ms", 100)).await;
     let mut busy = RawSocket::open(stage.address()).await;
     let hello = json!({"op": "hello", "id": 1, "token": stage.ann.token});
-    busy.frame(Frame::text(&hello.to_string())).await;
+    busy.frame(Frame::of(&hello)).await;
     let mut pings = 0;
     while pings < 8 {
         let frame = busy.read().await.expect("a frame, not the end");
         if frame.opcode == opcode::PING {
             pings += 1;
-            busy.frame(Frame::text(&json!({"op": "ping", "id": 1}).to_string())).await;
+            busy.frame(Frame::of(&json!({"op": "ping", "id": 1}))).await;
         }
     }
 }
@@ -91,7 +91,7 @@ async fn a_body_that_never_comes_is_given_up() {
 async fn a_goodbye_that_is_not_answered_ends_all_the_same() {
     let stage = Stage::set(launch().with("heartbeat-ms", 1_000)).await;
     let mut rude = RawSocket::open(stage.address()).await;
-    rude.frame(Frame::text("junk")).await;
+    rude.frame(Frame::of(&json!("no map"))).await;
     let close = rude.read().await.expect("a close frame");
     assert_eq!(close.close_code(), Some(1007));
     assert_eq!(rude.read().await, None);

@@ -4,7 +4,7 @@ use crate::launch;
 use madang_testkit::{
     Account, Stage,
     client::{list, number, text},
-    raw::{Frame, RawSocket, opcode},
+    raw::{Frame, RawSocket},
 };
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ impl RawTalker {
     }
 
     async fn ask(&mut self, request: Value) -> Value {
-        self.socket.frame(Frame::text(&request.to_string())).await;
+        self.socket.frame(Frame::of(&request)).await;
         loop {
             let frame = self.read().await;
             if frame["op"] == "ok" {
@@ -76,8 +76,7 @@ impl RawTalker {
 
     async fn read(&mut self) -> Value {
         let frame = self.socket.read().await.expect("the node goes on talking");
-        assert_eq!(frame.opcode, opcode::TEXT);
-        let value: Value = serde_json::from_slice(&frame.payload).expect("a node speaks JSON");
+        let value = frame.value();
         if value["op"] == "message" {
             self.seen.push(number(&value, "seq"));
         }
@@ -190,10 +189,10 @@ async fn without_an_id_only_failures_are_answered() {
     let stage = Stage::set(launch()).await;
     let mut ann = stage.join(&stage.ann).await;
     let send = json!({"op": "send", "room": stage.room, "client_id": "c", "body": "quiet"});
-    ann.say(&send.to_string()).await;
+    ann.say(&send).await;
     assert_eq!(ann.expect("message").await["body"], "quiet");
     let refused = json!({"op": "send", "room": stage.room, "client_id": "c", "body": ""});
-    ann.say(&refused.to_string()).await;
+    ann.say(&refused).await;
     let error = ann.expect("error").await;
     assert_eq!((error["id"].clone(), &error["code"]), (Value::Null, &json!("invalid")));
     ann.ok("ping", json!({})).await;

@@ -1,7 +1,10 @@
-//! The WebSocket side of the protocol, in JSON.
+//! The WebSocket side of the protocol, in the codec of the process's variant.
 
 use super::Account;
-use crate::wait::{SOON, within};
+use crate::{
+    variant::Codec,
+    wait::{SOON, within},
+};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{
@@ -20,12 +23,13 @@ pub struct Door {
     address: SocketAddr,
     source: Option<IpAddr>,
     headers: Vec<(&'static str, String)>,
+    codec: Codec,
 }
 
 impl Door {
     /// The plain way in.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, source: None, headers: Vec::new() }
+        Self { address, source: None, headers: Vec::new(), codec: Codec::current() }
     }
 
     /// From this address of ours.
@@ -48,7 +52,9 @@ impl Door {
         let stream = within("connecting", SOON, self.connect()).await.map_err(|_| 0_u16)?;
         let handshake = client_async(self.request(), stream);
         match within("the handshake", SOON, handshake).await {
-            Ok((stream, response)) => Ok(Socket::new(stream, response.headers().clone())),
+            Ok((stream, response)) => {
+                Ok(Socket::new(stream, self.codec, response.headers().clone()))
+            }
             Err(tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
             Err(_) => Err(0),
         }
@@ -66,7 +72,8 @@ impl Door {
     fn request(&self) -> tungstenite::handshake::client::Request {
         let url = format!("ws://{}/v1/ws", self.address);
         let mut request = url.into_client_request().expect("a plain URL");
-        for (name, value) in &self.headers {
+        let offer = self.codec.offer().map(|name| ("sec-websocket-protocol", name.to_owned()));
+        for (name, value) in offer.iter().chain(&self.headers) {
             request.headers_mut().insert(*name, value.parse().expect("a header value"));
         }
         request
@@ -80,14 +87,19 @@ pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     /// What the node answered to the handshake.
     pub handshake: reqwest::header::HeaderMap,
+    codec: Codec,
     queued: VecDeque<Value>,
     last_id: u64,
     closed: Option<u16>,
 }
 
 impl Socket {
-    fn new(stream: WebSocketStream<TcpStream>, handshake: reqwest::header::HeaderMap) -> Self {
-        Self { stream, handshake, queued: VecDeque::new(), last_id: 0, closed: None }
+    fn new(
+        stream: WebSocketStream<TcpStream>,
+        codec: Codec,
+        handshake: reqwest::header::HeaderMap,
+    ) -> Self {
+        Self { stream, handshake, codec, queued: VecDeque::new(), last_id: 0, closed: None }
     }
 
     /// Opens a connection; no `hello` is said.
@@ -120,13 +132,18 @@ impl Socket {
         self.last_id += 1;
         fields["op"] = json!(op);
         fields["id"] = json!(self.last_id);
-        self.say(&fields.to_string()).await;
+        self.say(&fields).await;
         self.last_id
     }
 
-    /// Sends a text frame as it is.
-    pub async fn say(&mut self, text: &str) {
-        self.write(Message::text(text)).await;
+    /// Sends a frame as it is, without an `id` of ours.
+    pub async fn say(&mut self, frame: &Value) {
+        let payload = self.codec.encode(frame);
+        self.write(match self.codec {
+            Codec::Json => Message::text(String::from_utf8(payload).expect("JSON is text")),
+            Codec::Msgpack => Message::binary(payload),
+        })
+        .await;
     }
 
     /// Sends any WebSocket message.
@@ -182,11 +199,12 @@ impl Socket {
         }
     }
 
-    /// The next frame as it came, without looking into it: for readers of many frames. `None` when
-    /// the connection has ended.
+    /// The next frame as it came, JSON, without looking into it: for readers of many frames. `None`
+    /// when the connection has ended.
     pub async fn text(&mut self) -> Option<tungstenite::Utf8Bytes> {
         debug_assert!(self.queued.is_empty(), "frames kept for later would be passed over");
-        self.read_text().await
+        let message = self.read_message().await?;
+        Some(message.into_text().expect("text frames"))
     }
 
     /// What has been received and not yet been asked for.
@@ -229,15 +247,16 @@ impl Socket {
     }
 
     async fn read(&mut self) -> Option<Value> {
-        let text = self.read_text().await?;
-        Some(serde_json::from_str(&text).expect("a node speaks JSON"))
+        let message = self.read_message().await?;
+        assert_eq!(message.is_text(), self.codec == Codec::Json, "the frame type of the codec");
+        Some(self.codec.decode(&message.into_data()))
     }
 
     /// One frame from the wire; pings are answered on the way.
-    async fn read_text(&mut self) -> Option<tungstenite::Utf8Bytes> {
+    async fn read_message(&mut self) -> Option<Message> {
         loop {
             match self.stream.next().await? {
-                Ok(Message::Text(text)) => return Some(text),
+                Ok(message @ (Message::Text(_) | Message::Binary(_))) => return Some(message),
                 Ok(Message::Close(close)) => {
                     // 1005 is what RFC 6455 calls a close without a code.
                     self.closed = Some(close.map_or(1005, |frame| frame.code.into()));

@@ -105,7 +105,7 @@ pub(super) async fn connect(seat: &Seat, wish: Option<Value>) -> Option<(Socket,
     if let Some(wish) = wish {
         hello["subscribe"] = wish;
     }
-    socket.say(&hello.to_string()).await;
+    socket.say(&hello).await;
     let answer = socket.frame().await?;
     if answer["retry_after_ms"].is_u64() || answer["rooms"][0]["error"] == "unavailable" {
         return None;

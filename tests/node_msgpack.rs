@@ -1,0 +1,3 @@
+//! The tests of `tests/node` in MessagePack.
+
+include!("node/suite.rs");
