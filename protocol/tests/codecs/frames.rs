@@ -32,8 +32,9 @@ fn message(body: &str, client_id: Option<&str>) -> MessageObject {
 
 /// With everything that a message can have, each at its longest.
 fn amended() -> MessageObject {
-    let emojis: Vec<Emoji> =
-        (0..20).map(|kind| Emoji::new(&format!("{kind:02}{}", "\"".repeat(30))).unwrap()).collect();
+    let emojis: Vec<Emoji> = (0..20)
+        .map(|kind| Emoji::new(&format!("{kind:02}{}", "\"".repeat(30))).expect("32 bytes"))
+        .collect();
     MessageObject {
         rev: Some(NUMBER_END - 1),
         edited_at: Some(NUMBER_END - 1),
