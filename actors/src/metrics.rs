@@ -14,12 +14,16 @@ pub struct Metrics {
     pub audiences: Gauge,
     /// Frames put into out-queues for readers of a room.
     pub deliveries: Counter,
+    /// Ephemeral frames dropped from out-queues that were full.
+    pub shed: Counter,
     /// Bytes written to sockets.
     pub bytes_out: Counter,
     /// Messages read from the log for readers that came back.
     pub replayed: Counter,
     /// Event batches a full audience did not take; it fetches them itself.
     pub bus_dropped: Counter,
+    /// What has no number and a full audience did not take.
+    pub ephemeral_dropped: Counter,
     /// Times an audience fetched what it missed.
     pub repairs: Counter,
     /// Reads answered by a read that was under way already.
@@ -43,9 +47,11 @@ impl Metrics {
             rooms: gauge!("madang_rooms"),
             audiences: gauge!("madang_audiences"),
             deliveries: counter!("madang_deliveries_total"),
+            shed: counter!("madang_shed_frames_total"),
             bytes_out: counter!("madang_bytes_out_total"),
             replayed: counter!("madang_replayed_messages_total"),
             bus_dropped: counter!("madang_bus_dropped_total"),
+            ephemeral_dropped: counter!("madang_ephemeral_dropped_total"),
             repairs: counter!("madang_repairs_total"),
             reads_merged: counter!("madang_reads_merged_total"),
             requests: labelled(

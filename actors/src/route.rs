@@ -8,7 +8,8 @@ use crate::{
 };
 use dashmap::DashMap;
 use madang_protocol::{
-    ErrorCode, Heads, Millis, Refusal, Role, RoomId, SessionId, UserId, operation,
+    Ephemeral, ErrorCode, Heads, Millis, Publication, Refusal, Role, RoomId, SessionId, UserId,
+    operation,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -109,6 +110,11 @@ impl Router {
     pub fn announce_joined(&self, room: RoomId, heads: Heads, members: Vec<(UserId, Role)>) {
         let joined = Arc::new(Joined { room, heads, members });
         self.0.hubs.tell_all(|| HubMessage::Joined(joined.clone()));
+    }
+
+    /// Tells whoever receives `room` now; nobody keeps it, and it may be lost.
+    pub fn publish_ephemeral(&self, room: RoomId, ephemeral: Ephemeral) {
+        self.0.services.bus.publish(&Publication::Ephemeral(room, Arc::new(ephemeral)));
     }
 
     /// Closes every socket of a session with 4001.

@@ -14,6 +14,7 @@ mod resume;
 mod rooms;
 mod strangers;
 mod talking;
+mod typing_signal;
 
 /// The binary under test, spoken to as this target's name says.
 fn launch() -> madang_testkit::Launch {

@@ -1,21 +1,23 @@
 //! Messages in, one delivery per hub out.
 
 use super::{
-    DELIVERY_ITEMS, PAGE_MESSAGES, STAYS_FOR, encode,
+    DELIVERY_ITEMS, HELD_MAX, PAGE_MESSAGES, STAYS_FOR, encode,
+    live::{self, Typing},
     logic::{Effect, Logic},
     window::Window,
 };
 use crate::{
     connection::Attached,
-    hub::{Adopt, Adopted, Attach, Delivery, HubMessage, Hubs, Items, SlotId},
+    hub::{Adopt, Adopted, Attach, Delivery, HubMessage, Hubs, Item, Items, SlotId},
     kernel::{Actor, Context, Lost, Reply, SendError},
     room::{Caught, RoomMessage, Services},
     route::Router,
 };
 use madang_cluster::Subscription;
-use madang_protocol::{Event, EventBatch, Publication, RoomId, operation::Range};
+use madang_protocol::{Ephemeral, Event, EventBatch, Publication, RoomId, operation::Range};
 use madang_store::{StoreError, log::Page};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// Wait before a full hub is tried again.
 const HUB_RETRY: Duration = Duration::from_millis(2);
@@ -24,6 +26,10 @@ const HUB_RETRY: Duration = Duration::from_millis(2);
 pub enum AudienceMessage {
     /// From the bus.
     Batch(Arc<EventBatch>),
+    /// From the bus, without a number.
+    Ephemeral(Arc<Ephemeral>),
+    /// The time of `live::Effect::WakeAfter`.
+    Typing,
     /// A reader wants to be attached.
     Attach(AttachRequest),
     /// Readers left a hub.
@@ -74,6 +80,10 @@ pub struct AudienceActor {
     logic: Logic<AttachRequest>,
     effects: Vec<Effect<AttachRequest>>,
     window: Window,
+    typing: Typing,
+    /// Came while something was fetched: behind it, so that readers that wait to be attached get it.
+    /// At most `HELD_MAX`; the oldest are dropped.
+    held: VecDeque<Arc<Ephemeral>>,
     /// Readers by hub.
     readers: Vec<usize>,
     /// What full hubs did not take yet, in order. While anything is here, nothing new is taken.
@@ -96,6 +106,8 @@ impl AudienceActor {
             logic: Logic::new(count),
             effects: Vec::new(),
             window: Window::default(),
+            typing: Typing::default(),
+            held: VecDeque::new(),
             readers: vec![0; count],
             outgoing: (0..count).map(|_| VecDeque::new()).collect(),
             was_empty: false,
@@ -107,12 +119,16 @@ impl AudienceActor {
     fn subscribe(&self, context: &Context<AudienceMessage>) -> Subscription {
         let (address, metrics) = (context.address().clone(), self.services.metrics.clone());
         let deliver = move |publication: &Publication| {
-            let message = match publication {
-                Publication::Batch(batch) => AudienceMessage::Batch(batch.clone()),
-                Publication::Ephemeral(..) => return,
+            let (message, dropped) = match publication {
+                Publication::Batch(batch) => {
+                    (AudienceMessage::Batch(batch.clone()), &metrics.bus_dropped)
+                }
+                Publication::Ephemeral(_, ephemeral) => {
+                    (AudienceMessage::Ephemeral(ephemeral.clone()), &metrics.ephemeral_dropped)
+                }
             };
             if address.try_send(message).is_err() {
-                metrics.bus_dropped.increment(1);
+                dropped.increment(1);
             }
         };
         self.services.bus.subscribe(self.room, Box::new(deliver))
@@ -183,6 +199,49 @@ impl AudienceActor {
         }
     }
 
+    fn hold(&mut self, ephemeral: Arc<Ephemeral>) {
+        if self.held.len() == HELD_MAX {
+            self.held.pop_front();
+            self.services.metrics.ephemeral_dropped.increment(1);
+        }
+        self.held.push_back(ephemeral);
+    }
+
+    fn tell_held(&mut self, context: &mut Context<AudienceMessage>) {
+        while self.logic.is_following()
+            && let Some(ephemeral) = self.held.pop_front()
+        {
+            self.ephemeral(&ephemeral, context);
+        }
+    }
+
+    fn ephemeral(&mut self, ephemeral: &Ephemeral, context: &mut Context<AudienceMessage>) {
+        if let Ephemeral::Typing { user, on } = ephemeral {
+            let mut effects = Vec::new();
+            self.typing.said(*user, *on, Instant::now(), &mut effects);
+            self.tell_typing(effects, context);
+        }
+        if let Some(item) = live::item(self.room, ephemeral) {
+            self.tell(item, context);
+        }
+    }
+
+    fn tell_typing(&mut self, effects: Vec<live::Effect>, context: &mut Context<AudienceMessage>) {
+        for effect in effects {
+            match effect {
+                live::Effect::Tell(users) => {
+                    self.tell(live::typing_item(self.room, users), context);
+                }
+                live::Effect::WakeAfter(delay) => context.after(delay, AudienceMessage::Typing),
+            }
+        }
+    }
+
+    fn tell(&mut self, item: Item, context: &mut Context<AudienceMessage>) {
+        let delivery = Arc::new(Delivery { room: self.room, items: vec![Arc::new(item)] });
+        self.send_all(|| HubMessage::Deliver(delivery.clone()), context);
+    }
+
     fn attach(
         &mut self,
         reader: AttachRequest,
@@ -190,9 +249,10 @@ impl AudienceActor {
         head: u64,
         context: &mut Context<AudienceMessage>,
     ) {
-        let Some(catch_up) = self.window.between(after, head) else {
+        let Some(mut catch_up) = self.window.between(after, head) else {
             return reader.reply.send(Attached::Behind);
         };
+        catch_up.extend(self.typing.item(self.room).map(Arc::new));
         self.readers[reader.hub] += 1;
         let attach = Attach {
             room: self.room,
@@ -280,6 +340,12 @@ impl Actor for AudienceActor {
         let effects = &mut self.effects;
         match message {
             AudienceMessage::Batch(batch) => self.logic.batch(batch, effects),
+            AudienceMessage::Ephemeral(ephemeral) => self.hold(ephemeral),
+            AudienceMessage::Typing => {
+                let mut effects = Vec::new();
+                self.typing.woken(Instant::now(), &mut effects);
+                self.tell_typing(effects, context);
+            }
             AudienceMessage::Attach(request) => {
                 let (after, member_rev) = (request.after, request.member_rev);
                 self.logic.attach(request, after, member_rev, effects);
@@ -305,6 +371,7 @@ impl Actor for AudienceActor {
         }
         // At once, so that a batch and a reader attached in one turn keep their order.
         self.perform(context);
+        self.tell_held(context);
     }
 
     fn is_ready(&self) -> bool {

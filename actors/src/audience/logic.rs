@@ -171,6 +171,11 @@ impl<A> Logic<A> {
         effects.push(Effect::Attach { reader, after, head: self.heads.last_seq });
     }
 
+    /// Everything that is known of was delivered, and nobody waits to be attached.
+    pub fn is_following(&self) -> bool {
+        self.state == State::Following
+    }
+
     /// Readers that wait.
     pub fn is_waited_for(&self) -> bool {
         !self.waiting.is_empty()

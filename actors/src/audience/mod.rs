@@ -10,6 +10,9 @@
 //!                                              +---------------------------------------+
 //! ```
 //!
+//! What has no number (signals, who types, receipts, presence) goes the same way and is lost where
+//! it does not fit; who types is gathered here, and told to readers that come.
+//!
 //! **Bounds**: the inbox ([`INBOX_BOUND`]), what does not fit is lost and fetched again;
 //! [`HELD_MAX`] batches are held back during a fetch; a hub that is full makes the audience wait,
 //! so its inbox fills, so it fetches later what it lost. **Invariants**: hubs get every message
@@ -18,6 +21,7 @@
 
 mod actor;
 mod encode;
+pub mod live;
 pub mod logic;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,11 @@
 //! Frames and answers in, effects out.
 
+mod live;
+
 use super::{
     Attached, ConnectionLimits, Flow, INBOX_BOUND, Incoming, REPLAY_PAGE_MESSAGES, Source,
     TURN_FRAMES,
-    logic::{Effect, Logic, Wished, readable},
+    logic::{Effect, Live, Logic, Wished, readable},
     replay::{RETRY, Step},
     source::Authenticator,
 };
@@ -79,6 +81,8 @@ pub enum Answer {
     History(Option<u64>, Result<PageRead, Refusal>),
     /// To `Effect::Submit`.
     Sent(Option<u64>, Result<Result<Receipt, Refusal>, Lost>),
+    /// To `Effect::AskLive`.
+    Live(Option<u64>, Live, Result<Option<Access>, Refusal>),
     /// To `Step::Attach`.
     Attached(Result<Attached, Lost>),
     /// To `Step::ReadPage`.
@@ -178,6 +182,7 @@ impl ConnectionActor {
                 let answer = answer.unwrap_or_else(|lost| Err(lost_send(lost)));
                 self.logic.sent(id, answer, effects);
             }
+            Answer::Live(id, live, access) => self.logic.live_access(id, live, access, effects),
             Answer::Attached(outcome) => self.logic.attached(outcome.ok(), effects),
             Answer::Page(page) => {
                 let messages = page.as_ref().map_or(0, |(messages, _)| messages.len());
@@ -219,6 +224,11 @@ impl ConnectionActor {
                 let reply = context
                     .reply(move |answer| ConnectionMessage::Answer(Answer::Sent(id, answer)));
                 self.services.router.submit(identity.user, send, reply);
+            }
+            Effect::Live(id, live) => self.live(id, live, effects),
+            Effect::AskLive(id, live) => self.ask_live(id, live, context),
+            Effect::Tell(room, ephemeral) => {
+                self.services.router.publish_ephemeral(room, ephemeral);
             }
             Effect::Replay(step) => self.step(step, effects, context),
         }

@@ -1,6 +1,9 @@
 //! What a connection decides: pure, time passed in, effects out.
 
 mod entering;
+mod live;
+
+pub use live::Live;
 
 use super::{
     Attached, ConnectionLimits, REQUESTS_MAX,
@@ -9,8 +12,8 @@ use super::{
 };
 use crate::{hub::Identity, route::Receipt};
 use madang_protocol::{
-    CloseCode, ErrorCode, Heads, MemberChange, Millis, Operation, Refusal, Request, Role, RoomId,
-    UserId,
+    CloseCode, Ephemeral, ErrorCode, Heads, MemberChange, Millis, Operation, Refusal, Request,
+    Role, RoomId, UserId,
     codec::DecodeError,
     frame::NodeFrame,
     object::MessageObject,
@@ -38,6 +41,12 @@ pub enum Effect {
     ReadHistory(Option<u64>, History),
     /// Post a message.
     Submit(Option<u64>, Send),
+    /// Call `live` when the hub has us among the room's readers, else `ask_live`.
+    Live(Option<u64>, Live),
+    /// Find out what we may do in the room; `live_access` tells.
+    AskLive(Option<u64>, Live),
+    /// Tell those who listen.
+    Tell(RoomId, Ephemeral),
     /// See [`Step`].
     Replay(Step),
 }
@@ -306,12 +315,12 @@ impl Logic {
                 self.waiting.get_or_insert_default().histories.push_back((id, history));
                 effects.push(Effect::Replay(Step::WhenLow));
             }
+            Operation::Typing(typing) => effects.push(Effect::Live(id, Live::Typing(typing))),
+            Operation::Signal(signal) => effects.push(Effect::Live(id, Live::Signal(signal))),
             Operation::Edit(_)
             | Operation::Delete(_)
             | Operation::React(_)
             | Operation::Read(_)
-            | Operation::Typing(_)
-            | Operation::Signal(_)
             | Operation::Presence(_) => {
                 refuse(id, Refusal::new(ErrorCode::UnknownOp, "not offered yet"), effects);
             }

@@ -1,5 +1,7 @@
 //! The connection's decisions, by input and exact effects.
 
+mod live;
+
 use super::{
     Attached, ConnectionLimits, REQUESTS_MAX,
     logic::{Effect, Logic, Wished},

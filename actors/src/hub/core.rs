@@ -1,7 +1,7 @@
 //! The connections of a hub, their out-queues and their sockets.
 
 use super::{
-    Identity, Joined, SlotId, Socket,
+    Identity, Item, Joined, SlotId, Socket,
     jobs::Jobs,
     liveness::Liveness,
     outbox::{Flushed, Outbox},
@@ -13,7 +13,7 @@ use crate::{
     metrics::Metrics,
 };
 use bytes::Bytes;
-use madang_protocol::{CloseCode, RoomId, codec::Codec, websocket};
+use madang_protocol::{CloseCode, RoomId, UserId, codec::Codec, websocket};
 use slab::Slab;
 use std::{rc::Rc, sync::Arc, task, time::Duration};
 use tokio::time::Instant;
@@ -21,9 +21,10 @@ use tokio::time::Instant;
 /// The bounds of a hub's connections.
 #[derive(Debug, Clone, Copy)]
 pub struct HubLimits {
-    /// Bytes an out-queue holds; 0 = off. Beyond: closed with 4008.
+    /// Bytes an out-queue holds; 0 = off. Beyond: ephemeral frames are shed, the oldest first;
+    /// without any it is closed with 4008.
     pub outbox_bytes_max: usize,
-    /// Frames an out-queue holds; 0 = off. Beyond: closed with 4008.
+    /// Frames an out-queue holds; 0 = off. Beyond: ephemeral ones are shed, then as above.
     pub outbox_frames_max: usize,
     /// Pings are sent this often; silent for two of them: closed with 4002.
     pub heartbeat: Duration,
@@ -142,9 +143,23 @@ impl Core {
         ids.collect()
     }
 
-    /// Adds a frame to an out-queue; one that outgrows its bound is closed. True: the hub has to
-    /// be woken for it.
+    /// Adds a frame to an out-queue. Beyond its bound ephemeral frames are shed, the oldest first;
+    /// a connection for which that is not enough is closed. True: the hub has to be woken for it.
     pub(super) fn push(&mut self, id: SlotId, frame: Bytes) -> bool {
+        self.enqueue(id, |outbox| outbox.push(frame))
+    }
+
+    /// As [`Core::push`], for what comes from a room.
+    pub(super) fn push_item(&mut self, id: SlotId, item: &Item, user: UserId, codec: Codec) {
+        let frame = item.bytes_for(user, codec).clone();
+        if item.is_ephemeral {
+            self.enqueue(id, |outbox| outbox.push_ephemeral(frame));
+        } else {
+            self.enqueue(id, |outbox| outbox.push(frame));
+        }
+    }
+
+    fn enqueue(&mut self, id: SlotId, add: impl FnOnce(&mut Outbox)) -> bool {
         let limits = self.limits;
         let Some(slot) = self.get(id) else {
             return false;
@@ -152,9 +167,17 @@ impl Core {
         if slot.is_closing {
             return false;
         }
-        slot.outbox.push(frame);
-        if slot.outbox.is_over(limits) {
-            return self.close(id, CloseCode::TooSlow);
+        add(&mut slot.outbox);
+        let mut shed = 0;
+        while slot.outbox.is_over(limits) {
+            if !slot.outbox.shed_oldest() {
+                self.metrics.shed.increment(shed);
+                return self.close(id, CloseCode::TooSlow);
+            }
+            shed += 1;
+        }
+        if shed > 0 {
+            self.metrics.shed.increment(shed);
         }
         self.mark_dirty(id)
     }

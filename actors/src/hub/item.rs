@@ -16,12 +16,14 @@ pub struct Item {
     own: Option<(UserId, Frame)>,
     /// This user is out of the room; the frame is the last its connections get from there.
     pub(super) ends: Option<UserId>,
+    /// Its readers can do without it.
+    pub(super) is_ephemeral: bool,
 }
 
 impl Item {
     /// The same frame for everybody.
     pub fn new(frame: NodeFrame) -> Self {
-        Self { seq: None, frame: Frame::new(frame), own: None, ends: None }
+        Self { seq: None, frame: Frame::new(frame), own: None, ends: None, is_ephemeral: false }
     }
 
     /// It has this place in the room's sequence: readers that are beyond it do not get it again,
@@ -38,6 +40,11 @@ impl Item {
     /// It is the last that the connections of `user` get from the room.
     pub fn ending(self, user: UserId) -> Self {
         Self { ends: Some(user), ..self }
+    }
+
+    /// A reader whose out-queue is full goes without it.
+    pub fn ephemeral(self) -> Self {
+        Self { is_ephemeral: true, ..self }
     }
 
     /// Its place, for a message.

@@ -120,6 +120,14 @@ impl Core {
         !self.jobs.queue.is_empty()
     }
 
+    /// Up to which `seq` a reader was served in a room; `None`: it does not receive it.
+    pub(super) fn delivered(&mut self, slot: SlotId, room: RoomId) -> Option<u64> {
+        if !self.get(slot)?.rooms.contains(&room) {
+            return None;
+        }
+        self.jobs.rooms.get(&room).map(|readers| readers.delivered)
+    }
+
     /// A reader stops receiving a room.
     pub(super) fn detach(&mut self, slot: SlotId, room: RoomId) {
         let Some(connection) = self.get(slot) else {
@@ -168,8 +176,8 @@ impl Core {
         let Some(identity) = slot.identity else {
             return false;
         };
-        let frame = item.bytes_for(identity.user, slot.codec).clone();
-        self.push(id, frame);
+        let codec = slot.codec;
+        self.push_item(id, item, identity.user, codec);
         true
     }
 
@@ -205,7 +213,7 @@ impl Core {
         let new = || Readers::new(audience, epoch, head);
         self.jobs.rooms.entry(room).or_insert_with(new).add(id);
         for item in catch_up {
-            self.push(id, item.bytes_for(identity.user, codec).clone());
+            self.push_item(id, &item, identity.user, codec);
         }
         reply.send(Attached::Live);
     }

@@ -79,6 +79,12 @@ impl LocalHub {
         self.core().farewell(slot);
     }
 
+    /// Up to which `seq` a connection was served in a room, which is committed; `None`: it does not
+    /// receive the room. Who receives a room is a member of it.
+    pub fn delivered(&self, slot: SlotId, room: RoomId) -> Option<u64> {
+        self.core().delivered(slot, room)
+    }
+
     /// A reader stops receiving a room.
     pub fn detach(&self, slot: SlotId, room: RoomId) {
         self.core().detach(slot, room);

@@ -6,7 +6,8 @@
 //! how many readers went; to a connection that it is being closed, or has room again.
 //!
 //! **Bounds**: an out-queue holds `outbox_bytes_max` bytes and `outbox_frames_max` frames, beyond
-//! that its connection is closed with 4008 and resumes; a room's delivery is worked off in slices
+//! that ephemeral frames are shed, the oldest first, and where there are none its connection is
+//! closed with 4008 and resumes; a room's delivery is worked off in slices
 //! of [`SLICE_READERS`], with a flush and a yield between them; no more than [`JOBS_MAX`]
 //! deliveries are taken in at once, others wait in the inbox of [`INBOX_BOUND`]. **Invariants**:
 //! deliveries, attachments and adoptions are worked off in the order they came, so a reader gets

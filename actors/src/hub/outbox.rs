@@ -11,11 +11,22 @@ pub const GATHER_BYTES: usize = 64 * 1024;
 /// The out-queue of one connection.
 #[derive(Default)]
 pub struct Outbox {
-    frames: VecDeque<Bytes>,
+    frames: VecDeque<Frame>,
     /// Waiting in all.
     bytes: usize,
     /// Already written of the first frame.
     written: usize,
+    /// Ephemeral frames among those that wait.
+    ephemeral: usize,
+    /// None of the first so many frames can be shed: found by an earlier search.
+    searched: usize,
+}
+
+/// A frame that waits.
+struct Frame {
+    bytes: Bytes,
+    /// May be shed when there is no room.
+    is_ephemeral: bool,
 }
 
 /// How far a flush came.
@@ -30,8 +41,34 @@ pub enum Flushed {
 impl Outbox {
     /// Adds a frame.
     pub fn push(&mut self, frame: Bytes) {
-        self.bytes += frame.len();
+        self.add(Frame { bytes: frame, is_ephemeral: false });
+    }
+
+    /// Adds a frame that its reader can do without.
+    pub fn push_ephemeral(&mut self, frame: Bytes) {
+        self.ephemeral += 1;
+        self.add(Frame { bytes: frame, is_ephemeral: true });
+    }
+
+    fn add(&mut self, frame: Frame) {
+        self.bytes += frame.bytes.len();
         self.frames.push_back(frame);
+    }
+
+    /// Drops the oldest ephemeral frame of which nothing was written. False: there is none.
+    pub fn shed_oldest(&mut self) -> bool {
+        if self.ephemeral == 0 {
+            return false;
+        }
+        let from = self.searched.max(usize::from(self.written > 0));
+        let place = (from..self.frames.len()).find(|place| self.frames[*place].is_ephemeral);
+        self.searched = place.unwrap_or(self.frames.len());
+        let Some(shed) = place.and_then(|place| self.frames.remove(place)) else {
+            return false;
+        };
+        self.bytes -= shed.bytes.len();
+        self.ephemeral -= 1;
+        true
     }
 
     /// Bytes waiting.
@@ -53,7 +90,10 @@ impl Outbox {
     pub fn clear_whole_frames(&mut self) {
         let begun = if self.written > 0 { self.frames.pop_front() } else { None };
         self.frames = begun.into_iter().collect();
-        self.bytes = self.frames.iter().map(Bytes::len).sum::<usize>() - self.written;
+        self.bytes =
+            self.frames.iter().map(|frame| frame.bytes.len()).sum::<usize>() - self.written;
+        self.ephemeral = self.frames.iter().filter(|frame| frame.is_ephemeral).count();
+        self.searched = 0;
     }
 
     /// Writes until nothing waits or the socket is full. `scratch` is shared by all out-queues of
@@ -61,7 +101,7 @@ impl Outbox {
     pub fn flush(&mut self, socket: &dyn Socket, scratch: &mut Vec<u8>) -> io::Result<Flushed> {
         while let Some(first) = self.frames.front() {
             let result = if self.frames.len() == 1 {
-                socket.try_write(&first[self.written..])
+                socket.try_write(&first.bytes[self.written..])
             } else {
                 self.gather(scratch);
                 socket.try_write(scratch)
@@ -85,7 +125,7 @@ impl Outbox {
         scratch.clear();
         let mut skip = self.written;
         for frame in &self.frames {
-            let rest = &frame[std::mem::take(&mut skip)..];
+            let rest = &frame.bytes[std::mem::take(&mut skip)..];
             if !scratch.is_empty() && scratch.len() + rest.len() > GATHER_BYTES {
                 break;
             }
@@ -96,13 +136,15 @@ impl Outbox {
     fn advance(&mut self, mut count: usize) {
         self.bytes -= count;
         while let Some(first) = self.frames.front() {
-            let rest = first.len() - self.written;
+            let rest = first.bytes.len() - self.written;
             if count < rest {
                 self.written += count;
                 return;
             }
             count -= rest;
             self.written = 0;
+            self.ephemeral -= usize::from(first.is_ephemeral);
+            self.searched = self.searched.saturating_sub(1);
             self.frames.pop_front();
         }
     }
@@ -199,6 +241,45 @@ mod tests {
         outbox.clear_whole_frames();
         assert!(outbox.is_empty());
         assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[test]
+    fn the_oldest_ephemeral_goes_first_and_nothing_else_does() {
+        let mut outbox = outbox(&["one"]);
+        for (frame, is_ephemeral) in
+            [("a", true), ("two", false), ("b", true), ("three", false), ("c", true)]
+        {
+            let frame = Bytes::from_static(frame.as_bytes());
+            if is_ephemeral { outbox.push_ephemeral(frame) } else { outbox.push(frame) }
+        }
+        assert!(outbox.shed_oldest());
+        assert!(outbox.shed_oldest());
+        assert_eq!((outbox.bytes(), outbox.frames()), (12, 4));
+        outbox.push_ephemeral(Bytes::from_static(b"d"));
+        assert!(outbox.shed_oldest());
+        let socket = Narrow::new(100, 100);
+        outbox.flush(&socket, &mut Vec::new()).unwrap();
+        assert_eq!(*socket.taken.borrow(), b"onetwothreed");
+        assert!(!outbox.shed_oldest());
+        outbox.push_ephemeral(Bytes::from_static(b"e"));
+        assert!(outbox.shed_oldest());
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_frame_that_was_begun_is_not_shed() {
+        let mut outbox = Outbox::default();
+        outbox.push_ephemeral(Bytes::from_static(b"begun"));
+        outbox.push_ephemeral(Bytes::from_static(b"not"));
+        let socket = Narrow::new(1, 1);
+        outbox.flush(&socket, &mut Vec::new()).unwrap();
+        assert!(outbox.shed_oldest());
+        assert!(!outbox.shed_oldest());
+        socket.room.set(100);
+        outbox.flush(&socket, &mut Vec::new()).unwrap();
+        assert_eq!(*socket.taken.borrow(), b"begun");
+        outbox.push_ephemeral(Bytes::from_static(b"next"));
+        assert!(outbox.shed_oldest(), "searched anew");
     }
 
     #[test]

@@ -252,6 +252,49 @@ fn bytes_are_bounded_as_well_as_frames() {
 }
 
 #[test]
+fn what_is_ephemeral_is_shed_before_a_slow_reader_is_closed() {
+    let hub = Hub::new();
+    let slow = hub.reader(1);
+    hub.attach(&slow, 0, vec![]);
+    slow.socket.is_full.set(true);
+    let signal = |text: &'static str| Item::of_bytes(Bytes::from_static(text.as_bytes()));
+    hub.deliver(vec![item(1, "1")]);
+    for text in ["a", "b", "c"] {
+        hub.deliver(vec![signal(text).ephemeral()]);
+    }
+    hub.turns();
+    for _ in 0..100 {
+        hub.deliver(vec![signal("x").ephemeral()]);
+    }
+    hub.deliver(vec![signal("y").ephemeral(), item(2, "2"), signal("z").ephemeral()]);
+    hub.turns();
+    assert_eq!(slow.inbox.drain().len(), 0, "not closed");
+    slow.socket.is_full.set(false);
+    hub.local.core().unblock(vec![slow.slot]);
+    hub.turns();
+    assert_eq!(slow.takes(), "1xxxxxxy2z", "ten frames, the newest ones and what must not be lost");
+    slow.socket.is_full.set(true);
+    for seq in 3..=13 {
+        hub.deliver(vec![signal("x").ephemeral(), item(seq, "m")]);
+    }
+    hub.turns();
+    assert!(matches!(slow.inbox.drain()[..], [ConnectionMessage::Closing]));
+}
+
+#[test]
+fn a_readers_place_is_known_while_it_receives_the_room() {
+    let hub = Hub::new();
+    let (ann, bob) = (hub.reader(1), hub.reader(2));
+    hub.attach(&ann, 4, vec![]);
+    hub.deliver(vec![item(5, "5")]);
+    hub.turns();
+    assert_eq!(hub.local.delivered(ann.slot, ROOM), Some(5));
+    assert_eq!(hub.local.delivered(bob.slot, ROOM), None);
+    hub.local.detach(ann.slot, ROOM);
+    assert_eq!(hub.local.delivered(ann.slot, ROOM), None);
+}
+
+#[test]
 fn a_connection_is_told_when_half_is_free_again() {
     let hub = Hub::new();
     let ann = hub.reader(1);
