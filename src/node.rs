@@ -21,6 +21,7 @@ use crate::{
         descriptors,
         http::{self, HttpContext, Surface},
         origin::Origins,
+        tls::{Acceptors, Tls, TlsError},
     },
     metrics,
     observability::Recorder,
@@ -66,6 +67,9 @@ pub enum StartError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data cannot be used.
     #[error(transparent)]
     Store(#[from] madang_store::OpenError),
@@ -125,6 +129,7 @@ struct EdgeParts {
     name: String,
     metrics: Arc<Metrics>,
     capacity: Capacity,
+    tls: Option<Acceptors>,
     stopping: watch::Receiver<bool>,
     monitoring: watch::Receiver<bool>,
 }
@@ -136,6 +141,7 @@ impl Node {
     /// Starts everything; inside `run_system`.
     pub fn start(settings: Settings) -> Result<Self, StartError> {
         let (settings, clock) = (Arc::new(settings), Clock::system());
+        let tls = Tls::load(&settings)?;
         let listeners = Listeners::bind(&settings)?;
         let recorder = Recorder::new();
         let metrics = recorder.with(|| Arc::new(Metrics::new()));
@@ -182,12 +188,16 @@ impl Node {
                 name: name.clone(),
                 metrics: metrics.clone(),
                 capacity: capacity.clone(),
+                tls: tls.as_ref().map(Tls::acceptors),
                 stopping: is_stopping.clone(),
                 monitoring: is_monitoring_over.clone(),
             };
             let _ = gate.send(parts); // a thread that is gone takes the root down with it
         }
         tokio::task::spawn_local(recorder.upkeep());
+        if let Some(tls) = tls {
+            tokio::task::spawn_local(tls.reload_on_hangup());
+        }
         let threads = [edge_threads, store_threads];
         Ok(Self {
             address,
@@ -275,14 +285,16 @@ async fn begin_accepting(parts: oneshot::Receiver<EdgeParts>, hub: LocalHub) {
             metrics: parts.metrics.clone(),
             started: Instant::now(),
         });
-        let (capacity, stopping) = match context.surface {
-            Surface::Whole | Surface::Clients => (parts.capacity.clone(), parts.stopping.clone()),
+        let (capacity, stopping, tls) = match context.surface {
+            Surface::Whole | Surface::Clients => {
+                (parts.capacity.clone(), parts.stopping.clone(), parts.tls.clone())
+            }
             Surface::Monitoring => {
-                (Capacity::new(MONITORING_CONNECTIONS_MAX, 0), parts.monitoring.clone())
+                (Capacity::new(MONITORING_CONNECTIONS_MAX, 0), parts.monitoring.clone(), None)
             }
         };
         let hub = hub.clone();
-        let edge = Rc::new(Edge { context, services, hub, capacity });
+        let edge = Rc::new(Edge { context, services, hub, capacity, tls });
         match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => {
                 tokio::task::spawn_local(accept::accept(listener, edge, stopping));

@@ -191,6 +191,14 @@ fn dependencies_come_from_the_workspace_table() {
 }
 
 #[test]
+fn one_library_does_the_cryptography_of_tls() {
+    let lock = read(&root().join("Cargo.lock"));
+    for other in ["aws-lc-rs", "aws-lc-sys", "openssl-sys"] {
+        assert!(!lock.contains(&format!("name = \"{other}\"")), "{other} is in the tree");
+    }
+}
+
+#[test]
 fn every_member_is_in_the_import_table() {
     let manifest = read(&root().join("Cargo.toml"));
     let line = manifest.lines().find(|line| line.starts_with("members")).expect("a workspace");

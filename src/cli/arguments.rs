@@ -131,6 +131,7 @@ fn value_name(setting: &str) -> &'static str {
     match setting {
         "listen" | "metrics_listen" => "ADDRESS:PORT",
         "data_dir" => "DIRECTORY",
+        "tls_cert" | "tls_key" => "FILE",
         "allowed_origins" => "ORIGINS",
         "log" => "FILTER",
         "log_format" => "FORMAT",

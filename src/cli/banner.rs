@@ -7,34 +7,37 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub(super) struct Banner {
     data_dir: String,
     signup: bool,
+    tls: bool,
 }
 
 impl Banner {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { data_dir: settings.data_dir.display().to_string(), signup: settings.signup }
+        let data_dir = settings.data_dir.display().to_string();
+        Self { data_dir, signup: settings.signup, tls: settings.tls_cert.is_some() }
     }
 
     /// The whole text for a node at `address`.
     pub(super) fn text(&self, address: SocketAddr) -> String {
-        let base = reachable(address);
+        let (http, ws) = if self.tls { ("https", "wss") } else { ("http", "ws") };
+        let base = format!("{http}://{}", reachable(address));
         let account = match self.signup {
             true => format!(
-                "  curl http://{base}/v1/signup {JSON} \\\n    \
+                "  curl {base}/v1/signup {JSON} \\\n    \
                  -d '{{\"username\": \"ann\", \"password\": \"correct horse\"}}'"
             ),
             false => "  madang user import users.jsonl   # signup is closed; stop the node first"
                 .to_owned(),
         };
         format!(
-            "Madang listens on http://{address} and ws://{address}/v1/ws, data in {}\n\n\
+            "Madang listens on {http}://{address} and {ws}://{address}/v1/ws, data in {}\n\n\
              Try next:\n{account}\n  \
              export TOKEN=mdg_...   # from the answer\n  \
-             curl http://{base}/v1/rooms {BEARER} {JSON} \\\n    \
+             curl {base}/v1/rooms {BEARER} {JSON} \\\n    \
              -d '{{\"kind\": \"group\", \"name\": \"courtyard\"}}'\n  \
              export ROOM=...        # from the answer\n  \
-             curl http://{base}/v1/rooms/$ROOM/messages {BEARER} {JSON} \\\n    \
+             curl {base}/v1/rooms/$ROOM/messages {BEARER} {JSON} \\\n    \
              -d '{{\"client_id\": \"1\", \"body\": \"hello\"}}'\n  \
-             curl http://{base}/v1/rooms/$ROOM/messages {BEARER}\n\n\
+             curl {base}/v1/rooms/$ROOM/messages {BEARER}\n\n\
              Ctrl-C stops it.\n",
             self.data_dir
         )
@@ -64,6 +67,10 @@ mod tests {
         for words in ["http://0.0.0.0:81", "./data", "curl http://127.0.0.1:81/v1/signup"] {
             assert!(text.contains(words), "no {words} in\n{text}");
         }
+        let tls = Settings { tls_cert: Some("cert.pem".into()), ..Settings::default() };
+        let text = Banner::new(&tls).text("127.0.0.1:81".parse().unwrap());
+        assert!(text.contains("wss://127.0.0.1:81") && text.contains("curl https://"), "{text}");
+        assert!(!text.contains("http://"), "{text}");
         let closed = Settings { signup: false, ..Settings::default() };
         let text = Banner::new(&closed).text("[::]:81".parse().unwrap());
         assert!(!text.contains("/v1/signup") && text.contains("http://[::1]:81/v1/rooms"));

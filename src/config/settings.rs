@@ -81,6 +81,11 @@ settings! {
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
     /// Another address for /healthz, /readyz and /metrics; they leave `listen` then. Empty: none.
     metrics_listen: Option<SocketAddr> = None;
+    /// File with the certificate of `listen` and those that vouch for it, in PEM: clients come by
+    /// https and wss then. Read again on SIGHUP, together with `tls_key`. Empty: no TLS.
+    tls_cert: Option<PathBuf> = None;
+    /// File with the certificate's private key, in PEM.
+    tls_key: Option<PathBuf> = None;
     /// Directory of the embedded store, made if it is not there. One node at a time may use it.
     data_dir: PathBuf = PathBuf::from("./data");
     /// Threads that hold connections and rooms. 0 = one less than there are cores, at least 1.
@@ -106,6 +111,8 @@ settings! {
     /// `https://chat.example.org`; `*` = all. Empty: pages served from the same host. Others are
     /// closed with 4003.
     allowed_origins: Vec<String> = Vec::new();
+    /// Milliseconds a connection may take for the TLS handshake. Beyond: closed.
+    tls_handshake_timeout_ms: u64 = 10_000, in 10..=3_600_000;
     /// Milliseconds a connection may take to send the head of a request, also the longest pause
     /// between two requests. Beyond: closed.
     header_timeout_ms: u64 = 10_000, in 10..=3_600_000;

@@ -14,6 +14,7 @@ impl Settings {
         self.validate_log()?;
         self.validate_origins()?;
         self.validate_addresses()?;
+        self.validate_tls()?;
         self.validate_waits()?;
         self.validate_out_queue()?;
         self.validate_sizes()
@@ -40,6 +41,14 @@ impl Settings {
                 address,
                 format!("is the same as listen = {}; leave it empty", self.listen),
             ),
+            _ => Ok(()),
+        }
+    }
+
+    fn validate_tls(&self) -> Result<(), SettingsError> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), None) => refuse("tls_cert", cert.display(), "needs tls_key beside it"),
+            (None, Some(key)) => refuse("tls_key", key.display(), "needs tls_cert beside it"),
             _ => Ok(()),
         }
     }

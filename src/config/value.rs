@@ -1,6 +1,9 @@
 //! How the type of a setting is read from text and TOML, and shown.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 /// The type of a setting.
 ///
@@ -78,6 +81,16 @@ impl Value for PathBuf {
     }
     fn to_toml(&self) -> toml::Value {
         toml::Value::String(self.display().to_string())
+    }
+}
+
+impl Value for Option<PathBuf> {
+    written_as_text!();
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+    }
+    fn to_toml(&self) -> toml::Value {
+        toml::Value::String(self.as_deref().unwrap_or(Path::new("")).display().to_string())
     }
 }
 

@@ -1,13 +1,15 @@
 //! The listening socket, and what becomes of those who connect.
 //!
 //! One bound socket is shared by all edge threads: each accepts from it when it has time to. A
-//! connection is HTTP first; `GET /v1/ws` turns it into a connection actor beside that thread's
-//! hub, and nothing of HTTP is left.
+//! connection is counted, does its TLS handshake where there is a certificate, and is HTTP then;
+//! `GET /v1/ws` turns it into a connection actor beside that thread's hub, and nothing of HTTP is
+//! left.
 
 use super::{
     address,
     capacity::{Capacity, Lease},
     http::{self, HttpContext, Problem, Response},
+    tls::Acceptors,
     websocket,
 };
 use crate::config::Settings;
@@ -30,9 +32,11 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
 };
+use tokio_rustls::server::TlsStream;
 
 /// Connections the kernel keeps for us while all threads are busy.
 const BACKLOG: i32 = 4_096;
@@ -54,6 +58,8 @@ pub struct Edge {
     pub hub: LocalHub,
     /// How many connections there may be.
     pub capacity: Capacity,
+    /// Present: connections begin with a TLS handshake.
+    pub tls: Option<Acceptors>,
 }
 
 impl Edge {
@@ -110,6 +116,43 @@ async fn serve(
 ) {
     let _ = stream.set_nodelay(true); // frames are gathered by us, not by the kernel
     let lease = edge.capacity.take(address::key(peer.ip())).map(Rc::new);
+    let Some(acceptors) = &edge.tls else {
+        return serve_http(stream, peer, lease, edge, stopping).await;
+    };
+    let handshake = shake_hands(stream, acceptors, edge.settings());
+    let stream = tokio::select! {
+        biased;
+        _ = stopping.wait_for(|stopping| *stopping) => None, // a drain does not wait for it
+        stream = handshake => stream,
+    };
+    if let Some(stream) = stream {
+        Box::pin(serve_http(stream, peer, lease, edge, stopping)).await;
+    }
+}
+
+/// `None`: the peer cannot, or not in time.
+async fn shake_hands(
+    stream: TcpStream,
+    acceptors: &Acceptors,
+    settings: &Settings,
+) -> Option<TlsStream<TcpStream>> {
+    let acceptor = acceptors.borrow().clone();
+    let limit = Duration::from_millis(settings.tls_handshake_timeout_ms);
+    match tokio::time::timeout(limit, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
+        Err(_) => tracing::debug!("the TLS handshake took too long"),
+    }
+    None
+}
+
+async fn serve_http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    lease: Option<Rc<Lease>>,
+    edge: Rc<Edge>,
+    mut stopping: watch::Receiver<bool>,
+) {
     let header_timeout = Duration::from_millis(edge.settings().header_timeout_ms);
     let service = service_fn(|request| {
         let (edge, lease) = (edge.clone(), lease.clone());

@@ -6,4 +6,5 @@ pub mod capacity;
 pub mod descriptors;
 pub mod http;
 pub mod origin;
+pub mod tls;
 pub mod websocket;

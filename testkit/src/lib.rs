@@ -8,6 +8,7 @@
 //! * [`history`] judges a finished run: what was acknowledged against what is stored and read.
 //! * [`load`] makes such runs: writers that retry what was not answered, readers that resume.
 //! * [`stage`] sets the scene most tests begin with.
+//! * [`tls`] makes certificates, and clients that trust them.
 //! * [`variant`] lets one suite run in another codec, or over TLS.
 //! * [`metrics`] reads the node's own counters.
 //!
@@ -22,6 +23,7 @@ pub mod load;
 pub mod metrics;
 pub mod raw;
 pub mod stage;
+pub mod tls;
 pub mod variant;
 pub mod wait;
 

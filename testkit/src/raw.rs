@@ -1,11 +1,12 @@
 //! WebSocket bytes by hand, for what no well-behaved client would send.
 
 use crate::{
+    tls::Stream,
     variant::Codec,
     wait::{SOON, within},
 };
 use serde_json::Value;
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -133,17 +134,23 @@ impl Received {
     }
 }
 
-/// A TCP connection on which the handshake is done, or not even begun.
+/// A connection on which the WebSocket handshake is done, or not even begun.
 #[derive(Debug)]
 pub struct RawSocket {
-    stream: TcpStream,
+    stream: Stream,
 }
 
 impl RawSocket {
-    /// Only TCP.
+    /// Only TCP, and TLS in the variant that has it.
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = within("connecting", SOON, TcpStream::connect(address)).await;
-        Self { stream: stream.expect("the node listens") }
+        Self::of(stream).await
+    }
+
+    /// Only TCP, whatever the variant.
+    pub async fn connect_plain(address: SocketAddr) -> Self {
+        let stream = within("connecting", SOON, TcpStream::connect(address)).await;
+        Self { stream: Stream::plain(stream.expect("the node listens")) }
     }
 
     /// TCP with a receive buffer this small, so that a reader who stops is noticed early.
@@ -151,10 +158,15 @@ impl RawSocket {
         let socket = TcpSocket::new_v4().expect("an IPv4 socket");
         socket.set_recv_buffer_size(bytes).expect("a small buffer is allowed");
         let stream = within("connecting", SOON, socket.connect(address)).await;
-        Self { stream: stream.expect("the node listens") }
+        Self::of(stream).await
     }
 
-    /// TCP and a correct handshake.
+    async fn of(stream: io::Result<TcpStream>) -> Self {
+        let stream = Stream::of(stream.expect("the node listens")).await;
+        Self { stream: stream.expect("the node shakes hands") }
+    }
+
+    /// A connection past a correct handshake.
     pub async fn open(address: SocketAddr) -> Self {
         let mut socket = Self::connect(address).await;
         socket.handshake(address, "").await;
@@ -226,7 +238,7 @@ impl RawSocket {
         within("a frame or the end", SOON, self.read_frame()).await.ok()
     }
 
-    async fn read_frame(&mut self) -> std::io::Result<Received> {
+    async fn read_frame(&mut self) -> io::Result<Received> {
         let first = self.stream.read_u8().await?;
         assert_eq!(first & 0xf0, 0x80, "a node sends whole frames without reserved bits");
         let length = match self.stream.read_u8().await? {

@@ -5,6 +5,7 @@ use madang_testkit::{
     Socket, Stage,
     client::{PASSWORD, text},
     launcher::{Output, free_address},
+    tls,
 };
 use serde_json::json;
 use std::net::TcpListener;
@@ -55,6 +56,33 @@ async fn unusable_settings_are_refused_before_a_port_is_bound() {
         assert_names(&output, REFUSED, &words);
         assert!(!output.text().contains(&address.to_string()), "{}", output.text());
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_named_before_a_port_is_bound() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let files = tls::issue(address.ip(), directory.path());
+    let (cert, key) = (files.cert.display().to_string(), files.key.display().to_string());
+    std::fs::write(path("junk.pem"), "my holiday pictures").expect("written");
+    let elsewhere = tempfile::tempdir().expect("a temporary directory");
+    let other = tls::issue(address.ip(), elsewhere.path()).key.display().to_string();
+    for (cert, key, words) in [
+        (&path("none.pem"), &key, ["tls_cert", "none.pem"]),
+        (&path("junk.pem"), &key, ["tls_cert", "holds no certificate"]),
+        (&cert, &path("none.pem"), ["tls_key", "none.pem"]),
+        (&cert, &path("junk.pem"), ["tls_key", "holds no private key"]),
+        (&cert, &other, ["tls_cert", &other]),
+    ] {
+        let launch = launch().with("tls-cert", cert).with("tls-key", key);
+        let output = launch.fail_in(directory.path(), address).await;
+        assert_names(&output, FAILED, &words);
+        assert!(!output.text().contains(&address.to_string()), "{}", output.text());
+    }
+    let output = launch().with("tls-key", &key).fail_in(directory.path(), address).await;
+    assert_names(&output, REFUSED, &["tls_key", "tls_cert"]);
 }
 
 #[tokio::test]

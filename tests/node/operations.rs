@@ -36,11 +36,11 @@ async fn health_and_metrics_can_move_to_another_address() {
     let moved = launch().with("metrics-listen", other);
     // The launcher asks `listen` for readiness, so the moved address is asked here instead.
     let node = moved.start_ready_at(other).await;
-    assert_eq!(health(&Http::new(other), "/healthz").await.0, 200);
+    assert_eq!(health(&Http::plain(other), "/healthz").await.0, 200);
     for path in ["/healthz", "/readyz", "/metrics"] {
         node.http().get(path).send().await.refused(404, "not_found");
     }
-    Http::new(other).get("/v1/me").send().await.refused(404, "not_found");
+    Http::plain(other).get("/v1/me").send().await.refused(404, "not_found");
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_draining_node_tells_its_monitoring_until_the_end() {
     node.terminate();
     let refused = || async { door.open().await.is_err().then_some(()) };
     until("new connections are refused", SOON, refused).await;
-    assert_eq!(health(&Http::new(other), "/readyz").await.0, 503);
+    assert_eq!(health(&Http::plain(other), "/readyz").await.0, 503);
 }
 
 #[tokio::test]

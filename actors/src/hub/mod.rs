@@ -75,6 +75,11 @@ pub trait Socket {
     /// Writes some of `bytes`, or `WouldBlock`.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
+    /// Writes what was taken and is held back (a bounded part, encrypted already), or `WouldBlock`.
+    fn try_flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Ready when a write may succeed again; wakes the task otherwise.
     fn poll_write_ready(&self, task: &mut task::Context<'_>) -> Poll<io::Result<()>>;
 

@@ -118,7 +118,11 @@ impl Outbox {
         // Most connections are idle most of the time, and an allocation costs little beside the
         // system call that the next frame takes.
         self.frames = VecDeque::new();
-        Ok(Flushed::Drained)
+        match socket.try_flush() {
+            Ok(()) => Ok(Flushed::Drained),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Flushed::Blocked),
+            Err(error) => Err(error),
+        }
     }
 
     fn gather(&self, scratch: &mut Vec<u8>) {

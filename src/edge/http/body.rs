@@ -1,7 +1,8 @@
 //! Request bodies: JSON objects, within a size and a time.
 
 use super::problem::Problem;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Buf, BufMut};
+use http_body_util::BodyExt;
 use hyper::{
     HeaderMap, Request,
     body::Body,
@@ -9,7 +10,11 @@ use hyper::{
 };
 use madang_protocol::{ErrorCode, Refusal};
 use serde_json::{Map, Value};
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
+
+/// Bytes of a body that is too large which are read all the same, and thrown away: a client that is
+/// still writing when its connection is closed loses the answer. Beyond it does.
+const DISCARDED_BYTES_MAX: usize = 1024 * 1024;
 
 /// How much of a body is read, and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -32,19 +37,37 @@ where
     if !is_json(request.headers()) {
         return Err(Problem::content_type());
     }
-    // A length that is told and too large is refused before anything is read.
-    if request.body().size_hint().lower() > limits.bytes_max as u64 {
-        return Err(too_large());
-    }
-    let body = Limited::new(request.into_body(), limits.bytes_max).collect();
+    let body = gather(request.into_body(), limits.bytes_max);
     match tokio::time::timeout(limits.wait, body).await {
-        Ok(Ok(body)) => Fields::parse(&body.to_bytes()).map_err(Problem::from),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Ok(Some(body))) => Fields::parse(&body).map_err(Problem::from),
+        Ok(Ok(None)) => Err(too_large()),
         Ok(Err(_)) => {
             Err(Problem::from(Refusal::new(ErrorCode::Invalid, "the body broke off")).closing())
         }
         Err(_) => Err(Problem::from(Refusal::unavailable("the body took too long")).closing()),
     }
+}
+
+/// The whole body; `None`: it is too large.
+async fn gather<B: Body>(body: B, bytes_max: usize) -> Result<Option<Vec<u8>>, B::Error> {
+    let read_max = bytes_max.saturating_add(DISCARDED_BYTES_MAX);
+    if body.size_hint().lower() > read_max as u64 {
+        return Ok(None);
+    }
+    let mut body = pin!(body);
+    let (mut bytes, mut size) = (Vec::new(), 0_usize);
+    while size <= read_max
+        && let Some(frame) = body.frame().await
+    {
+        let Ok(data) = frame?.into_data() else { continue }; // trailers
+        size = size.saturating_add(data.remaining());
+        if size > bytes_max {
+            bytes = Vec::new();
+        } else {
+            bytes.put(data);
+        }
+    }
+    Ok((size <= bytes_max).then_some(bytes))
 }
 
 impl Fields {

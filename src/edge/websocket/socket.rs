@@ -1,5 +1,8 @@
-//! A TCP stream after the upgrade, shared by the connection that reads and the hub that writes.
+//! The stream after the upgrade, shared by the connection that reads and the hub that writes.
 
+use super::tls::TlsSocket;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use madang_actors::hub::Socket;
 use socket2::SockRef;
 use std::{
@@ -8,20 +11,75 @@ use std::{
     task::{Context, Poll},
 };
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 /// Both sides of one stream.
-pub(super) struct TcpSocket(pub(super) TcpStream);
+pub(super) enum Transport {
+    /// As it is.
+    Plain(TcpStream),
+    /// Encrypted; boxed, so that others need not be as large.
+    Tls(Box<TlsSocket>),
+}
 
-impl Socket for TcpSocket {
+impl Transport {
+    /// What hyper gives back, and the bytes that were read behind the request. `None`: it is no
+    /// stream that we accepted.
+    pub(super) fn of(upgraded: Upgraded) -> Option<(Self, Vec<u8>)> {
+        let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => {
+                return Some((Self::Plain(parts.io.into_inner()), parts.read_buf.to_vec()));
+            }
+            Err(upgraded) => upgraded,
+        };
+        let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().ok()?;
+        let (socket, decrypted) = TlsSocket::new(parts.io.into_inner());
+        Some((Self::Tls(Box::new(socket)), [parts.read_buf.to_vec(), decrypted].concat()))
+    }
+
+    /// Reads what is there, or `WouldBlock`; 0 is the end.
+    pub(super) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.try_read(bytes),
+            Self::Tls(tls) => tls.try_read(bytes),
+        }
+    }
+
+    /// Ready when a read may succeed; wakes the task otherwise.
+    pub(super) fn poll_read_ready(&self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp().poll_read_ready(task)
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => &tls.tcp,
+        }
+    }
+}
+
+impl Socket for Transport {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        match self {
+            Self::Plain(tcp) => tcp.try_write(bytes),
+            Self::Tls(tls) => tls.try_write(bytes),
+        }
+    }
+
+    fn try_flush(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(tls) => tls.try_flush(),
+        }
     }
 
     fn poll_write_ready(&self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_write_ready(task)
+        self.tcp().poll_write_ready(task)
     }
 
     fn end_writing(&self) {
-        let _ = SockRef::from(&self.0).shutdown(Shutdown::Write); // the peer may be gone
+        if let Self::Tls(tls) = self {
+            tls.close_notify();
+        }
+        let _ = SockRef::from(self.tcp()).shutdown(Shutdown::Write); // the peer may be gone
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     decoder::{Decoder, Found},
-    socket::TcpSocket,
+    socket::Transport,
 };
 use madang_actors::connection::{Flow, Incoming, Source};
 use madang_protocol::websocket::Opcode;
@@ -24,7 +24,7 @@ thread_local! {
 
 /// The reading side of a connection.
 pub(super) struct FrameSource {
-    socket: Rc<TcpSocket>,
+    socket: Rc<Transport>,
     decoder: Decoder,
     /// Read and not decoded: less than a frame, or what came while reading was paused. Bounded by
     /// a frame and one read.
@@ -35,7 +35,7 @@ pub(super) struct FrameSource {
 
 impl FrameSource {
     /// `carry` was read behind the request: the first frames.
-    pub(super) fn new(socket: Rc<TcpSocket>, frame_bytes_max: usize, carry: Vec<u8>) -> Self {
+    pub(super) fn new(socket: Rc<Transport>, frame_bytes_max: usize, carry: Vec<u8>) -> Self {
         Self { socket, decoder: Decoder::new(frame_bytes_max), carry, is_broken: false }
     }
 
@@ -67,7 +67,7 @@ impl FrameSource {
     }
 
     fn read(&mut self, each: &mut dyn FnMut(Incoming<'_>) -> Flow) {
-        READ_BUFFER.with_borrow_mut(|buffer| match self.socket.0.try_read(buffer) {
+        READ_BUFFER.with_borrow_mut(|buffer| match self.socket.try_read(buffer) {
             Ok(0) => {
                 each(Incoming::End);
             }
@@ -96,7 +96,7 @@ impl Source for FrameSource {
         if !self.carry.is_empty() && self.decode_carry(each) == Flow::Pause {
             return Poll::Ready(());
         }
-        if ready!(self.socket.0.poll_read_ready(task)).is_err() {
+        if ready!(self.socket.poll_read_ready(task)).is_err() {
             each(Incoming::End);
             return Poll::Ready(());
         }

@@ -1,6 +1,6 @@
 //! The opening handshake (RFC 6455 section 4.2).
 
-use super::{socket::TcpSocket, source::FrameSource};
+use super::{socket::Transport, source::FrameSource};
 use crate::{
     config::or_unlimited,
     edge::{
@@ -16,14 +16,11 @@ use hyper::{
         CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
         SEC_WEBSOCKET_VERSION, UPGRADE,
     },
-    upgrade::Upgraded,
 };
-use hyper_util::rt::TokioIo;
 use madang_actors::connection;
 use madang_protocol::{CloseCode, Refusal, codec::Codec};
 use sha1::{Digest, Sha1};
 use std::{any::Any, rc::Rc};
-use tokio::net::TcpStream;
 
 /// Appended to the client's key before it is hashed (RFC 6455 section 1.3).
 const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -88,22 +85,16 @@ pub async fn start(
     let Ok(upgraded) = hyper::upgrade::on(request).await else {
         return; // the peer was gone before the answer was written
     };
-    let Some((stream, read_ahead)) = into_tcp(upgraded) else {
-        tracing::error!("the upgraded stream is no TCP stream");
+    let Some((socket, read_ahead)) = Transport::of(upgraded) else {
+        tracing::error!("the upgraded stream is none that was accepted");
         return;
     };
-    let socket = Rc::new(TcpSocket(stream));
+    let socket = Rc::new(socket);
     let frame_bytes_max = or_unlimited(edge.settings().frame_bytes_max);
     let source = FrameSource::new(socket.clone(), frame_bytes_max, read_ahead);
     let refused = (!is_allowed).then_some(CloseCode::ForbiddenOrigin);
     let (services, hub) = (edge.connections(), edge.hub());
     connection::start(services, hub, socket, Box::new(source), codec, refused, lease);
-}
-
-/// The stream, and what was read behind the request.
-fn into_tcp(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 
 /// The first codec the client offers that we know.

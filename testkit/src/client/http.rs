@@ -1,7 +1,7 @@
 //! The HTTP side of the protocol.
 
 use super::{Account, PASSWORD, list, number, text};
-use crate::{metrics::Metrics, wait};
+use crate::{metrics::Metrics, tls, variant::Variant, wait};
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 use std::{
@@ -22,17 +22,28 @@ pub struct Http {
 impl Http {
     /// A client for the node at `address`.
     pub fn new(address: SocketAddr) -> Self {
-        Self::build(address, reqwest::Client::builder())
+        Self::of_variant(address, reqwest::Client::builder())
     }
 
     /// A client whose connections come from `source`.
     pub fn from_source(address: SocketAddr, source: IpAddr) -> Self {
-        Self::build(address, reqwest::Client::builder().local_address(source))
+        Self::of_variant(address, reqwest::Client::builder().local_address(source))
     }
 
-    fn build(address: SocketAddr, builder: reqwest::ClientBuilder) -> Self {
+    /// A client for an address that never speaks TLS: that of the monitoring.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self::build(format!("http://{address}"), reqwest::Client::builder())
+    }
+
+    fn of_variant(address: SocketAddr, builder: reqwest::ClientBuilder) -> Self {
+        let scheme = if Variant::current().tls { "https" } else { "http" };
+        Self::build(format!("{scheme}://{address}"), builder)
+    }
+
+    fn build(base: String, builder: reqwest::ClientBuilder) -> Self {
+        let builder = builder.tls_backend_preconfigured(tls::client_config());
         let client = builder.no_proxy().timeout(ANSWER_WITHIN).build();
-        Self { base: format!("http://{address}"), client: client.expect("a plain client") }
+        Self { base, client: client.expect("a client without options that can fail") }
     }
 
     /// Begins any call.

@@ -2,6 +2,7 @@
 
 use super::Account;
 use crate::{
+    tls::Stream,
     variant::Codec,
     wait::{SOON, within},
 };
@@ -11,7 +12,7 @@ use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
 };
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{self, Message, client::IntoClientRequest, protocol::CloseFrame},
@@ -60,13 +61,13 @@ impl Door {
         }
     }
 
-    async fn connect(&self) -> std::io::Result<TcpStream> {
+    async fn connect(&self) -> std::io::Result<Stream> {
         let socket = TcpSocket::new_v4()?;
         socket.set_nodelay(true)?;
         if let Some(source) = self.source {
             socket.bind((source, 0).into())?;
         }
-        socket.connect(self.address).await
+        Stream::of(socket.connect(self.address).await?).await
     }
 
     fn request(&self) -> tungstenite::handshake::client::Request {
@@ -84,7 +85,7 @@ impl Door {
 /// order and handed out later.
 #[derive(Debug)]
 pub struct Socket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Stream>,
     /// What the node answered to the handshake.
     pub handshake: reqwest::header::HeaderMap,
     codec: Codec,
@@ -95,7 +96,7 @@ pub struct Socket {
 
 impl Socket {
     fn new(
-        stream: WebSocketStream<TcpStream>,
+        stream: WebSocketStream<Stream>,
         codec: Codec,
         handshake: reqwest::header::HeaderMap,
     ) -> Self {

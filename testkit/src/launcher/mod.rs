@@ -10,7 +10,12 @@ mod process;
 pub use output::Output;
 pub use process::{Limits, Usage, raise_descriptor_limit};
 
-use crate::{client::Http, wait};
+use crate::{
+    client::Http,
+    tls::{self, Certificate},
+    variant::Variant,
+    wait,
+};
 use output::Capture;
 use std::{
     ffi::OsString,
@@ -93,13 +98,14 @@ impl Launch {
         node
     }
 
-    /// Starts it and waits until it is ready at another address than it listens on.
+    /// Starts it and waits until it is ready at another address than it listens on, one of the
+    /// monitoring.
     pub async fn start_ready_at(self, probe: SocketAddr) -> Node {
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         let address = free_address();
         let (child, output) = self.spawn(&directory, address);
         let mut node = Node { launch: self, directory, address, child, output };
-        node.ready_at(probe).await;
+        node.ready_by(&Http::plain(probe)).await;
         node
     }
 
@@ -158,6 +164,12 @@ impl Launch {
         };
         flag("listen", address.to_string().into());
         flag("data-dir", directory.join("data").into());
+        let has_own = self.settings.iter().any(|(name, _)| name == "tls-cert");
+        if Variant::current().tls && !has_own {
+            let Certificate { cert, key } = tls::issue(address.ip(), directory);
+            flag("tls-cert", cert.into());
+            flag("tls-key", key.into());
+        }
         for (name, value) in &self.settings {
             flag(name, value.into());
         }
@@ -197,12 +209,11 @@ impl Node {
     }
 
     async fn ready(&mut self) {
-        self.ready_at(self.address).await;
+        self.ready_by(&self.http()).await;
     }
 
-    /// Waits until `/readyz` of this address says 200.
-    async fn ready_at(&mut self, probe: SocketAddr) {
-        let http = Http::new(probe);
+    /// Waits until `/readyz` says 200 to this client.
+    async fn ready_by(&mut self, http: &Http) {
         let deadline = tokio::time::Instant::now() + READY_WITHIN;
         while !http.is_ready().await {
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -223,6 +234,11 @@ impl Node {
     /// Asks it to end, as an operator does.
     pub fn terminate(&self) {
         self.signal(process::Signal::TERM);
+    }
+
+    /// Asks it to read its certificate again.
+    pub fn hang_up(&self) {
+        self.signal(process::Signal::HUP);
     }
 
     /// Stops its clock: it neither reads nor writes until [`Node::resume`].
