@@ -11,6 +11,7 @@ use madang_protocol::{
     Ephemeral, ErrorCode, Heads, Millis, Publication, Refusal, Role, RoomId, SessionId, UserId,
     operation,
 };
+use madang_store::rooms::RoomChange;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
@@ -95,14 +96,24 @@ impl Router {
         }
     }
 
-    /// Makes `user` a member; returns the role held.
-    pub async fn join(&self, room: RoomId, user: UserId) -> Result<Role, Refusal> {
-        Ok(self.change(room, user, Change::Join).await?.unwrap_or(Role::Member))
-    }
-
-    /// Ends a membership.
-    pub async fn leave(&self, room: RoomId, user: UserId) -> Result<(), Refusal> {
-        self.change(room, user, Change::Leave).await.map(|_| ())
+    /// Changes a room, or who is in it, if `by` may; returns the role that the user it concerns
+    /// holds then. Sends taken from that user before are settled first; none is committed after a
+    /// membership has ended.
+    pub async fn change(
+        &self,
+        room: RoomId,
+        by: UserId,
+        change: RoomChange,
+    ) -> Result<Option<Role>, Refusal> {
+        let (reply, answer) = Reply::channel();
+        if self.tell(room, RoomMessage::Change(Change { by, change }, reply)).is_err() {
+            return Err(Refusal::overloaded("the room is busy"));
+        }
+        match tokio::time::timeout(self.0.send_wait, answer).await {
+            Ok(Ok(Ok(answer))) => answer,
+            Ok(_) => Err(Refusal::unavailable("the room was restarted, the outcome is unknown")),
+            Err(_) => Err(Refusal::unavailable("not committed in time, the outcome is unknown")),
+        }
     }
 
     /// Tells the connections of new members, who want all their rooms, of one more. Each tells of
@@ -144,23 +155,6 @@ impl Router {
 
     pub(crate) fn forget_audience(&self, room: RoomId, address: &Address<AudienceMessage>) {
         self.0.audiences.remove_if(&room, |_, known| known.is_same(address));
-    }
-
-    async fn change(
-        &self,
-        room: RoomId,
-        user: UserId,
-        change: Change,
-    ) -> Result<Option<Role>, Refusal> {
-        let (reply, answer) = Reply::channel();
-        if self.tell(room, RoomMessage::Change(user, change, reply)).is_err() {
-            return Err(Refusal::overloaded("the room is busy"));
-        }
-        match tokio::time::timeout(self.0.send_wait, answer).await {
-            Ok(Ok(Ok(answer))) => answer,
-            Ok(_) => Err(Refusal::unavailable("the room was restarted, the outcome is unknown")),
-            Err(_) => Err(Refusal::unavailable("not committed in time, the outcome is unknown")),
-        }
     }
 
     fn home(&self, room: RoomId) -> Address<RoomMessage> {
@@ -206,19 +200,9 @@ impl Router {
     }
 }
 
-/// `conflict`: nobody joins or leaves a direct room.
-pub fn direct_room() -> Refusal {
-    Refusal::new(ErrorCode::Conflict, "a direct room is not joined or left")
-}
-
-/// `full`: the room, or the user, has as many as it may have.
-pub fn full_room() -> Refusal {
-    Refusal::new(ErrorCode::Full, "the room has all the members it may have")
-}
-
-/// `conflict`: a room has exactly one owner.
-pub fn owner_leaves() -> Refusal {
-    Refusal::new(ErrorCode::Conflict, "the owner cannot leave")
+/// `forbidden`: in a channel only its owner and admins post.
+pub fn posting_refused() -> Refusal {
+    Refusal::new(ErrorCode::Forbidden, "only the owner and admins post in a channel")
 }
 
 /// What the sender is told when its room gives no answer.

@@ -2,7 +2,9 @@
 
 use crate::StoreError;
 use async_trait::async_trait;
-use madang_protocol::{ClientId, Heads, Message, Millis, RoomId, UserId, operation::Range};
+use madang_protocol::{
+    ClientId, Heads, Message, Millis, RoomId, RoomKind, UserId, operation::Range,
+};
 use std::sync::Arc;
 
 /// The log of all rooms.
@@ -69,6 +71,8 @@ pub enum Stopped {
 /// A room as its home finds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activation {
+    /// What kind of room it is.
+    pub kind: RoomKind,
     /// How far it has come.
     pub heads: Heads,
     /// `ts` of the newest message; 0 = none.

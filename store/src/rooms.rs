@@ -2,9 +2,7 @@
 
 use crate::StoreError;
 use async_trait::async_trait;
-use madang_protocol::{
-    ClientId, Heads, Message, Millis, Role, RoomId, RoomKind, UserId, event::MemberEvent,
-};
+use madang_protocol::{ClientId, Event, Heads, Message, Millis, Role, RoomId, RoomKind, UserId};
 use std::sync::Arc;
 
 /// The rooms and who is in them. Writes are durable when they return.
@@ -40,11 +38,15 @@ pub trait RoomStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<(RoomId, Access)>, StoreError>;
 
-    /// Makes `user` a member, or finds that it is one.
-    async fn join(&self, room: RoomId, user: UserId, at: Millis) -> Result<Joined, StoreError>;
-
-    /// Ends a membership, or finds that there is none.
-    async fn leave(&self, room: RoomId, user: UserId) -> Result<Left, StoreError>;
+    /// Changes who is in a room, in which role, or its name, if `by` may do that. What is allowed
+    /// is decided here, by what is stored when the change is.
+    async fn change(
+        &self,
+        room: RoomId,
+        by: UserId,
+        change: RoomChange,
+        at: Millis,
+    ) -> Result<RoomChanged, StoreError>;
 
     /// Members ordered by user id, after the user `after`.
     async fn members(
@@ -146,44 +148,83 @@ pub struct Access {
     pub read_seq: u64,
 }
 
-/// What became of a join.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Joined {
-    /// A member since now, starting with `read_seq` = `last_seq`.
-    New {
-        /// What to tell the room.
-        event: MemberEvent,
-        /// The room's heads with this change counted.
-        heads: Heads,
+/// A change of a room that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoomChange {
+    /// To become a member, of a room that is open. The first member of an empty room owns it.
+    Join,
+    /// To be none any more. The owner leaves last.
+    Leave,
+    /// To make this user a member; owner and admins may. A ban of that user ends.
+    Add(UserId),
+    /// To end a membership; owner and admins may, but not the owner's.
+    Remove {
+        /// Whose.
+        user: UserId,
+        /// Keeps the user out from now on, member or not.
+        ban: bool,
     },
-    /// Was a member already, in this role.
-    Already(Role),
-    /// Unknown, or private and not the caller's.
-    NoRoom,
-    /// A direct room: nobody joins.
-    Closed,
-    /// `MEMBERS_MAX` members, or the user is in `ROOMS_MAX` rooms.
-    Full,
+    /// To give a member another role; the owner may. Who gives `Owner` away becomes admin.
+    SetRole {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        role: Role,
+    },
+    /// To give the room another name; owner and admins may.
+    Rename(Arc<str>),
 }
 
-/// What became of leaving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
-    /// No member any more.
-    Gone {
-        /// What to tell the room.
-        event: MemberEvent,
-        /// The room's heads with this change counted.
+impl RoomChange {
+    /// The user it is about, when `by` asks for it.
+    pub fn concerns(&self, by: UserId) -> UserId {
+        match self {
+            Self::Join | Self::Leave | Self::Rename(_) => by,
+            Self::Add(user) | Self::Remove { user, .. } | Self::SetRole { user, .. } => *user,
+        }
+    }
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoomChanged {
+    /// Made just now.
+    Done {
+        /// What to tell the room, each with the next `member_rev`. None for a ban of somebody who
+        /// was no member.
+        events: Vec<Event>,
+        /// The room's heads with these counted.
         heads: Heads,
+        /// The role now of the user it concerns.
+        role: Option<Role>,
     },
-    /// Was no member of this (visible) room.
-    NotMember,
+    /// It was so before; with the role of the user it concerns.
+    Already(Option<Role>),
+    /// Not made.
+    Refused(RoomRefusal),
+}
+
+/// Why a change was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomRefusal {
     /// Unknown, or private and not the caller's.
     NoRoom,
-    /// A direct room: nobody leaves.
+    /// The caller may know of the room but is not in it.
+    NotMember,
+    /// The caller's role does not allow it.
+    NotAllowed,
+    /// A direct room is always the same two, without a name.
     Direct,
-    /// The owner cannot leave.
-    Owner,
+    /// The owner has to give the room away first.
+    OwnerLeaves,
+    /// `MEMBERS_MAX` members, or the user is in `ROOMS_MAX` rooms.
+    Full,
+    /// The user is kept out.
+    Banned,
+    /// The user to be added is none.
+    UnknownUser,
+    /// The user to be removed, or given a role, is no member; to be removed: is no user.
+    NoSuchMember,
 }
 
 /// One member of a room.

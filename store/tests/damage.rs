@@ -12,7 +12,7 @@ use madang_store::{
         CREATED_AT, append, client_id, make_room, make_users, message, new_group, room, token_hash,
         user,
     },
-    rooms::NewRoom,
+    rooms::{NewRoom, RoomChange},
 };
 use std::sync::Arc;
 
@@ -125,7 +125,8 @@ async fn a_flipped_room_spoils_no_other_room() {
     assert!(is_damaged(&store.rooms.list(user(1), None, 10).await));
     assert!(is_damaged(&store.rooms.access(user(1), vec![room(1)]).await));
     assert!(matches!(store.rooms.view(room(2), user(1)).await, Ok(Some(_))));
-    assert!(is_damaged(&store.rooms.join(room(1), user(1), CREATED_AT).await));
+    let join = store.rooms.change(room(1), user(1), RoomChange::Join, CREATED_AT);
+    assert!(is_damaged(&join.await));
     // The writer is none the worse for it.
     append(&store, vec![Arc::new(message(2, MESSAGES + 1, 1))]).await;
 }

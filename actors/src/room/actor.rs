@@ -9,19 +9,18 @@ use super::{
 use crate::{
     kernel::{Actor, Address, Clock, Context, Lost, Reply},
     metrics::Metrics,
-    route::{self, Receipt, Router},
+    route::{Receipt, Router},
     store_reader::Reader,
     store_writer::Append,
 };
 use madang_cluster::Bus;
 use madang_protocol::{
-    ClientId, Heads, MemberEvent, Message, Publication, Refusal, Role, RoomId, UserId,
-    operation::Range,
+    ClientId, Heads, Message, Publication, Refusal, Role, RoomId, UserId, operation::Range,
 };
 use madang_store::{
     RoomStore, StoreError,
     log::{Activation, Appended, Page, Sent, Stopped},
-    rooms::{Joined, Left},
+    rooms::{Access, RoomChanged},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -58,8 +57,8 @@ pub struct Caught {
 pub enum RoomMessage {
     /// A send.
     Submit(Submit, Reply<Result<Receipt, Refusal>>),
-    /// A membership change.
-    Change(UserId, Change, Reply<Result<Option<Role>, Refusal>>),
+    /// A change of the room, or of who is in it.
+    Change(Change, Reply<Result<Option<Role>, Refusal>>),
     /// An audience that stands at this `seq` asks what it missed. Dropped when there is no room.
     CatchUp(u64, Reply<Caught>),
     /// Answers to what the room itself asked.
@@ -71,25 +70,17 @@ pub enum Answer {
     /// To `Effect::Activate`.
     Activated(Result<Option<Activation>, StoreError>),
     /// To `Effect::AskStanding`.
-    Standing(UserId, Result<Standing, StoreError>),
+    Standing(UserId, Result<Option<Access>, StoreError>),
     /// To `Effect::Append`.
     Appended(Vec<Arc<Message>>, Result<Appended, Lost>),
     /// To `Effect::ReadBack`.
     ReadBack(Result<(Vec<Option<Sent>>, Page), StoreError>),
-    /// To `Effect::Change`.
-    Changed(UserId, Change, Result<Outcome, StoreError>),
+    /// To `Effect::Change`, about this user.
+    Changed(UserId, Result<RoomChanged, StoreError>),
     /// The time of `Effect::RetryAfter`.
     Retry,
     /// Once a second.
     Tick,
-}
-
-/// What the store made of a membership change.
-pub enum Outcome {
-    /// Of a join.
-    Joined(Joined),
-    /// Of a leave.
-    Left(Left),
 }
 
 type SendReply = Reply<Result<Receipt, Refusal>>;
@@ -118,7 +109,12 @@ impl RoomActor {
         let effects = &mut self.effects;
         match answer {
             Answer::Activated(read) => self.logic.activated(read, fastrand::u64(..), effects),
-            Answer::Standing(user, standing) => self.logic.standing(user, standing, effects),
+            Answer::Standing(user, access) => {
+                if let Ok(Some(access)) = &access {
+                    self.logic.noticed(access.heads.member_rev, effects);
+                }
+                self.logic.standing(user, access.map(Standing::from_access), effects);
+            }
             Answer::Appended(batch, Ok(outcome)) => self.logic.appended(&batch, outcome, effects),
             Answer::Appended(batch, Err(_)) => {
                 // The store writer was restarted: the batch may be under way still.
@@ -127,29 +123,18 @@ impl RoomActor {
                 self.logic.appended(&batch, outcome, effects);
             }
             Answer::ReadBack(read) => self.logic.read_back_done(read, fastrand::u64(..), effects),
-            Answer::Changed(user, change, outcome) => self.changed(user, change, outcome),
+            Answer::Changed(user, outcome) => {
+                if let Err(error) = &outcome {
+                    tracing::warn!(room = %self.room, %error, "a change of the room failed");
+                }
+                self.logic.changed(user, outcome, effects);
+            }
             Answer::Retry => self.logic.retry(effects),
             Answer::Tick => {
                 self.logic.tick(Instant::now(), effects);
                 context.after(TICK, RoomMessage::Answer(Answer::Tick));
             }
         }
-    }
-
-    fn changed(&mut self, user: UserId, change: Change, outcome: Result<Outcome, StoreError>) {
-        let (answer, standing, told) = match outcome {
-            Ok(Outcome::Joined(joined)) => from_joined(joined),
-            Ok(Outcome::Left(left)) => from_left(left),
-            Err(error) => {
-                tracing::warn!(room = %self.room, ?change, %error, "membership change failed");
-                (Err(crate::store_reader::refusal(&error)), None, None)
-            }
-        };
-        if let (Change::Join, Some((event, heads))) = (change, told) {
-            let role = event.role.unwrap_or(Role::Member);
-            self.router.announce_joined(self.room, heads, vec![(user, role)]);
-        }
-        self.logic.changed(user, answer, standing, told, &mut self.effects);
     }
 
     fn perform(&mut self, context: &mut Context<RoomMessage>) {
@@ -173,7 +158,10 @@ impl RoomActor {
             Effect::Activate => self.activate(context),
             Effect::AskStanding(user) => self.ask_standing(user, context),
             Effect::ReadBack { sent, after } => self.read_back(sent, after, context),
-            Effect::Change(user, change) => self.change(user, change, context),
+            Effect::Change(change) => self.change(change, context),
+            Effect::AnnounceJoined(user, role, heads) => {
+                self.router.announce_joined(self.room, heads, vec![(user, role)]);
+            }
             Effect::RetryAfter(delay) => context.after(delay, RoomMessage::Answer(Answer::Retry)),
             Effect::Stop => self.stop(context),
         }
@@ -197,10 +185,9 @@ impl RoomActor {
     fn ask_standing(&self, user: UserId, context: &mut Context<RoomMessage>) {
         let (reader, room) = (self.services.reader.clone(), self.room);
         let ask = async move {
-            let access = reader.access_now(user, vec![room]).await?;
-            Ok(Standing::from_access(access.into_iter().next().flatten()))
+            Ok(reader.access_now(user, vec![room]).await?.into_iter().next().flatten())
         };
-        context.spawn(ask, move |standing| RoomMessage::Answer(Answer::Standing(user, standing)));
+        context.spawn(ask, move |access| RoomMessage::Answer(Answer::Standing(user, access)));
     }
 
     fn read_back(
@@ -218,18 +205,12 @@ impl RoomActor {
         context.spawn(read, |read| RoomMessage::Answer(Answer::ReadBack(read)));
     }
 
-    fn change(&self, user: UserId, change: Change, context: &mut Context<RoomMessage>) {
+    fn change(&self, change: Change, context: &mut Context<RoomMessage>) {
         let (rooms, room, now) =
             (self.services.rooms.clone(), self.room, self.services.clock.now());
-        let write = async move {
-            match change {
-                Change::Join => rooms.join(room, user, now).await.map(Outcome::Joined),
-                Change::Leave => rooms.leave(room, user).await.map(Outcome::Left),
-            }
-        };
-        context.spawn(write, move |outcome| {
-            RoomMessage::Answer(Answer::Changed(user, change, outcome))
-        });
+        let user = change.user();
+        let write = async move { rooms.change(room, change.by, change.change, now).await };
+        context.spawn(write, move |outcome| RoomMessage::Answer(Answer::Changed(user, outcome)));
     }
 
     fn stop(&self, context: &mut Context<RoomMessage>) {
@@ -268,8 +249,8 @@ impl Actor for RoomActor {
             RoomMessage::Submit(submit, reply) => {
                 self.logic.submit(pending(submit, reply), now, &mut self.effects);
             }
-            RoomMessage::Change(user, change, reply) => {
-                self.logic.change(user, change, reply, now, &mut self.effects);
+            RoomMessage::Change(change, reply) => {
+                self.logic.change(change, reply, now, &mut self.effects);
             }
             RoomMessage::CatchUp(after, reply) => self.catching_up.push((after, reply)),
             RoomMessage::Answer(answer) => self.answer(answer, context),
@@ -286,30 +267,5 @@ impl Actor for RoomActor {
 impl Drop for RoomActor {
     fn drop(&mut self) {
         self.services.metrics.rooms.decrement(1);
-    }
-}
-
-type Changed = (Result<Option<Role>, Refusal>, Option<Standing>, Option<(MemberEvent, Heads)>);
-
-fn from_joined(joined: Joined) -> Changed {
-    match joined {
-        Joined::New { event, heads } => {
-            let role = event.role.unwrap_or(Role::Member);
-            (Ok(Some(role)), Some(Standing::Member(role)), Some((event, heads)))
-        }
-        Joined::Already(role) => (Ok(Some(role)), Some(Standing::Member(role)), None),
-        Joined::NoRoom => (Err(Refusal::no_room()), None, None),
-        Joined::Closed => (Err(route::direct_room()), None, None),
-        Joined::Full => (Err(route::full_room()), None, None),
-    }
-}
-
-fn from_left(left: Left) -> Changed {
-    match left {
-        Left::Gone { event, heads } => (Ok(None), None, Some((event, heads))),
-        Left::NotMember => (Ok(None), Some(Standing::Outsider), None),
-        Left::NoRoom => (Err(Refusal::no_room()), None, None),
-        Left::Direct => (Err(route::direct_room()), None, None),
-        Left::Owner => (Err(route::owner_leaves()), None, None),
     }
 }

@@ -1,28 +1,30 @@
 //! What a room decides: pure, time passed in, effects out.
 
+mod membership;
+
 use super::{
     ACTIVE_FOR, BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, QUEUE_MAX,
     pending::{Pending, Queue, Submit},
     standing::{Change, Standing, Standings},
     window::Window,
 };
-use crate::route::Receipt;
+use crate::route::{Receipt, posting_refused};
 use madang_protocol::{
-    ClientId, Event, EventBatch, Heads, MemberEvent, Message, Millis, Refusal, Role, RoomId, UserId,
+    ClientId, Event, EventBatch, Heads, Message, Millis, Refusal, Role, RoomId, RoomKind, UserId,
 };
 use madang_resilience::Backoff;
 use madang_store::{
     StoreError,
     log::{Activation, Appended, Page, Sent, Stopped},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The first and the longest wait between two reads of a state in doubt.
 const RETRY_FIRST_MS: u64 = 10;
 const RETRY_MAX_MS: u64 = 1_000;
 
-/// What is to be done. `S` answers a send, `M` a membership change.
+/// What is to be done. `S` answers a send, `M` a change.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect<S, M> {
     /// Read the heads and the newest messages.
@@ -40,12 +42,14 @@ pub enum Effect<S, M> {
     },
     /// Call `retry` after this time.
     RetryAfter(Duration),
-    /// Write a membership change.
-    Change(UserId, Change),
+    /// Write a change of the room or of who is in it.
+    Change(Change),
     /// Answer a send.
     AnswerSend(S, Result<Receipt, Refusal>),
-    /// Answer a membership change with the role held now.
+    /// Answer a change with the role that the user it concerns holds now.
     AnswerChange(M, Result<Option<Role>, Refusal>),
+    /// Tell the connections of a new member, in this role, that want all their rooms.
+    AnnounceJoined(UserId, Role, Heads),
     /// Tell the readers.
     Publish(EventBatch),
     /// There is no such room, or nothing has happened for long: stop unless something waits.
@@ -68,6 +72,7 @@ enum State {
 /// The state of a room. See the module for its invariants.
 pub struct Logic<S, M> {
     room: RoomId,
+    kind: RoomKind,
     state: State,
     /// A committed prefix, always.
     heads: Heads,
@@ -75,6 +80,8 @@ pub struct Logic<S, M> {
     window: Window,
     queue: Queue<S>,
     standings: Standings<S, M>,
+    /// What is told once the changes before it are; see `membership`.
+    early: BTreeMap<u64, Vec<Event>>,
     backoff: Backoff,
     last_activity: Instant,
 }
@@ -84,12 +91,14 @@ impl<S, M> Logic<S, M> {
     pub fn new(room: RoomId, now: Instant) -> Self {
         Self {
             room,
+            kind: RoomKind::Group,
             state: State::Activating,
             heads: Heads::default(),
             last_ts: 0,
             window: Window::default(),
             queue: Queue::new(),
             standings: Standings::new(),
+            early: BTreeMap::new(),
             backoff: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
             last_activity: now,
         }
@@ -123,10 +132,17 @@ impl<S, M> Logic<S, M> {
             Ok(Some(found)) => {
                 self.state = State::Active;
                 self.backoff.reset();
+                self.kind = found.kind;
                 self.heads = found.heads;
                 self.last_ts = found.last_ts;
                 found.window.into_iter().for_each(|message| self.window.push(message));
                 effects.push(self.beacon());
+                if self.kind == RoomKind::Channel {
+                    // What came before was taken from everybody.
+                    let taken: Vec<_> = self.queue.drain().collect();
+                    taken.into_iter().for_each(|pending| self.accept(pending, effects));
+                }
+                self.settle_changes(effects);
             }
         }
     }
@@ -140,22 +156,27 @@ impl<S, M> Logic<S, M> {
         self.accept(pending, effects);
     }
 
-    /// A user's standing was read.
+    /// A user's standing was read. One that may be from before a change is read again.
     pub fn standing(
         &mut self,
         user: UserId,
         standing: Result<Standing, StoreError>,
         effects: &mut Vec<Effect<S, M>>,
     ) {
-        match standing {
-            Ok(standing) => {
+        match (self.standings.take_answer(user), standing) {
+            (true, Ok(standing)) => {
                 for pending in self.standings.learn(user, standing) {
                     self.accept(pending, effects);
                 }
             }
-            Err(_) => {
+            (_, Err(_)) => {
                 for pending in self.standings.give_up(user) {
                     refuse(pending, &Refusal::unavailable("membership is in doubt"), effects);
+                }
+            }
+            (false, Ok(_)) => {
+                if self.standings.must_ask(user, false) {
+                    effects.push(Effect::AskStanding(user));
                 }
             }
         }
@@ -246,54 +267,6 @@ impl<S, M> Logic<S, M> {
         }
     }
 
-    /// A membership change is asked for. It is written after the sends taken from that user are
-    /// settled, and their later ones wait for it.
-    pub fn change(
-        &mut self,
-        user: UserId,
-        change: Change,
-        reply: M,
-        now: Instant,
-        effects: &mut Vec<Effect<S, M>>,
-    ) {
-        self.last_activity = now;
-        if self.state == State::Absent {
-            return effects.push(Effect::AnswerChange(reply, Err(Refusal::no_room())));
-        }
-        match self.standings.begin_change(user, change, reply) {
-            Ok(()) => self.write_change_if_settled(user, effects),
-            Err(reply) => {
-                let refusal = Refusal::overloaded("a change of this membership is under way");
-                effects.push(Effect::AnswerChange(reply, Err(refusal)));
-            }
-        }
-    }
-
-    /// A membership change was answered by the store: what to say, what the user is now (if that
-    /// is known), and what to tell the room.
-    pub fn changed(
-        &mut self,
-        user: UserId,
-        answer: Result<Option<Role>, Refusal>,
-        standing: Option<Standing>,
-        told: Option<(MemberEvent, Heads)>,
-        effects: &mut Vec<Effect<S, M>>,
-    ) {
-        if let Some(reply) = self.standings.end_change(user) {
-            effects.push(Effect::AnswerChange(reply, answer));
-        }
-        if let Some((event, heads)) = told {
-            let before = self.heads;
-            self.heads.member_rev = heads.member_rev;
-            self.publish(before, vec![Event::Member(event)], effects);
-        }
-        match standing {
-            Some(standing) => self.standing(user, Ok(standing), effects),
-            None if self.standings.has_waiting(user) => effects.push(Effect::AskStanding(user)),
-            None => {}
-        }
-    }
-
     /// Once a second: late sends are answered, readers are told where the room stands, a room
     /// where nothing happens goes.
     pub fn tick(&mut self, now: Instant, effects: &mut Vec<Effect<S, M>>) {
@@ -317,7 +290,8 @@ impl<S, M> Logic<S, M> {
         if self.state == State::Absent {
             return refuse(pending, &Refusal::no_room(), effects);
         }
-        match self.standings.known(submit.sender).map(Standing::refusal) {
+        let known = self.standings.known(submit.sender);
+        match known.map(|standing| self.refusal(standing)) {
             None => {
                 let user = submit.sender;
                 if self.standings.wait(pending) {
@@ -332,6 +306,15 @@ impl<S, M> Logic<S, M> {
                 }
                 None => self.queue.push(pending),
             },
+        }
+    }
+
+    /// Why one of this standing may not post.
+    fn refusal(&self, standing: Standing) -> Option<Refusal> {
+        let only_reads = standing == Standing::Member(Role::Member);
+        match self.kind {
+            RoomKind::Channel if only_reads => Some(posting_refused()),
+            _ => standing.refusal(),
         }
     }
 
@@ -372,21 +355,6 @@ impl<S, M> Logic<S, M> {
                 answer(pending, Receipt { room, seq, ts, duplicate: seq <= known }, effects);
             }
         });
-    }
-
-    fn settle_changes(&mut self, effects: &mut Vec<Effect<S, M>>) {
-        for user in self.standings.changing() {
-            self.write_change_if_settled(user, effects);
-        }
-    }
-
-    fn write_change_if_settled(&mut self, user: UserId, effects: &mut Vec<Effect<S, M>>) {
-        if self.queue.has_sends_of(user) {
-            return;
-        }
-        if let Some(change) = self.standings.start_change(user) {
-            effects.push(Effect::Change(user, change));
-        }
     }
 
     fn advance(&mut self, message: &Arc<Message>, events: &mut Vec<Event>) {

@@ -1,6 +1,6 @@
 //! A room's home: the only one that gives out its `seq`.
 //!
-//! **In**: sends and membership changes, from connections and HTTP; questions of audiences about
+//! **In**: sends and changes of the room and its members, from connections and HTTP; questions of audiences about
 //! what they missed. **Out**: batches to the store writer; answers; committed events to the bus.
 //!
 //! ```text
@@ -13,12 +13,13 @@
 //! deadline, then `unavailable`. **Invariants**: one batch is out at a time, numbered from the
 //! committed head when it is built, so a number is never given before the one below it is known
 //! to be committed; a sender is answered, and a reader told, after the commit; what is in doubt
-//! is read back, never guessed; a membership ends after the sends taken from that member are
-//! settled. The rules behind this are those of the room protocol, see `docs/architecture.md`.
+//! is read back, never guessed; a membership changes after the sends taken from that member
+//! are settled. The rules behind this are those of the room protocol, see `docs/architecture.md`.
 
 mod actor;
 pub mod logic;
 pub mod pending;
+pub mod refusal;
 pub mod standing;
 #[cfg(test)]
 mod tests;

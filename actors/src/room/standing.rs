@@ -2,12 +2,15 @@
 
 use super::pending::Pending;
 use madang_protocol::{Refusal, Role, UserId};
-use madang_store::rooms::Access;
-use std::collections::HashMap;
+use madang_store::rooms::{Access, RoomChange};
+use std::collections::{HashMap, VecDeque};
 
 /// Known standings kept at most; beyond that those nobody waits for are forgotten and asked for
 /// again.
 const KNOWN_MAX: usize = 4_096;
+
+/// Changes that wait for one user at most. Beyond: `overloaded`.
+const CHANGES_MAX: usize = 16;
 
 /// What a user is to the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +43,20 @@ impl Standing {
     }
 }
 
-/// A membership change as it reaches the room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Change {
-    /// Become a member.
-    Join,
-    /// Stop being one.
-    Leave,
+/// A change as it reaches the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Who asks.
+    pub by: UserId,
+    /// For what.
+    pub change: RoomChange,
+}
+
+impl Change {
+    /// Whose sends it waits for.
+    pub fn user(&self) -> UserId {
+        self.change.concerns(self.by)
+    }
 }
 
 /// Everything about the users that this room heard of.
@@ -58,14 +68,20 @@ pub struct Standings<S, M> {
 
 struct User<S, M> {
     known: Option<Standing>,
-    /// Sends that wait for the standing, or for a change to be over; counted in `waiting`.
+    /// The standing was asked for.
+    asked: bool,
+    /// What was asked for may be the standing before a change.
+    is_stale: bool,
+    /// Sends that wait for the standing, or for changes to be over; counted in `waiting`.
     sends: Vec<Pending<S>>,
-    change: Option<Changing<M>>,
+    /// In the order they came; at most `CHANGES_MAX`; counted in `changing`.
+    changes: VecDeque<Changing<M>>,
 }
 
 struct Changing<M> {
     change: Change,
-    /// Given to the store; before that it waits for the user's sends to be settled.
+    /// Given to the store; before that it waits for the user's sends to be settled. Only the
+    /// first of a user.
     started: bool,
     reply: M,
 }
@@ -81,7 +97,7 @@ impl<S, M> Standings<S, M> {
         self.waiting
     }
 
-    /// No send and no change waits.
+    /// No send waits, and no change.
     pub fn is_idle(&self) -> bool {
         self.waiting == 0 && self.changing == 0
     }
@@ -89,53 +105,81 @@ impl<S, M> Standings<S, M> {
     /// The user's standing, if it is known and not about to change.
     pub fn known(&self, user: UserId) -> Option<Standing> {
         let user = self.users.get(&user)?;
-        if user.change.is_some() { None } else { user.known }
+        if user.changes.is_empty() { user.known } else { None }
     }
 
-    /// Keeps a send until the standing is known. True: nobody has asked for it yet.
+    /// Keeps a send until the standing is known. True: it has to be asked for.
     pub fn wait(&mut self, pending: Pending<S>) -> bool {
         self.forget_if_many();
         self.waiting += 1;
         let user = self.users.entry(pending.submit.sender).or_insert_with(User::unknown);
         user.sends.push(pending);
-        user.sends.len() == 1 && user.change.is_none()
+        user.changes.is_empty() && user.ask()
     }
 
-    /// Puts a change of `user` first: its sends wait from now on. Gives it back when one is under
-    /// way already.
-    pub fn begin_change(&mut self, user: UserId, change: Change, reply: M) -> Result<(), M> {
+    /// Takes a change: the sends of its user wait from now on. Gives it back when too many wait.
+    pub fn begin_change(&mut self, change: Change, reply: M) -> Result<(), M> {
         self.forget_if_many();
-        let user = self.users.entry(user).or_insert_with(User::unknown);
-        if user.change.is_some() {
+        let user = self.users.entry(change.user()).or_insert_with(User::unknown);
+        if user.changes.len() >= CHANGES_MAX {
             return Err(reply);
         }
-        user.change = Some(Changing { change, started: false, reply });
+        user.changes.push_back(Changing { change, started: false, reply });
         self.changing += 1;
         Ok(())
     }
 
-    /// The users whose change waits to be started.
+    /// The users whose next change waits to be started.
     pub fn changing(&self) -> Vec<UserId> {
         if self.changing == 0 {
             return Vec::new(); // nearly always, and asked after every batch
         }
-        let waits = |user: &User<S, M>| user.change.as_ref().is_some_and(|change| !change.started);
+        let waits = |user: &User<S, M>| user.changes.front().is_some_and(|next| !next.started);
         self.users.iter().filter(|(_, user)| waits(user)).map(|(id, _)| *id).collect()
     }
 
-    /// Starts the change that waits for `user`.
-    pub fn start_change(&mut self, user: UserId) -> Option<Change> {
-        let changing = self.users.get_mut(&user)?.change.as_mut()?;
-        (!std::mem::replace(&mut changing.started, true)).then_some(changing.change)
+    /// Some change was given to the store and is not answered.
+    pub fn is_changing(&self) -> bool {
+        let is_started = |user: &User<S, M>| user.changes.front().is_some_and(|next| next.started);
+        self.changing > 0 && self.users.values().any(is_started)
     }
 
-    /// A change is over: who waits for it. The standing has to be asked for, or told, again.
+    /// Starts the next change of `user`, unless one is under way.
+    pub fn start_change(&mut self, user: UserId) -> Option<Change> {
+        let next = self.users.get_mut(&user)?.changes.front_mut()?;
+        (!std::mem::replace(&mut next.started, true)).then(|| next.change.clone())
+    }
+
+    /// The change of `user` that was started is over: who waits for it.
     pub fn end_change(&mut self, user: UserId) -> Option<M> {
-        let user = self.users.get_mut(&user)?;
-        user.known = None;
-        let changing = user.change.take()?;
+        self.forget(user);
+        let ended = self.users.get_mut(&user)?.changes.pop_front()?;
         self.changing -= 1;
-        Some(changing.reply)
+        Some(ended.reply)
+    }
+
+    /// What is known of a user, or was asked for, may not be so any more.
+    pub fn forget(&mut self, user: UserId) {
+        if let Some(user) = self.users.get_mut(&user) {
+            user.known = None;
+            user.is_stale = user.asked;
+        }
+    }
+
+    /// True: the standing of `user` has to be asked for, because sends wait for it, or `anyway`.
+    pub fn must_ask(&mut self, user: UserId, anyway: bool) -> bool {
+        let user = self.users.entry(user).or_insert_with(User::unknown);
+        let is_waited_for = !user.sends.is_empty() && user.changes.is_empty();
+        (is_waited_for || anyway) && user.ask()
+    }
+
+    /// What was asked for came. False: it may be what was before a change.
+    pub fn take_answer(&mut self, user: UserId) -> bool {
+        let Some(user) = self.users.get_mut(&user) else {
+            return true;
+        };
+        user.asked = false;
+        !std::mem::take(&mut user.is_stale)
     }
 
     /// The user's standing became known: the sends that waited for it.
@@ -153,18 +197,13 @@ impl<S, M> Standings<S, M> {
         self.release(sends)
     }
 
-    /// Some send of `user` waits here.
-    pub fn has_waiting(&self, user: UserId) -> bool {
-        self.users.get(&user).is_some_and(|user| !user.sends.is_empty())
-    }
-
     /// Empties it: the sends and the changes that waited.
     pub fn drain(&mut self) -> (Vec<Pending<S>>, Vec<M>) {
         (self.waiting, self.changing) = (0, 0);
         let (mut sends, mut changes) = (Vec::new(), Vec::new());
         for (_, user) in self.users.drain() {
             sends.extend(user.sends);
-            changes.extend(user.change.map(|changing| changing.reply));
+            changes.extend(user.changes.into_iter().map(|changing| changing.reply));
         }
         (sends, changes)
     }
@@ -176,7 +215,7 @@ impl<S, M> Standings<S, M> {
 
     fn forget_if_many(&mut self) {
         if self.users.len() >= KNOWN_MAX {
-            self.users.retain(|_, user| !user.sends.is_empty() || user.change.is_some());
+            self.users.retain(|_, user| !user.sends.is_empty() || !user.changes.is_empty());
         }
     }
 }
@@ -189,6 +228,12 @@ impl<S, M> Default for Standings<S, M> {
 
 impl<S, M> User<S, M> {
     fn unknown() -> Self {
-        Self { known: None, sends: Vec::new(), change: None }
+        let (sends, changes) = (Vec::new(), VecDeque::new());
+        Self { known: None, asked: false, is_stale: false, sends, changes }
+    }
+
+    /// True: it was not asked for yet.
+    fn ask(&mut self) -> bool {
+        !std::mem::replace(&mut self.asked, true)
     }
 }

@@ -1,15 +1,16 @@
 //! The room's decisions, by input and exact effects.
 
+mod membership;
+
 use super::{
     QUEUE_MAX,
     logic::{Effect, Logic, pending},
     pending::Submit,
-    standing::{Change, Standing},
+    standing::Standing,
 };
 use crate::route::Receipt;
 use madang_protocol::{
-    ClientId, ErrorCode, Event, EventBatch, Heads, MemberChange, MemberEvent, Message, Refusal,
-    Role, RoomId, UserId,
+    ClientId, ErrorCode, Event, EventBatch, Heads, Message, Role, RoomId, RoomKind, UserId,
 };
 use madang_store::{
     StoreError,
@@ -119,7 +120,8 @@ fn heads(last_seq: u64) -> Heads {
 }
 
 fn activation(last_seq: u64) -> Activation {
-    Activation { heads: heads(last_seq), last_ts: 900, window: Vec::new() }
+    let kind = RoomKind::Group;
+    Activation { kind, heads: heads(last_seq), last_ts: 900, window: Vec::new() }
 }
 
 fn publish(before: u64, messages: &[Arc<Message>]) -> Effect<u32, u32> {
@@ -335,41 +337,6 @@ fn late_sends_are_answered_once_and_their_outcome_still_counts() {
     assert_eq!(codes, [(1, ErrorCode::Unavailable), (2, ErrorCode::Unavailable)]);
     assert_eq!(room.appended(&batch, 1, None), [publish(5, &[message(6, ANN, "out")])]);
     assert_eq!(room.batch(), [], "nobody waits for the other");
-}
-
-#[test]
-fn a_membership_ends_after_the_sends_before_it_and_before_those_behind_it() {
-    let (mut room, batch) = Room::writing(5, &["before"]);
-    let now = room.now;
-    let effects = room.does(|logic, out| logic.change(ANN, Change::Leave, 7, now, out));
-    assert_eq!(effects, [], "a send is not settled");
-    assert_eq!(room.submit(ANN, "behind", 2), []);
-    let effects = room.appended(&batch, 1, None);
-    assert_eq!(effects[2..], [Effect::Change(ANN, Change::Leave)]);
-    assert_eq!(room.batch(), []);
-
-    let event = MemberEvent { user: ANN, change: MemberChange::Left, role: None };
-    let told = Some((event, Heads { member_rev: 4, ..heads(6) }));
-    let effects = room.does(|logic, out| logic.changed(ANN, Ok(None), None, told, out));
-    let after = Heads { member_rev: 4, ..heads(6) };
-    let events = vec![Event::Member(event)];
-    let publish = EventBatch { room: ROOM, before: heads(6), after, events };
-    let expected =
-        [Effect::AnswerChange(7, Ok(None)), Effect::Publish(publish), Effect::AskStanding(ANN)];
-    assert_eq!(effects, expected);
-    let effects = room.does(|logic, out| logic.standing(ANN, Ok(Standing::Stranger), out));
-    assert_eq!(code(&effects[0]), Some((2, ErrorCode::NotFound)));
-}
-
-#[test]
-fn one_change_of_a_membership_at_a_time() {
-    let mut room = Room::active(0);
-    let now = room.now;
-    let effects = room.does(|logic, out| logic.change(BOB, Change::Join, 1, now, out));
-    assert_eq!(effects, [Effect::Change(BOB, Change::Join)]);
-    let effects = room.does(|logic, out| logic.change(BOB, Change::Join, 2, now, out));
-    let refusal = Refusal::overloaded("a change of this membership is under way");
-    assert_eq!(effects, [Effect::AnswerChange(2, Err(refusal))]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use madang_protocol::{
     ErrorCode, Refusal, Role, RoomId, UserId,
     object::{MemberObject, MessageObject, RoomObject},
 };
-use madang_store::rooms::{Created, Member, RoomView};
+use madang_store::rooms::{Created, Member, RoomChange, RoomView};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -94,7 +94,8 @@ pub(super) async fn join(
     context: &HttpContext,
 ) -> Result<Response, Problem> {
     let room = id(room)?;
-    let role = context.router.join(room, user).await?;
+    let role = context.router.change(room, user, RoomChange::Join).await?;
+    let role = role.unwrap_or(Role::Member);
     Ok(answer::json(StatusCode::OK, &Joined { room, role, status: "joined" }))
 }
 
@@ -104,7 +105,7 @@ pub(super) async fn leave(
     room: &str,
     context: &HttpContext,
 ) -> Result<Response, Problem> {
-    context.router.leave(id(room)?, user).await?;
+    context.router.change(id(room)?, user, RoomChange::Leave).await?;
     Ok(answer::empty())
 }
 

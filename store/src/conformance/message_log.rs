@@ -7,9 +7,10 @@ use super::fixtures::{
 use crate::{
     Store,
     log::{Appended, Page, Sent, Stopped},
+    rooms::RoomChange,
 };
 use futures_util::future::join_all;
-use madang_protocol::{Heads, Message, RoomId, limits, operation::Range};
+use madang_protocol::{Heads, Message, RoomId, RoomKind, limits, operation::Range};
 use std::sync::Arc;
 
 const ALL: usize = usize::MAX;
@@ -155,10 +156,10 @@ pub async fn activates_with_heads_and_the_newest(store: Store) {
 
     append(&store, messages(1, 1, 5)).await;
     make_users(&store, [9]).await;
-    store.rooms.join(room(1), user(9), CREATED_AT).await.unwrap();
+    store.rooms.change(room(1), user(9), RoomChange::Join, CREATED_AT).await.unwrap();
     let active = store.log.activate(room(1), 3).await.unwrap().unwrap();
     assert_eq!(active.heads, Heads { last_seq: 5, last_rev: 0, member_rev: 1 });
-    assert_eq!(active.last_ts, message(1, 5, 1).ts);
+    assert_eq!((active.kind, active.last_ts), (RoomKind::Group, message(1, 5, 1).ts));
     assert_eq!(active.window, messages(1, 3, 5));
     let narrow = store.log.activate(room(1), 0).await.unwrap().unwrap();
     assert_eq!((narrow.heads.last_seq, narrow.window.len()), (5, 0));

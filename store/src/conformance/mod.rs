@@ -10,6 +10,7 @@ pub mod account_store;
 pub mod fixtures;
 pub mod login_limits;
 pub mod message_log;
+pub mod room_changes;
 pub mod room_store;
 
 use crate::{Options, Store};
@@ -68,12 +69,26 @@ macro_rules! store_conformance {
             pages_the_list_without_repeats
             gives_access_in_the_order_asked
             gives_access_to_the_latest_rooms
+            lists_members_by_user
+        }
+        $crate::conformance_cases! { room_changes, $subject:
             joins_once_with_everything_read
             refuses_joins
             leaves_once
             refuses_leaves
+            the_last_one_leaves_a_room_that_is_kept
             counts_concurrent_joins
-            lists_members_by_user
+            adds_members
+            refuses_additions
+            removes_members
+            keeps_banned_users_out
+            refuses_removals
+            gives_roles
+            gives_ownership_away
+            refuses_roles
+            renames
+            says_who_may_not
+            a_direct_room_stays_as_it_is
         }
         $crate::conformance_cases! { account_store, $subject:
             creates_users_with_their_first_session

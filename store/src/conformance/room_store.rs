@@ -1,18 +1,20 @@
 //! Cases of [`RoomStore`](crate::RoomStore).
 
 use super::{
-    MEMBERS_MAX, ROOMS_MAX,
+    ROOMS_MAX,
     fixtures::{
-        CREATED_AT, append, client_id, make_group, make_room, make_users, message, messages,
-        new_direct, new_group, room, user,
+        CREATED_AT, append, client_id, make_room, make_users, message, messages, new_direct,
+        new_group, room, user,
     },
 };
 use crate::{
     Store,
-    rooms::{Access, Created, Joined, Left, ListPlace, Member, NewRoom, RoomView},
+    rooms::{
+        Access, Created, ListPlace, Member, NewRoom, RoomChange, RoomChanged, RoomRefusal, RoomView,
+    },
 };
 use futures_util::future::join_all;
-use madang_protocol::{Heads, MemberChange, MemberEvent, Message, Role, RoomId, RoomKind, UserId};
+use madang_protocol::{Heads, Message, Role, RoomId, RoomKind};
 use std::sync::Arc;
 
 async fn list(store: &Store, of: u64, after: Option<ListPlace>, limit: usize) -> Vec<RoomView> {
@@ -25,10 +27,6 @@ async fn view(store: &Store, of: u64, by: u64) -> RoomView {
 
 fn ids(views: &[RoomView]) -> Vec<RoomId> {
     views.iter().map(|view| view.room).collect()
-}
-
-fn event(of: UserId, change: MemberChange, role: Option<Role>) -> MemberEvent {
-    MemberEvent { user: of, change, role }
 }
 
 /// The creator owns it, the others are members, and all see the same room.
@@ -133,8 +131,10 @@ pub async fn refuses_more_than_the_rooms_of_a_user(store: Store) {
     }
     assert_eq!(list(&store, 2, None, 10).await, []);
     make_room(&store, new_group(one_more, 2, &[])).await;
-    let full = store.rooms.join(room(one_more), user(1), CREATED_AT).await;
-    assert_eq!(full, Ok(Joined::Full));
+    for (by, change) in [(1, RoomChange::Join), (2, RoomChange::Add(user(1)))] {
+        let full = store.rooms.change(room(one_more), user(by), change, CREATED_AT).await;
+        assert_eq!(full, Ok(RoomChanged::Refused(RoomRefusal::Full)));
+    }
 }
 
 /// Others see nothing, of an open room either.
@@ -236,104 +236,6 @@ pub async fn gives_access_to_the_latest_rooms(store: Store) {
     let single = store.rooms.access(user(2), order).await.unwrap();
     assert_eq!(answer.into_iter().map(|(_, access)| Some(access)).collect::<Vec<_>>(), single);
     assert_eq!(store.rooms.access_all(user(7), 3).await, Ok(Vec::new()));
-}
-
-/// A new member has read everything; joining again changes nothing.
-pub async fn joins_once_with_everything_read(store: Store) {
-    make_users(&store, 1..=2).await;
-    make_room(&store, new_group(1, 1, &[])).await;
-    append(&store, messages(1, 1, 3)).await;
-    let heads = Heads { last_seq: 3, last_rev: 0, member_rev: 1 };
-    let joined = event(user(2), MemberChange::Joined, Some(Role::Member));
-    let answer = store.rooms.join(room(1), user(2), 5_000).await;
-    assert_eq!(answer, Ok(Joined::New { event: joined, heads }));
-    let seen = view(&store, 1, 2).await;
-    assert_eq!((seen.heads, seen.read_seq, seen.members), (heads, 3, 2));
-
-    for (who, role) in [(2, Role::Member), (1, Role::Owner)] {
-        let again = store.rooms.join(room(1), user(who), 6_000).await;
-        assert_eq!(again, Ok(Joined::Already(role)));
-    }
-    assert_eq!(view(&store, 1, 2).await, seen);
-    let members = store.rooms.members(room(1), None, 10).await.unwrap();
-    assert_eq!(members[1].joined_at, 5_000);
-}
-
-/// Unknown, hidden, direct and full rooms.
-pub async fn refuses_joins(store: Store) {
-    make_users(&store, 1..=MEMBERS_MAX + 2).await;
-    make_room(&store, NewRoom { private: true, ..new_group(1, 1, &[2]) }).await;
-    make_room(&store, new_direct(2, 1, 2)).await;
-    make_room(&store, NewRoom { private: false, ..new_direct(3, 1, 3) }).await;
-    let all_but_one: Vec<u64> = (2..MEMBERS_MAX).collect();
-    make_room(&store, new_group(4, 1, &all_but_one)).await;
-    let join = |in_room, who| store.rooms.join(room(in_room), user(who), CREATED_AT);
-    assert_eq!(join(9, 1).await, Ok(Joined::NoRoom));
-    assert_eq!(join(1, 3).await, Ok(Joined::NoRoom));
-    assert_eq!(join(1, 2).await, Ok(Joined::Already(Role::Member)));
-    assert_eq!(join(2, 3).await, Ok(Joined::NoRoom));
-    assert_eq!(join(3, 2).await, Ok(Joined::Closed));
-    assert!(matches!(join(4, MEMBERS_MAX).await, Ok(Joined::New { .. })));
-    assert_eq!(join(4, MEMBERS_MAX + 1).await, Ok(Joined::Full));
-    assert_eq!(join(4, MEMBERS_MAX).await, Ok(Joined::Already(Role::Member)));
-    assert_eq!(view(&store, 4, 1).await.members, MEMBERS_MAX);
-}
-
-/// One who left sees the room no more, until joining again.
-pub async fn leaves_once(store: Store) {
-    make_group(&store, 3).await;
-    append(&store, messages(1, 1, 2)).await;
-    let heads = Heads { last_seq: 2, last_rev: 0, member_rev: 1 };
-    let left = event(user(2), MemberChange::Left, None);
-    let answer = store.rooms.leave(room(1), user(2)).await;
-    assert_eq!(answer, Ok(Left::Gone { event: left, heads }));
-    assert_eq!(store.rooms.leave(room(1), user(2)).await, Ok(Left::NotMember));
-    assert_eq!(store.rooms.view(room(1), user(2)).await, Ok(None));
-    assert_eq!(list(&store, 2, None, 10).await, []);
-    let seen = view(&store, 1, 1).await;
-    assert_eq!((seen.heads, seen.members), (heads, 2));
-
-    let back = store.rooms.join(room(1), user(2), CREATED_AT).await;
-    let heads = Heads { member_rev: 2, ..heads };
-    let joined = event(user(2), MemberChange::Joined, Some(Role::Member));
-    assert_eq!(back, Ok(Joined::New { event: joined, heads }));
-    assert_eq!(view(&store, 1, 2).await.read_seq, 2);
-}
-
-/// Owners, direct rooms, strangers and unknown rooms.
-pub async fn refuses_leaves(store: Store) {
-    make_users(&store, 1..=3).await;
-    make_room(&store, new_group(1, 1, &[])).await;
-    make_room(&store, NewRoom { private: true, ..new_group(2, 1, &[]) }).await;
-    make_room(&store, new_direct(3, 1, 2)).await;
-    let leave = |in_room, who| store.rooms.leave(room(in_room), user(who));
-    assert_eq!(leave(1, 1).await, Ok(Left::Owner));
-    assert_eq!(leave(1, 2).await, Ok(Left::NotMember));
-    assert_eq!(leave(2, 2).await, Ok(Left::NoRoom));
-    assert_eq!(leave(3, 1).await, Ok(Left::Direct));
-    assert_eq!(leave(3, 3).await, Ok(Left::NoRoom));
-    assert_eq!(leave(9, 1).await, Ok(Left::NoRoom));
-    assert_eq!(view(&store, 1, 1).await.heads.member_rev, 0);
-}
-
-/// Every change takes a number of its own, and none gets lost.
-pub async fn counts_concurrent_joins(store: Store) {
-    make_users(&store, 1..=MEMBERS_MAX + 3).await;
-    make_room(&store, new_group(1, 1, &[])).await;
-    let joins = (2..=MEMBERS_MAX + 3).map(|who| store.rooms.join(room(1), user(who), CREATED_AT));
-    let answers = join_all(joins).await;
-    let mut numbers: Vec<u64> = answers
-        .iter()
-        .filter_map(|answer| match answer {
-            Ok(Joined::New { heads, .. }) => Some(heads.member_rev),
-            _ => None,
-        })
-        .collect();
-    numbers.sort_unstable();
-    assert_eq!(numbers, (1..MEMBERS_MAX).collect::<Vec<_>>());
-    assert_eq!(answers.iter().filter(|answer| **answer == Ok(Joined::Full)).count(), 3);
-    let seen = view(&store, 1, 1).await;
-    assert_eq!((seen.members, seen.heads.member_rev), (MEMBERS_MAX, MEMBERS_MAX - 1));
 }
 
 /// In pages of any size, each member once.

@@ -5,9 +5,9 @@ use super::{
     file::Source,
     record::Raw,
     tables::{
-        CreatedRooms, DirectRooms, HeadsRecord, Logins, Members, MessageRecord, Messages, Meta,
-        RoomCounts, RoomHeads, Rooms, Sent, SentRecord, Sessions, Table, UserRooms, UserSessions,
-        Usernames, Users,
+        Bans, CreatedRooms, DirectRooms, HeadsRecord, Logins, Members, MessageRecord, Messages,
+        Meta, RoomCounts, RoomHeads, Rooms, Sent, SentRecord, Sessions, Table, UserRooms,
+        UserSessions, Usernames, Users,
     },
     transaction::{Read, Snapshot},
 };
@@ -17,7 +17,7 @@ use crate::{
     open::{Medium, OpenError},
 };
 use ::redb::ReadableDatabase;
-use madang_protocol::{Millis, RoomId, RoomKind, UserId};
+use madang_protocol::{Millis, Role, RoomId, RoomKind, UserId};
 use std::{
     collections::HashMap,
     ops::Bound,
@@ -66,6 +66,7 @@ impl Check {
         })?;
         self.rooms(&newest)?;
         self.members()?;
+        self.bans()?;
         self.accounts()?;
         self.each::<Logins>(|_, _, _| Ok(()))?;
         self.each::<Meta>(|_, _, _| Ok(()))
@@ -131,9 +132,11 @@ impl Check {
     fn members(&mut self) -> Result<(), StoreError> {
         let mut of_room: HashMap<RoomId, u64> = HashMap::new();
         let mut of_user: HashMap<UserId, u64> = HashMap::new();
+        let mut owners: HashMap<RoomId, u64> = HashMap::new();
         self.each::<Members>(|check, (room, user), member| {
             check.report.members += 1;
             *of_room.entry(room).or_default() += 1;
+            *owners.entry(room).or_default() += u64::from(member.role == Role::Owner);
             *of_user.entry(user).or_default() += 1;
             let indexed = check.find::<UserRooms>(&(user, room))?.is_some();
             check.require(indexed, || format!("user_rooms: lacks {user} in {room}"));
@@ -155,6 +158,15 @@ impl Check {
             });
             Ok(())
         })?;
+        self.each::<Rooms>(|check, room, record| {
+            let counted = owners.get(&room).copied();
+            let owned = record.kind != RoomKind::Direct;
+            // None where everybody has left.
+            check.require(counted.is_none_or(|counted| counted == u64::from(owned)), || {
+                format!("members: {room} has {} owners", counted.unwrap_or(0))
+            });
+            Ok(())
+        })?;
         self.each::<RoomCounts>(|check, user, stated| {
             let counted = of_user.remove(&user).unwrap_or(0);
             check.require(stated == counted, || {
@@ -166,6 +178,16 @@ impl Check {
             self.report.problem(format!("room_counts: lacks {user}"));
         }
         Ok(())
+    }
+
+    /// Who is kept out is not in.
+    fn bans(&mut self) -> Result<(), StoreError> {
+        self.each::<Bans>(|check, (room, user), _| {
+            let is_member = check.find::<Members>(&(room, user))?.is_some();
+            check.require(!is_member, || format!("bans: {user} is a member of {room}"));
+            check.require_room("bans", room)?;
+            check.require_user("bans", user)
+        })
     }
 
     /// Users agree with their names, sessions with their users.

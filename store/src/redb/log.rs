@@ -4,7 +4,9 @@ use super::{
     Redb,
     keys::Key,
     record::{Raw, damaged},
-    tables::{HeadsRecord, MessageRecord, Messages, RoomHeads, Rooms, Sent, SentRecord, Table},
+    tables::{
+        HeadsRecord, MessageRecord, Messages, RoomHeads, RoomRecord, Rooms, Sent, SentRecord, Table,
+    },
     transaction::{Read, Tables},
 };
 use crate::{
@@ -36,13 +38,13 @@ impl MessageLog for Redb {
         window: usize,
     ) -> Result<Option<Activation>, StoreError> {
         self.engine.read(Call::Activate, |snapshot| {
-            if snapshot.get::<Rooms>(&room)?.is_none() {
+            let Some(RoomRecord { kind, .. }) = snapshot.get::<Rooms>(&room)? else {
                 return Ok(None);
-            }
+            };
             let known = snapshot.expect::<RoomHeads>(&room)?;
             let window = read_back(snapshot, room, known.last_seq, window, usize::MAX)?;
             let last_ts = if known.last_seq == 0 { 0 } else { known.active_at };
-            Ok(Some(Activation { heads: heads(&known), last_ts, window }))
+            Ok(Some(Activation { kind, heads: heads(&known), last_ts, window }))
         })
     }
 

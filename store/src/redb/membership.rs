@@ -1,126 +1,75 @@
-//! Making rooms, joining and leaving: the transactions behind [`super::rooms`].
+//! Who is in a room, as what, and its name: the transaction behind [`super::rooms`].
 //!
-//! Each function reads all it needs before it writes, so one that refuses has written nothing.
+//! A change is allowed or refused by what is stored, in the transaction that makes it. Everything
+//! is read before anything is written, so one that is refused has written nothing.
 
 use super::{
     Bounds,
     log::heads,
-    record::Raw,
-    rooms::view,
     tables::{
-        CreatedRooms, DirectRooms, HeadsRecord, Marker, MemberRecord, Members, RoomCounts,
-        RoomHeads, RoomRecord, Rooms, UserRooms, Users,
+        Bans, HeadsRecord, Marker, MemberRecord, Members, RoomCounts, RoomHeads, RoomRecord, Rooms,
+        UserRooms, Users,
     },
     transaction::{Read, Tables},
 };
 use crate::{
     StoreError,
-    rooms::{Created, Joined, Left, NewRoom, RoomView},
+    rooms::{RoomChange, RoomChanged, RoomRefusal},
 };
-use madang_protocol::{MemberChange, MemberEvent, Millis, Role, RoomId, RoomKind, UserId};
+use madang_protocol::{Event, MemberChange, MemberEvent, Millis, Role, RoomId, RoomKind, UserId};
+use std::sync::Arc;
 
-/// Makes a room, or finds the one that is there.
-pub(super) fn create(
+type Answer = Result<RoomChanged, StoreError>;
+
+/// Makes a change, if `by` may.
+pub(super) fn change(
     tables: &mut Tables<'_>,
-    new: &NewRoom,
+    room: RoomId,
+    by: UserId,
+    change: &RoomChange,
+    at: Millis,
     bounds: Bounds,
-) -> Result<Created, StoreError> {
-    if let Some(existing) = find_existing(tables, new)? {
-        return Ok(Created::Existing(existing));
+) -> Answer {
+    let Some(record) = tables.get::<Rooms>(&room)? else { return refused(RoomRefusal::NoRoom) };
+    let known = tables.expect::<RoomHeads>(&room)?;
+    let caller = tables.get::<Members>(&(room, by))?;
+    let mut change_of = ChangeOf { tables, room, by, known, at, bounds };
+    if *change == RoomChange::Join {
+        return change_of.join(&record, caller);
     }
-    let users = users_of(new);
-    let mut unknown = Vec::new();
-    for user in &users {
-        if tables.get::<Users>(user)?.is_none() {
-            unknown.push(*user);
-        }
-    }
-    if !unknown.is_empty() {
-        return Ok(Created::UnknownUsers(unknown));
-    }
-    let mut room_counts = Vec::with_capacity(users.len());
-    for user in &users {
-        let count = tables.get::<RoomCounts>(user)?.unwrap_or(0);
-        if count >= bounds.rooms_max {
-            return Ok(Created::TooManyRooms(*user));
-        }
-        room_counts.push(count);
-    }
-    write_room(tables, new, users.len() as u64)?;
-    for (user, count) in users.iter().zip(room_counts) {
-        let role = role_of(new, *user);
-        let member = MemberRecord { role, joined_at: new.created_at, read_seq: 0 };
-        write_member(tables, new.room, *user, &member, count)?;
-    }
-    let made = view(tables, new.room, new.creator)?;
-    Ok(Created::New(made.expect("the creator is a member")))
-}
-
-/// The room of the creator's `client_id`, or of the pair. One the creator has left meanwhile is
-/// not theirs to see, so it does not count.
-fn find_existing(tables: &Tables<'_>, new: &NewRoom) -> Result<Option<RoomView>, StoreError> {
-    let mut known = None;
-    if let Some(client_id) = &new.client_id {
-        known = tables.get::<CreatedRooms>(&(new.creator, client_id.clone()))?;
-    }
-    if known.is_none()
-        && let Some(pair) = pair_of(new)
-    {
-        known = tables.get::<DirectRooms>(&pair)?;
-    }
-    match known {
-        Some(room) => view(tables, RoomId(room.0), new.creator),
-        None => Ok(None),
-    }
-}
-
-/// The two of a direct room, the lower id first: the same whoever asks.
-fn pair_of(new: &NewRoom) -> Option<(UserId, UserId)> {
-    let other = *new.members.first()?;
-    let direct = new.kind == RoomKind::Direct;
-    direct.then(|| (new.creator.min(other), new.creator.max(other)))
-}
-
-/// The creator and the further members, each once.
-fn users_of(new: &NewRoom) -> Vec<UserId> {
-    let further_max = if new.kind == RoomKind::Direct { 1 } else { new.members.len() };
-    let mut users = vec![new.creator];
-    for user in new.members.iter().take(further_max) {
-        if !users.contains(user) {
-            users.push(*user);
-        }
-    }
-    users
-}
-
-fn role_of(new: &NewRoom, user: UserId) -> Role {
-    let owner = user == new.creator && new.kind != RoomKind::Direct;
-    if owner { Role::Owner } else { Role::Member }
-}
-
-fn write_room(tables: &mut Tables<'_>, new: &NewRoom, members: u64) -> Result<(), StoreError> {
-    let record = RoomRecord {
-        kind: new.kind,
-        name: new.name.clone(),
-        private: new.private,
-        created_at: new.created_at,
-        creator: Raw(new.creator.0),
+    let Some(caller) = caller else {
+        return match (record.private, change) {
+            (true, _) => refused(RoomRefusal::NoRoom),
+            (false, RoomChange::Leave) => Ok(RoomChanged::Already(None)),
+            (false, _) => refused(RoomRefusal::NotMember),
+        };
     };
-    let heads =
-        HeadsRecord { last_seq: 0, last_rev: 0, member_rev: 0, members, active_at: new.created_at };
-    tables.put::<Rooms>(&new.room, &record)?;
-    tables.put::<RoomHeads>(&new.room, &heads)?;
-    if let Some(client_id) = &new.client_id {
-        tables.put::<CreatedRooms>(&(new.creator, client_id.clone()), &Raw(new.room.0))?;
+    if record.kind == RoomKind::Direct {
+        return refused(RoomRefusal::Direct);
     }
-    if let Some(pair) = pair_of(new) {
-        tables.put::<DirectRooms>(&pair, &Raw(new.room.0))?;
+    match change {
+        RoomChange::Join => Ok(RoomChanged::Already(Some(caller.role))),
+        RoomChange::Leave => change_of.leave(caller),
+        RoomChange::SetRole { user, role } if caller.role == Role::Owner => {
+            change_of.set_role(caller, *user, *role)
+        }
+        RoomChange::Add(user) if caller.role >= Role::Admin => change_of.add(*user),
+        RoomChange::Remove { user, ban } if caller.role >= Role::Admin => {
+            change_of.remove(*user, *ban)
+        }
+        RoomChange::Rename(name) if caller.role >= Role::Admin => {
+            change_of.rename(record, caller.role, name)
+        }
+        _ => refused(RoomRefusal::NotAllowed),
     }
-    Ok(())
+}
+
+fn refused(why: RoomRefusal) -> Answer {
+    Ok(RoomChanged::Refused(why))
 }
 
 /// Writes a membership with its index; `room_count` is how many rooms the user was in before.
-fn write_member(
+pub(super) fn write_member(
     tables: &mut Tables<'_>,
     room: RoomId,
     user: UserId,
@@ -132,71 +81,149 @@ fn write_member(
     tables.put::<RoomCounts>(&user, &(room_count + 1))
 }
 
-/// Makes `user` a member.
-pub(super) fn join(
-    tables: &mut Tables<'_>,
+/// One change of one room, and what was read for it.
+struct ChangeOf<'a, 't> {
+    tables: &'a mut Tables<'t>,
     room: RoomId,
-    user: UserId,
+    by: UserId,
+    known: HeadsRecord,
     at: Millis,
     bounds: Bounds,
-) -> Result<Joined, StoreError> {
-    let Some(record) = tables.get::<Rooms>(&room)? else { return Ok(Joined::NoRoom) };
-    if let Some(member) = tables.get::<Members>(&(room, user))? {
-        return Ok(Joined::Already(member.role));
-    }
-    if record.private {
-        return Ok(Joined::NoRoom);
-    }
-    if record.kind == RoomKind::Direct {
-        return Ok(Joined::Closed);
-    }
-    let known = tables.expect::<RoomHeads>(&room)?;
-    let room_count = tables.get::<RoomCounts>(&user)?.unwrap_or(0);
-    if known.members >= bounds.members_max || room_count >= bounds.rooms_max {
-        return Ok(Joined::Full);
-    }
-    let role = Role::Member;
-    let member = MemberRecord { role, joined_at: at, read_seq: known.last_seq };
-    write_member(tables, room, user, &member, room_count)?;
-    let heads = change_members(tables, room, known, known.members + 1)?;
-    let event = MemberEvent { user, change: MemberChange::Joined, role: Some(role) };
-    Ok(Joined::New { event, heads })
 }
 
-/// Ends a membership.
-pub(super) fn leave(
-    tables: &mut Tables<'_>,
-    room: RoomId,
-    user: UserId,
-) -> Result<Left, StoreError> {
-    let Some(record) = tables.get::<Rooms>(&room)? else { return Ok(Left::NoRoom) };
-    let Some(member) = tables.get::<Members>(&(room, user))? else {
-        return Ok(if record.private { Left::NoRoom } else { Left::NotMember });
-    };
-    if record.kind == RoomKind::Direct {
-        return Ok(Left::Direct);
+impl ChangeOf<'_, '_> {
+    fn join(&mut self, record: &RoomRecord, member: Option<MemberRecord>) -> Answer {
+        if let Some(member) = member {
+            return Ok(RoomChanged::Already(Some(member.role)));
+        }
+        if record.private {
+            return refused(RoomRefusal::NoRoom);
+        }
+        if record.kind == RoomKind::Direct {
+            return refused(RoomRefusal::Direct);
+        }
+        if self.is_banned(self.by)? {
+            return refused(RoomRefusal::Banned);
+        }
+        // Everybody has left: without an owner nobody could ever tidy the room up.
+        let role = if self.known.members == 0 { Role::Owner } else { Role::Member };
+        self.enter(self.by, role)
     }
-    if member.role == Role::Owner {
-        return Ok(Left::Owner);
+
+    fn add(&mut self, user: UserId) -> Answer {
+        if let Some(member) = self.member(user)? {
+            return Ok(RoomChanged::Already(Some(member.role)));
+        }
+        if self.tables.get::<Users>(&user)?.is_none() {
+            return refused(RoomRefusal::UnknownUser);
+        }
+        self.enter(user, Role::Member)
     }
-    let known = tables.expect::<RoomHeads>(&room)?;
-    let room_count = tables.expect::<RoomCounts>(&user)?;
-    tables.remove::<Members>(&(room, user))?;
-    tables.remove::<UserRooms>(&(user, room))?;
-    tables.put::<RoomCounts>(&user, &room_count.saturating_sub(1))?;
-    let heads = change_members(tables, room, known, known.members.saturating_sub(1))?;
-    let event = MemberEvent { user, change: MemberChange::Left, role: None };
-    Ok(Left::Gone { event, heads })
+
+    /// Makes one who is none a member. Whoever gets here is not kept out any more.
+    fn enter(&mut self, user: UserId, role: Role) -> Answer {
+        let room_count = self.tables.get::<RoomCounts>(&user)?.unwrap_or(0);
+        if self.known.members >= self.bounds.members_max || room_count >= self.bounds.rooms_max {
+            return refused(RoomRefusal::Full);
+        }
+        if self.is_banned(user)? {
+            self.tables.remove::<Bans>(&(self.room, user))?;
+        }
+        let member = MemberRecord { role, joined_at: self.at, read_seq: self.known.last_seq };
+        write_member(self.tables, self.room, user, &member, room_count)?;
+        self.known.members += 1;
+        self.done(vec![told(user, MemberChange::Joined, Some(role))], Some(role))
+    }
+
+    fn leave(&mut self, member: MemberRecord) -> Answer {
+        if member.role == Role::Owner && self.known.members > 1 {
+            return refused(RoomRefusal::OwnerLeaves);
+        }
+        self.exit(self.by, MemberChange::Left)
+    }
+
+    fn remove(&mut self, user: UserId, ban: bool) -> Answer {
+        let member = self.member(user)?;
+        match member {
+            Some(MemberRecord { role: Role::Owner, .. }) if user == self.by => {
+                return refused(RoomRefusal::OwnerLeaves);
+            }
+            Some(MemberRecord { role: Role::Owner, .. }) => {
+                return refused(RoomRefusal::NotAllowed);
+            }
+            Some(_) => {}
+            None if self.tables.get::<Users>(&user)?.is_none() => {
+                return refused(RoomRefusal::NoSuchMember);
+            }
+            None if !ban || self.is_banned(user)? => return Ok(RoomChanged::Already(None)),
+            None => {}
+        }
+        if ban {
+            self.tables.put::<Bans>(&(self.room, user), &Marker)?;
+        }
+        match member {
+            Some(_) => self.exit(user, MemberChange::Removed),
+            None => self.done(Vec::new(), None),
+        }
+    }
+
+    /// Ends a membership.
+    fn exit(&mut self, user: UserId, change: MemberChange) -> Answer {
+        let room_count = self.tables.expect::<RoomCounts>(&user)?;
+        self.tables.remove::<Members>(&(self.room, user))?;
+        self.tables.remove::<UserRooms>(&(user, self.room))?;
+        self.tables.put::<RoomCounts>(&user, &room_count.saturating_sub(1))?;
+        self.known.members = self.known.members.saturating_sub(1);
+        self.done(vec![told(user, change, None)], None)
+    }
+
+    /// `owner` is the caller's membership.
+    fn set_role(&mut self, owner: MemberRecord, user: UserId, role: Role) -> Answer {
+        let Some(member) = self.member(user)? else {
+            return refused(RoomRefusal::NoSuchMember);
+        };
+        if member.role == role {
+            return Ok(RoomChanged::Already(Some(role)));
+        }
+        if user == self.by {
+            return refused(RoomRefusal::OwnerLeaves);
+        }
+        self.tables.put::<Members>(&(self.room, user), &MemberRecord { role, ..member })?;
+        let mut events = vec![told(user, MemberChange::Role, Some(role))];
+        if role == Role::Owner {
+            let admin = MemberRecord { role: Role::Admin, ..owner };
+            self.tables.put::<Members>(&(self.room, self.by), &admin)?;
+            events.push(told(self.by, MemberChange::Role, Some(Role::Admin)));
+        }
+        self.done(events, Some(role))
+    }
+
+    /// `role` is the caller's.
+    fn rename(&mut self, record: RoomRecord, role: Role, name: &Arc<str>) -> Answer {
+        if record.name.as_deref() == Some(name) {
+            return Ok(RoomChanged::Already(Some(role)));
+        }
+        let renamed = RoomRecord { name: Some(name.as_ref().to_owned()), ..record };
+        self.tables.put::<Rooms>(&self.room, &renamed)?;
+        self.done(vec![Event::Renamed(name.clone())], Some(role))
+    }
+
+    /// Counts what is to be told.
+    fn done(&mut self, events: Vec<Event>, role: Option<Role>) -> Answer {
+        self.known.member_rev += events.len() as u64;
+        self.tables.put::<RoomHeads>(&self.room, &self.known)?;
+        Ok(RoomChanged::Done { events, heads: heads(&self.known), role })
+    }
+
+    fn member(&self, user: UserId) -> Result<Option<MemberRecord>, StoreError> {
+        self.tables.get::<Members>(&(self.room, user))
+    }
+
+    fn is_banned(&self, user: UserId) -> Result<bool, StoreError> {
+        Ok(self.tables.get::<Bans>(&(self.room, user))?.is_some())
+    }
 }
 
-/// Counts a change of membership.
-fn change_members(
-    tables: &mut Tables<'_>,
-    room: RoomId,
-    known: HeadsRecord,
-    members: u64,
-) -> Result<madang_protocol::Heads, StoreError> {
-    let changed = HeadsRecord { members, member_rev: known.member_rev + 1, ..known };
-    tables.put::<RoomHeads>(&room, &changed)?;
-    Ok(heads(&changed))
+fn told(user: UserId, change: MemberChange, role: Option<Role>) -> Event {
+    Event::Member(MemberEvent { user, change, role })
 }

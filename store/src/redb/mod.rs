@@ -10,7 +10,7 @@
 //! | [`unsynced`] | makes up for a sync that failed |
 //! | [`witness`] | tells damage after a crash from a commit that was cut short |
 //! | [`engine`], [`job`], [`writer`] | reads on snapshots, writes gathered by one thread |
-//! | [`log`], [`rooms`], [`membership`], [`accounts`] | the traits |
+//! | [`log`], [`rooms`], [`creation`], [`membership`], [`accounts`] | the traits |
 //! | [`mod@check`] | does the file contradict itself? |
 //!
 //! **Reads** run to their end in the poll of the future that asks for them, in one snapshot, and
@@ -21,6 +21,7 @@
 
 mod accounts;
 mod check;
+mod creation;
 mod engine;
 mod file;
 mod held;

@@ -1,17 +1,18 @@
-//! [`RoomStore`] on redb: what is asked about rooms. [`super::membership`] changes them.
+//! [`RoomStore`] on redb: what is asked about rooms. [`super::creation`] makes them,
+//! [`super::membership`] changes them.
 
 use super::{
-    Redb,
+    Redb, creation,
     keys::Key,
     log::{heads, message},
     membership,
     tables::{HeadsRecord, MemberRecord, Members, RoomHeads, Rooms, UserRooms},
-    transaction::Read,
+    transaction::{Read, Tables},
 };
 use crate::{
     RoomStore, StoreError,
     metrics::Call,
-    rooms::{Access, Created, Joined, Left, ListPlace, Member, NewRoom, RoomView},
+    rooms::{Access, Created, ListPlace, Member, NewRoom, RoomChange, RoomChanged, RoomView},
 };
 use async_trait::async_trait;
 use madang_protocol::{Millis, RoomId, UserId};
@@ -22,7 +23,7 @@ impl RoomStore for Redb {
     async fn create(&self, room: NewRoom) -> Result<Created, StoreError> {
         let bounds = self.bounds;
         self.engine
-            .write(Call::CreateRoom, move |tables| membership::create(tables, &room, bounds))
+            .write(Call::CreateRoom, move |tables| creation::create(tables, &room, bounds))
             .await
     }
 
@@ -70,15 +71,18 @@ impl RoomStore for Redb {
         })
     }
 
-    async fn join(&self, room: RoomId, user: UserId, at: Millis) -> Result<Joined, StoreError> {
+    async fn change(
+        &self,
+        room: RoomId,
+        by: UserId,
+        change: RoomChange,
+        at: Millis,
+    ) -> Result<RoomChanged, StoreError> {
         let bounds = self.bounds;
-        self.engine
-            .write(Call::Join, move |tables| membership::join(tables, room, user, at, bounds))
-            .await
-    }
-
-    async fn leave(&self, room: RoomId, user: UserId) -> Result<Left, StoreError> {
-        self.engine.write(Call::Leave, move |tables| membership::leave(tables, room, user)).await
+        let write = move |tables: &mut Tables<'_>| {
+            membership::change(tables, room, by, &change, at, bounds)
+        };
+        self.engine.write(Call::ChangeRoom, write).await
     }
 
     async fn members(

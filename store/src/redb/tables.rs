@@ -12,6 +12,7 @@
 //! | [`Members`] | memberships |
 //! | [`UserRooms`] | index: the memberships of a user |
 //! | [`RoomCounts`] | counter: the memberships of a user |
+//! | [`Bans`] | who is kept out of a room |
 //! | [`DirectRooms`] | index: the direct room of a pair |
 //! | [`CreatedRooms`] | a creator's name for a room |
 //! | [`Users`] | the users |
@@ -68,6 +69,7 @@ tables! {
     Members = "members", (RoomId, UserId) => MemberRecord;
     UserRooms = "user_rooms", (UserId, RoomId) => Marker;
     RoomCounts = "room_counts", UserId => u64;
+    Bans = "bans", (RoomId, UserId) => Marker;
     DirectRooms = "direct_rooms", (UserId, UserId) => Raw<15>;
     CreatedRooms = "created_rooms", (UserId, ClientId) => Raw<15>;
     Users = "users", UserId => UserRecord;

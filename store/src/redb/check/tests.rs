@@ -90,7 +90,7 @@ async fn contradictions_among_messages_are_found() {
 
 #[tokio::test]
 async fn contradictions_among_rooms_and_members_are_found() {
-    let cases: [(Break, &str); 8] = [
+    let cases: [(Break, &str); 12] = [
         (|tables| tables.remove::<RoomHeads>(&room(2)), "has no heads"),
         (
             |tables| change::<RoomHeads>(tables, &room(1), |heads| heads.active_at += 1),
@@ -105,6 +105,15 @@ async fn contradictions_among_rooms_and_members_are_found() {
             |tables| change::<Members>(tables, &(room(1), user(2)), |member| member.read_seq = 9),
             "has read more",
         ),
+        (
+            |tables| {
+                change::<Members>(tables, &(room(1), user(2)), |member| member.role = Role::Owner)
+            },
+            "has 2 owners",
+        ),
+        (|tables| tables.put::<Bans>(&(room(1), user(2)), &Marker), "bans: "),
+        (|tables| tables.put::<Bans>(&(room(1), user(9)), &Marker), "is no user"),
+        (|tables| tables.put::<Bans>(&(room(9), user(2)), &Marker), "is no room"),
     ];
     for (broken, expected) in cases {
         let found = problems(broken).await;
