@@ -136,7 +136,6 @@ async fn a_direct_room_is_of_exactly_two_for_ever() {
 async fn kinds_and_fields_of_later_versions_are_invalid() {
     let stage = Stage::set(launch()).await;
     for body in [
-        json!({"kind": "channel", "name": "x"}),
         json!({"kind": "event", "name": "x"}),
         json!({"kind": "party", "name": "x"}),
         json!({"name": "x"}),

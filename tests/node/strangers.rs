@@ -18,7 +18,11 @@ fn calls(room: &str) -> Vec<(Method, String, Value)> {
         (Method::GET, of_room(""), Value::Null),
         (Method::POST, of_room("/join"), Value::Null),
         (Method::POST, of_room("/leave"), Value::Null),
+        (Method::PATCH, of_room(""), json!({"name": "x"})),
         (Method::GET, of_room("/members"), Value::Null),
+        (Method::POST, of_room("/members"), json!({"user": "x"})),
+        (Method::PATCH, of_room("/members/x"), json!({"role": "admin"})),
+        (Method::DELETE, of_room("/members/x"), Value::Null),
         (Method::GET, of_room("/messages"), Value::Null),
         (Method::POST, of_room("/messages"), message),
     ]

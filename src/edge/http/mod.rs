@@ -12,6 +12,7 @@ mod body;
 mod caller;
 mod cors;
 mod cursor;
+mod members;
 mod messages;
 mod monitoring;
 mod problem;
@@ -55,7 +56,7 @@ pub struct HttpContext {
     pub accounts: Arc<Accounts>,
     /// Reads.
     pub reader: Reader,
-    /// Sends, joins and leaves go to the room's home.
+    /// Sends, and changes of a room, go to its home.
     pub router: Router,
     /// Rooms are made here: a room has no home before it exists.
     pub rooms: Arc<dyn RoomStore>,
@@ -152,16 +153,16 @@ async fn dispatch<B>(
 where
     B: Body<Error: std::error::Error + Send + Sync + 'static>,
 {
+    if !route.takes(request.method()) {
+        return Err(Problem::method(route.methods()));
+    }
     match *request.method() {
         // Without its body; hyper leaves that out.
-        Method::GET | Method::HEAD if route.methods().starts_with("GET") => {
+        Method::GET | Method::HEAD => {
             let query = Query::parse(request.uri().query());
             read(route, request.headers(), query, context).await
         }
-        Method::POST if route.methods().ends_with("POST") => {
-            write(route, request, context, peer).await
-        }
-        _ => Err(Problem::method(route.methods())),
+        _ => write(route, request, context, peer).await,
     }
 }
 
@@ -184,13 +185,16 @@ async fn read(
         Route::Members(room) => rooms::members(user().await?, room, query, context).await,
         Route::Messages(room) => messages::list(user().await?, room, query, context).await,
         Route::Socket => Err(Refusal::invalid("upgrade", "must ask for a WebSocket").into()),
-        Route::Signup | Route::Login | Route::Logout | Route::Join(_) | Route::Leave(_) => {
-            Err(Problem::method(route.methods()))
-        }
+        Route::Signup
+        | Route::Login
+        | Route::Logout
+        | Route::Join(_)
+        | Route::Leave(_)
+        | Route::Member(..) => Err(Problem::method(route.methods())),
     }
 }
 
-/// POST. Who asks is known before a body is read.
+/// POST, PATCH and DELETE. Who asks is known before a body is read.
 async fn write<B>(
     route: Route<'_>,
     request: Request<B>,
@@ -207,10 +211,28 @@ where
         Route::Login => accounts::login(body::read(request, limits).await?, context, peer).await,
         Route::Logout => accounts::logout(headers, context).await,
         Route::Join(room) => {
-            rooms::join(caller::user(headers, context).await?, room, context).await
+            members::join(caller::user(headers, context).await?, room, context).await
         }
         Route::Leave(room) => {
-            rooms::leave(caller::user(headers, context).await?, room, context).await
+            members::leave(caller::user(headers, context).await?, room, context).await
+        }
+        Route::Room(room) => {
+            let user = caller::user(headers, context).await?;
+            rooms::rename(user, room, body::read(request, limits).await?, context).await
+        }
+        Route::Members(room) => {
+            let user = caller::user(headers, context).await?;
+            members::add(user, room, body::read(request, limits).await?, context).await
+        }
+        Route::Member(room, member) if *request.method() == Method::DELETE => {
+            let user = caller::user(headers, context).await?;
+            let query = Query::parse(request.uri().query());
+            members::remove(user, room, member, query, context).await
+        }
+        Route::Member(room, member) => {
+            let user = caller::user(headers, context).await?;
+            let body = body::read(request, limits).await?;
+            members::set_role(user, room, member, body, context).await
         }
         Route::Rooms => {
             let user = caller::user(headers, context).await?;
@@ -222,8 +244,6 @@ where
         }
         Route::Me
         | Route::Users
-        | Route::Room(_)
-        | Route::Members(_)
         | Route::Socket
         | Route::Health
         | Route::Ready

@@ -38,6 +38,15 @@ impl Query {
         self.get("cursor")
     }
 
+    /// A parameter that is true or false; false when absent.
+    pub(super) fn flag(&self, name: &'static str) -> Result<bool, Refusal> {
+        match self.get(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Refusal::invalid(name, "must be true or false")),
+        }
+    }
+
     /// `before` or `after`, not both; the newest when neither is there.
     pub(super) fn range(&self) -> Result<Range, Refusal> {
         match (self.number("before")?, self.number("after")?) {
@@ -109,6 +118,19 @@ mod tests {
             ("limit=1.5", Err("limit")),
         ] {
             assert_eq!(field(Query::parse(Some(text)).limit()), limit.map_err(str::to_owned));
+        }
+    }
+
+    #[test]
+    fn flags() {
+        for (text, flag) in [
+            ("", Ok(false)),
+            ("ban=false", Ok(false)),
+            ("ban=true", Ok(true)),
+            ("ban=", Err("ban")),
+            ("ban=1", Err("ban")),
+        ] {
+            assert_eq!(field(Query::parse(Some(text)).flag("ban")), flag.map_err(str::to_owned));
         }
     }
 

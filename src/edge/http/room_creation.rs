@@ -24,10 +24,11 @@ pub(super) fn parse(
     let members = members(&body.texts("members")?, creator)?;
     let client_id = body.text("client_id")?.as_deref().map(client_id).transpose()?;
     match kind {
-        RoomKind::Group | RoomKind::Channel => check_name(name.as_deref())?,
+        RoomKind::Group => name.as_deref().map_or(Ok(()), check_name)?,
+        RoomKind::Channel => check_channel(name.as_deref(), private)?,
         RoomKind::Direct => check_direct(name.as_deref(), private, &members)?,
     }
-    let private = private.unwrap_or(true);
+    let private = private.unwrap_or(kind != RoomKind::Channel);
     Ok(NewRoom { room, kind, name, private, creator, members, client_id, created_at })
 }
 
@@ -50,8 +51,9 @@ fn kind(text: &str) -> Result<RoomKind, Refusal> {
     match text {
         "group" => Ok(RoomKind::Group),
         "direct" => Ok(RoomKind::Direct),
-        "channel" | "event" => Err(Refusal::invalid("kind", "is not offered")),
-        _ => Err(Refusal::invalid("kind", "must be group or direct")),
+        "channel" => Ok(RoomKind::Channel),
+        "event" => Err(Refusal::invalid("kind", "is not offered")),
+        _ => Err(Refusal::invalid("kind", "must be group, channel or direct")),
     }
 }
 
@@ -78,8 +80,8 @@ fn short(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
-fn check_name(name: Option<&str>) -> Result<(), Refusal> {
-    let Some(name) = name else { return Ok(()) };
+/// A name fit for a room.
+pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
     if name.trim().is_empty() || name.chars().nth(ROOM_NAME_CHARS_MAX).is_some() {
         let reason = format!("must be 1 to {ROOM_NAME_CHARS_MAX} characters long");
         return Err(Refusal::invalid("name", reason));
@@ -87,6 +89,13 @@ fn check_name(name: Option<&str>) -> Result<(), Refusal> {
     match name.chars().any(char::is_control) {
         true => Err(Refusal::invalid("name", "must not have control characters")),
         false => Ok(()),
+    }
+}
+
+fn check_channel(name: Option<&str>, private: Option<bool>) -> Result<(), Refusal> {
+    match private {
+        Some(true) => Err(Refusal::invalid("private", "a channel is open to everybody")),
+        _ => name.map_or(Ok(()), check_name),
     }
 }
 
@@ -137,6 +146,15 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_is_open() {
+        let body = format!(r#"{{"kind":"channel","name":"News","members":["{BOB}"]}}"#);
+        let channel = parsed(&body).unwrap();
+        assert_eq!((channel.kind, channel.private), (RoomKind::Channel, false));
+        assert_eq!(channel.members, [BOB]);
+        assert!(!parsed(r#"{"kind":"channel","private":false}"#).unwrap().private);
+    }
+
+    #[test]
     fn a_direct_room_has_one_other() {
         let direct = format!(r#"{{"kind":"direct","members":["{BOB}","{ME}"]}}"#);
         assert_eq!(parsed(&direct).unwrap().members, [BOB]);
@@ -153,7 +171,8 @@ mod tests {
         let id = format!(r#"{{"kind":"group","client_id":"{}"}}"#, "c".repeat(65));
         for (body, field) in [
             ("{}", "kind"),
-            (r#"{"kind":"channel"}"#, "kind"),
+            (r#"{"kind":"channel","private":true}"#, "private"),
+            (r#"{"kind":"channel","name":" "}"#, "name"),
             (r#"{"kind":"event"}"#, "kind"),
             (r#"{"kind":"Group"}"#, "kind"),
             (r#"{"kind":"group","capacity":5}"#, "capacity"),

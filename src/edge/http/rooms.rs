@@ -1,4 +1,4 @@
-//! Rooms and their members.
+//! Rooms: making, listing, naming them. [`super::members`] changes who is in them.
 
 use super::{
     HttpContext,
@@ -87,26 +87,18 @@ pub(super) async fn view(
     }
 }
 
-/// `POST /v1/rooms/{room}/join`
-pub(super) async fn join(
+/// `PATCH /v1/rooms/{room}`
+pub(super) async fn rename(
     user: UserId,
     room: &str,
+    mut body: Fields,
     context: &HttpContext,
 ) -> Result<Response, Problem> {
-    let room = id(room)?;
-    let role = context.router.change(room, user, RoomChange::Join).await?;
-    let role = role.unwrap_or(Role::Member);
-    Ok(answer::json(StatusCode::OK, &Joined { room, role, status: "joined" }))
-}
-
-/// `POST /v1/rooms/{room}/leave`
-pub(super) async fn leave(
-    user: UserId,
-    room: &str,
-    context: &HttpContext,
-) -> Result<Response, Problem> {
-    context.router.change(id(room)?, user, RoomChange::Leave).await?;
-    Ok(answer::empty())
+    let name = body.required_text("name")?;
+    room_creation::check_name(&name)?;
+    let change = RoomChange::Rename(name.into());
+    context.router.change(id(room)?, user, change).await?;
+    view(user, room, context).await
 }
 
 /// `GET /v1/rooms/{room}/members`
@@ -187,13 +179,6 @@ struct Members {
     members: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Joined {
-    room: RoomId,
-    role: Role,
-    status: &'static str,
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Paths: what each means, how it is called in metrics, which methods it takes.
 
+use hyper::Method;
+
 /// A path that exists. What it holds of the path is not checked yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route<'a> {
@@ -23,6 +25,8 @@ pub(super) enum Route<'a> {
     Leave(&'a str),
     /// `/v1/rooms/{room}/members`
     Members(&'a str),
+    /// `/v1/rooms/{room}/members/{user}`
+    Member(&'a str, &'a str),
     /// `/v1/rooms/{room}/messages`
     Messages(&'a str),
     /// `/v1/ws`
@@ -39,7 +43,7 @@ pub(super) enum Route<'a> {
 pub(super) const UNKNOWN: &str = "unknown";
 
 /// Every template, for metrics.
-pub const TEMPLATES: [&str; 16] = [
+pub const TEMPLATES: [&str; 17] = [
     "/v1/signup",
     "/v1/login",
     "/v1/logout",
@@ -50,6 +54,7 @@ pub const TEMPLATES: [&str; 16] = [
     "/v1/rooms/{room}/join",
     "/v1/rooms/{room}/leave",
     "/v1/rooms/{room}/members",
+    "/v1/rooms/{room}/members/{user}",
     "/v1/rooms/{room}/messages",
     "/v1/ws",
     "/healthz",
@@ -74,6 +79,7 @@ impl<'a> Route<'a> {
             ["v1", "rooms", room, "join"] => Self::Join(room),
             ["v1", "rooms", room, "leave"] => Self::Leave(room),
             ["v1", "rooms", room, "members"] => Self::Members(room),
+            ["v1", "rooms", room, "members", user] => Self::Member(room, user),
             ["v1", "rooms", room, "messages"] => Self::Messages(room),
             ["v1", "ws"] => Self::Socket,
             ["healthz"] => Self::Health,
@@ -96,6 +102,7 @@ impl<'a> Route<'a> {
             Self::Join(_) => "/v1/rooms/{room}/join",
             Self::Leave(_) => "/v1/rooms/{room}/leave",
             Self::Members(_) => "/v1/rooms/{room}/members",
+            Self::Member(..) => "/v1/rooms/{room}/members/{user}",
             Self::Messages(_) => "/v1/rooms/{room}/messages",
             Self::Socket => "/v1/ws",
             Self::Health => "/healthz",
@@ -108,11 +115,18 @@ impl<'a> Route<'a> {
     pub(super) fn methods(&self) -> &'static str {
         match self {
             Self::Signup | Self::Login | Self::Logout | Self::Join(_) | Self::Leave(_) => "POST",
-            Self::Rooms | Self::Messages(_) => "GET, HEAD, POST",
-            Self::Me | Self::Users | Self::Room(_) | Self::Members(_) => "GET, HEAD",
+            Self::Room(_) => "GET, HEAD, PATCH",
+            Self::Rooms | Self::Members(_) | Self::Messages(_) => "GET, HEAD, POST",
+            Self::Member(..) => "PATCH, DELETE",
+            Self::Me | Self::Users => "GET, HEAD",
             Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
             Self::Socket => "GET",
         }
+    }
+
+    /// Whether it takes this one.
+    pub(super) fn takes(&self, method: &Method) -> bool {
+        self.methods().split(", ").any(|known| known == method.as_str())
     }
 
     /// For operators, not for clients.
@@ -145,10 +159,26 @@ mod tests {
             "/V1/me",
             "//v1/me",
             "/v1/rooms/x/messages/1/readers",
+            "/v1/rooms/x/members/y/z",
             "/v1/rooms/a/b/c/d/e/f",
             "/v1/tokens",
         ] {
             assert_eq!(Route::of(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn methods_are_told_apart() {
+        for (route, method, takes) in [
+            (Route::Room(""), Method::PATCH, true),
+            (Route::Room(""), Method::POST, false),
+            (Route::Member("", ""), Method::DELETE, true),
+            (Route::Member("", ""), Method::GET, false),
+            (Route::Login, Method::POST, true),
+            (Route::Login, Method::HEAD, false),
+            (Route::Rooms, Method::HEAD, true),
+        ] {
+            assert_eq!(route.takes(&method), takes, "{route:?} {method}");
         }
     }
 
