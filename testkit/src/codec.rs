@@ -1,8 +1,10 @@
 //! Frames as bytes and back, by libraries of the kit's own. Tests see plain JSON values in either
 //! codec.
 
-use crate::raw::opcode;
-use crate::variant::{Codec, Variant};
+use crate::{
+    raw::opcode,
+    variant::{Codec, Variant},
+};
 use rmpv::Value as Packed;
 use serde_json::Value;
 

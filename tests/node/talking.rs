@@ -3,8 +3,9 @@
 use crate::launch;
 use madang_testkit::{
     Account, Stage,
-    client::{list, number, text},
+    client::{Door, list, number, text},
     raw::{Frame, RawSocket},
+    variant::Codec,
 };
 use serde_json::{Value, json};
 
@@ -197,6 +198,38 @@ async fn without_an_id_only_failures_are_answered() {
     assert_eq!((error["id"].clone(), &error["code"]), (Value::Null, &json!("invalid")));
     ann.ok("ping", json!({})).await;
     assert!(!ann.queued().any(|frame| frame["op"] == "ok"));
+}
+
+/// Who writes in one codec is read in the other, live, from the window and from the store.
+#[tokio::test]
+async fn both_codecs_meet_in_one_room() {
+    let mut stage = Stage::set(launch()).await;
+    let open = async |stage: &Stage, codec, account: &Account| {
+        let mut socket = Door::new(stage.address()).codec(codec).open().await.expect("upgraded");
+        let wish = json!([{"room": stage.room, "after_seq": 0}]);
+        socket.hello(&account.token, Some(wish)).await;
+        socket
+    };
+    let mut ann = open(&stage, Codec::Json, &stage.ann).await;
+    ann.send(&stage.room, "c1", "마당 \u{1}\"").await;
+    let mut ben = open(&stage, Codec::Msgpack, &stage.ben).await;
+    ben.send(&stage.room, "c2", "마당 \u{1}\"").await;
+    let mut seen = Vec::new();
+    for socket in [&mut ann, &mut ben] {
+        seen.push([socket.expect("message").await, socket.expect("message").await]);
+    }
+    stage.node.kill().await;
+    stage.node.restart().await;
+    for (codec, account, seen) in
+        [(Codec::Msgpack, &stage.ann, &seen[0]), (Codec::Json, &stage.ben, &seen[1])]
+    {
+        let mut socket = open(&stage, codec, account).await;
+        assert_eq!([socket.expect("message").await, socket.expect("message").await], *seen);
+        assert_eq!([1, 2].map(|seq| json!(seq)), [0, 1].map(|index| seen[index]["seq"].clone()));
+    }
+    assert_eq!(seen[0][0]["body"], seen[1][1]["body"]);
+    assert_eq!((&seen[0][0]["client_id"], seen[1][0].get("client_id")), (&json!("c1"), None));
+    assert_eq!((&seen[1][1]["client_id"], seen[0][1].get("client_id")), (&json!("c2"), None));
 }
 
 #[tokio::test]

@@ -45,6 +45,12 @@ impl Door {
         self
     }
 
+    /// In this codec, whatever the variant.
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.codec = codec;
+        self
+    }
+
     /// Opens a connection; no `hello` is said.
     ///
     /// # Errors
