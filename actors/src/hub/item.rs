@@ -111,7 +111,7 @@ impl Item {
     }
 
     /// How many frames were encoded.
-    fn encoded(&self) -> usize {
+    pub(super) fn encoded(&self) -> usize {
         let frames = [Some(&self.frame), self.own.as_ref().map(|(_, frame)| frame)];
         let cells = frames.into_iter().flatten().flat_map(|frame| &frame.encoded);
         cells.filter(|cell| cell.get().is_some()).count()

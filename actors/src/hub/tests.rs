@@ -12,7 +12,9 @@ use crate::{
     metrics::Metrics,
 };
 use bytes::Bytes;
-use madang_protocol::{CloseCode, RoomId, SessionId, UserId, codec::Codec, websocket};
+use madang_protocol::{
+    CloseCode, RoomId, SessionId, UserId, codec::Codec, frame::NodeFrame, websocket,
+};
 use std::{
     cell::{Cell, RefCell},
     io,
@@ -86,8 +88,12 @@ impl Hub {
 
     /// A connection of a user, past `hello`.
     fn reader(&self, user: u8) -> Reader {
+        self.reader_in(Codec::Json, user)
+    }
+
+    fn reader_in(&self, codec: Codec, user: u8) -> Reader {
         let (socket, inbox) = (Rc::new(Paper::default()), Address::detached(16));
-        let slot = self.local.open(socket.clone(), inbox.clone(), Codec::Json);
+        let slot = self.local.open(socket.clone(), inbox.clone(), codec);
         let identity = Identity { user: UserId([user; 15]), session: SessionId([user; 15]) };
         self.local.identify(slot, identity, user == 1);
         Reader { slot, socket, inbox }
@@ -179,6 +185,34 @@ fn the_sender_sees_its_own_frame_on_all_its_connections() {
     hub.deliver(vec![item(1, "theirs").own_bytes(UserId([1; 15]), own)]);
     hub.turns();
     assert_eq!(readers.map(|reader| reader.takes()), ["mine", "theirs", "mine"]);
+}
+
+#[test]
+fn a_codec_nobody_reads_is_not_written() {
+    let hub = Hub::new();
+    let frame = |seq| NodeFrame::PingOk { id: seq, server_time: 0 };
+    let item = |seq| Arc::new(Item::new(frame(seq)).own(UserId([1; 15]), frame(0)).at(seq));
+    let encoded = |seq| {
+        let item = item(seq);
+        let items = vec![item.clone()];
+        hub.add(HubMessage::Deliver(Arc::new(Delivery { room: ROOM, items })));
+        hub.turns();
+        item.encoded()
+    };
+    let packed = [hub.reader_in(Codec::MessagePack, 2), hub.reader_in(Codec::MessagePack, 3)];
+    packed.iter().for_each(|reader| hub.attach(reader, 0, vec![]));
+    assert_eq!(encoded(1), 1);
+    let text = hub.reader(2);
+    hub.attach(&text, 1, vec![]);
+    assert_eq!(encoded(2), 2);
+    hub.attach(&hub.reader(1), 2, vec![]);
+    assert_eq!(encoded(3), 3, "the sender's own, in the codec of its connection");
+    for (reader, codec, seqs) in
+        [(&packed[0], Codec::MessagePack, 1..=3), (&text, Codec::Json, 2..=3)]
+    {
+        let expected: Vec<u8> = seqs.flat_map(|seq| codec.encode(&frame(seq))).collect();
+        assert_eq!(reader.takes(), String::from_utf8_lossy(&expected));
+    }
 }
 
 #[test]
