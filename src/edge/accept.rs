@@ -8,7 +8,7 @@
 use super::{
     address,
     capacity::{Capacity, Lease},
-    http::{self, HttpContext, Problem, Response},
+    http::{self, HttpContext, Response},
     tls::Acceptors,
     websocket,
 };
@@ -185,11 +185,11 @@ async fn answer(
 ) -> Response {
     let Some(lease) = lease else {
         let refusal = Refusal::overloaded("the node has all the connections it may have");
-        return closing(Problem::from(refusal).into_response());
+        return closing(http::refuse(&request, &edge.context, refusal.into()));
     };
     match websocket::handshake(&request) {
         None => http::handle(request, &edge.context, peer).await,
-        Some(Err(problem)) => problem.into_response(),
+        Some(Err(problem)) => http::refuse(&request, &edge.context, problem),
         Some(Ok(handshake)) => {
             let is_allowed = edge.context.origins.allow(request.headers());
             let start =

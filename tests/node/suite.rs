@@ -4,6 +4,7 @@
 mod accounts;
 mod bad_frames;
 mod bad_requests;
+mod cors;
 mod cost;
 mod durability;
 mod http_edge;

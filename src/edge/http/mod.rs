@@ -109,15 +109,24 @@ where
     let route = Route::of(&path).filter(|route| context.surface.has(route));
     let shared_with = context.origins.shared_with(request.headers()).cloned();
     let mut response = match route {
+        _ if cors::is_preflight(&request) => cors::preflight(shared_with.is_some()),
         None => Problem::no_path().into_response(),
-        Some(_) if cors::is_preflight(&request) => cors::preflight(shared_with.is_some()),
         Some(route) => guarded(route, request, context, Peer::new(peer)).await,
     };
-    if let Some(origin) = shared_with {
-        cors::share(&mut response, origin);
-    }
+    cors::share(&mut response, shared_with);
     let template = route.map_or(route::UNKNOWN, |route| route.template());
     context.metrics.answered(template, response.status().as_u16(), started.elapsed());
+    response
+}
+
+/// Answers a request that is refused whatever it asks for.
+pub fn refuse<B>(request: &Request<B>, context: &HttpContext, problem: Problem) -> Response {
+    let shared_with = context.origins.shared_with(request.headers()).cloned();
+    let mut response = match cors::is_preflight(request) {
+        true => cors::preflight(shared_with.is_some()),
+        false => problem.into_response(),
+    };
+    cors::share(&mut response, shared_with);
     response
 }
 
