@@ -37,6 +37,7 @@ use madang_actors::{
     room::Services,
     store_reader::{self, StoreReader},
     store_writer::{self, StoreWriter},
+    switches::Switches,
 };
 use madang_cluster::InProcess;
 use madang_protocol::{ErrorCode, SessionId, limits::ANSWER_BYTES_MAX};
@@ -157,6 +158,7 @@ impl Node {
 
         let reads = start_store(&root, &store_threads.all(), &store, &settings, &metrics);
         let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &settings, &metrics);
+        let switches = Arc::new(Switches::default());
         let services = Arc::new(Services {
             reader: reads.reader.clone(),
             writer: reads.writer,
@@ -164,6 +166,7 @@ impl Node {
             bus: Arc::new(InProcess::new()),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            switches: switches.clone(),
         });
         let rooms = root.subtree("rooms", Strategy::OneForOne, metrics.clone());
         let router =

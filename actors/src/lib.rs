@@ -9,6 +9,7 @@ pub mod room;
 pub mod route;
 pub mod store_reader;
 pub mod store_writer;
+pub mod switches;
 
 pub use route::{Receipt, Router};
 pub use store_reader::Reader;

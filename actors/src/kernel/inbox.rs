@@ -36,6 +36,8 @@ pub(super) enum Control {
 /// A shell as its supervisor sees it, whatever its messages.
 pub(super) trait Controlled: Send + Sync {
     fn control(&self, control: Control);
+    /// How many messages wait.
+    fn depth(&self) -> usize;
 }
 
 struct Inbox<M> {
@@ -231,6 +233,10 @@ impl<M: Send> Controlled for Inbox<M> {
         let mut queue = self.lock();
         queue.control.push(control);
         queue.wake();
+    }
+
+    fn depth(&self) -> usize {
+        self.lock().messages.len()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     route::{Receipt, Router},
     store_reader::Reader,
     store_writer::Append,
+    switches::Switches,
 };
 use madang_cluster::Bus;
 use madang_protocol::{
@@ -42,6 +43,8 @@ pub struct Services {
     pub clock: Clock,
     /// The node's.
     pub metrics: Arc<Metrics>,
+    /// What an operator has switched off.
+    pub switches: Arc<Switches>,
 }
 
 /// What an audience missed.

@@ -7,6 +7,7 @@
 
 mod actor;
 mod logic;
+pub mod tree;
 
 use super::{
     Address, Arbiter,
@@ -16,12 +17,14 @@ use super::{
 use crate::metrics::Metrics;
 use actor::{SupervisorActor, SupervisorMessage};
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
+use tree::State;
 
 /// Restarts of one child within the window before it counts as hopeless.
 pub const RESTARTS_MAX: usize = 5;
@@ -62,6 +65,10 @@ pub(super) struct Child {
     kind: &'static str,
     exhausted: Exhausted,
     shell: Arc<dyn Controlled>,
+    state: State,
+    restarts: u32,
+    /// What it supervises itself.
+    branch: Option<Arc<Branch>>,
 }
 
 impl Child {
@@ -70,7 +77,33 @@ impl Child {
         exhausted: Exhausted,
         shell: Arc<dyn Controlled>,
     ) -> Self {
-        Self { kind, exhausted, shell }
+        Self { kind, exhausted, shell, state: State::Up, restarts: 0, branch: None }
+    }
+}
+
+/// One supervisor's part of the tree. It outlives a restart of the supervisor, which would
+/// otherwise lose sight of its children.
+struct Branch {
+    name: &'static str,
+    strategy: Strategy,
+    next_child: AtomicU64,
+    children: Mutex<BTreeMap<ChildId, Child>>,
+}
+
+impl Branch {
+    fn new(name: &'static str, strategy: Strategy) -> Arc<Self> {
+        Arc::new(Self { name, strategy, next_child: AtomicU64::new(0), children: Mutex::default() })
+    }
+
+    fn children(&self) -> MutexGuard<'_, BTreeMap<ChildId, Child>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mark_down(&self, id: ChildId) -> Option<Child> {
+        let mut children = self.children();
+        let child = children.get_mut(&id)?;
+        child.state = State::Restarting;
+        Some(child.clone())
     }
 }
 
@@ -78,19 +111,20 @@ impl Child {
 #[derive(Clone)]
 pub struct Supervisor {
     address: Address<SupervisorMessage>,
-    next_child: Arc<AtomicU64>,
+    branch: Arc<Branch>,
 }
 
 impl Supervisor {
     /// The top of the tree, on the arbiter of the caller. `give_up` is called once, with the
     /// reason, when nothing more can be done.
     pub fn root(metrics: Arc<Metrics>, give_up: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        let table = Arc::default();
+        let branch = Branch::new("root", Strategy::OneForOne);
         let give_up: actor::Escalate = Arc::new(give_up);
+        let of_actor = branch.clone();
         let address = shell::start_unsupervised(INBOX_BOUND, move |_| {
-            SupervisorActor::new("root", Strategy::OneForOne, table, give_up, metrics)
+            SupervisorActor::new(of_actor, give_up, metrics)
         });
-        Self { address, next_child: Arc::default() }
+        Self { address, branch }
     }
 
     /// A subtree below this one, on the arbiter of the caller.
@@ -102,21 +136,23 @@ impl Supervisor {
     ) -> Supervisor {
         let address = Address::new(INBOX_BOUND);
         let parent = self.clone();
-        let child = self.add(Child::new(name, Exhausted::Escalate, address.controlled()));
+        let branch = Branch::new(name, strategy);
+        let child = Child::new(name, Exhausted::Escalate, address.controlled());
+        let child = self.add(Child { branch: Some(branch.clone()), ..child });
         let escalate: actor::Escalate = {
             let parent = parent.clone();
             Arc::new(move |cause: &str| parent.down(child, cause.to_owned()))
         };
-        let table: actor::SharedTable = Arc::new(Mutex::default());
+        let of_actor = branch.clone();
         let make = move |_: &Address<SupervisorMessage>| {
-            SupervisorActor::new(name, strategy, table.clone(), escalate.clone(), metrics.clone())
+            SupervisorActor::new(of_actor.clone(), escalate.clone(), metrics.clone())
         };
         shell::start_child(&Arbiter::current(), &address, parent, child, move || make);
-        Self { address, next_child: Arc::default() }
+        Self { address, branch }
     }
 
     pub(super) fn add(&self, child: Child) -> ChildId {
-        let id = ChildId(self.next_child.fetch_add(1, Ordering::Relaxed));
+        let id = ChildId(self.branch.next_child.fetch_add(1, Ordering::Relaxed));
         self.tell(SupervisorMessage::Add(id, child));
         id
     }
