@@ -43,17 +43,25 @@ impl Amended {
     /// The same with one user more, or less, who reacts with `emoji`. `None`: it would be one
     /// kind too many.
     pub fn reacted(&self, emoji: &Emoji, on: bool) -> Option<Self> {
+        let known = self.reactions.iter().any(|(known, _)| known == emoji);
+        if on && !known && self.reactions.len() >= REACTION_KINDS_MAX {
+            return None;
+        }
         let mut next = self.clone();
-        let place = next.reactions.iter().position(|(known, _)| known == emoji);
+        next.count(emoji, on);
+        Some(next)
+    }
+
+    /// Counts one user more, or less, who reacts with `emoji`, however many kinds there are.
+    pub fn count(&mut self, emoji: &Emoji, on: bool) {
+        let place = self.reactions.iter().position(|(known, _)| known == emoji);
         match (place, on) {
-            (Some(place), true) => next.reactions[place].1 += 1,
-            (None, true) if next.reactions.len() >= REACTION_KINDS_MAX => return None,
-            (None, true) => next.reactions.push((emoji.clone(), 1)),
-            (Some(place), false) if next.reactions[place].1 > 1 => next.reactions[place].1 -= 1,
-            (Some(place), false) => drop(next.reactions.remove(place)),
+            (Some(place), true) => self.reactions[place].1 += 1,
+            (None, true) => self.reactions.push((emoji.clone(), 1)),
+            (Some(place), false) if self.reactions[place].1 > 1 => self.reactions[place].1 -= 1,
+            (Some(place), false) => drop(self.reactions.remove(place)),
             (None, false) => {}
         }
-        Some(next)
     }
 }
 

@@ -10,7 +10,7 @@ use madang_store::{
     check::Report,
     conformance::fixtures::{
         CREATED_AT, append, client_id, make_room, make_users, message, new_group, room, token_hash,
-        user,
+        try_append, user,
     },
     rooms::{NewRoom, RoomChange},
 };
@@ -68,7 +68,7 @@ async fn killed_within_a_commit(operations: u64) -> (Vec<u8>, Vec<usize>) {
     let dead_from = Some(disk.operations() + operations);
     disk.set_faults(Faults { dead_from, ..Faults::default() });
     let next = Message { body: body(MESSAGES + 1).into(), ..message(2, MESSAGES + 1, 1) };
-    store.log.append(vec![Arc::new(next)]).await;
+    try_append(&store, vec![Arc::new(next)]).await;
     (disk.bytes(), last)
 }
 

@@ -9,7 +9,7 @@ use madang_protocol::{Message, operation::Range};
 use madang_resilience::State;
 use madang_store::{
     Options, Store, StoreError,
-    conformance::fixtures::{make_room, make_users, message, new_group, room},
+    conformance::fixtures::{make_room, make_users, message, new_group, room, try_append},
     log::{Appended, Stopped},
 };
 use std::{
@@ -24,7 +24,7 @@ fn large_message(seq: u64) -> Arc<Message> {
 }
 
 async fn append(store: &Store, seq: u64) -> Result<(), StoreError> {
-    match store.log.append(vec![large_message(seq)]).await {
+    match try_append(store, vec![large_message(seq)]).await {
         Appended { committed: 1, stopped: None } => Ok(()),
         Appended { committed: 0, stopped: Some(Stopped::Refused(error)) } => Err(error),
         other => panic!("message {seq}: {other:?}"),
@@ -117,7 +117,7 @@ async fn a_storage_that_is_gone_leaves_one_outcome_unknown() {
     make_room(&store, new_group(1, 1, &[])).await;
     let dead_from = Some(disk.operations());
     disk.set_faults(Faults { dead_from, ..Faults::default() });
-    let answer = store.log.append(vec![large_message(1)]).await;
+    let answer = try_append(&store, vec![large_message(1)]).await;
     assert!(matches!(answer.stopped, Some(Stopped::Unknown(_))), "{answer:?}");
     assert_eq!(store.control.health().state, State::Down);
     assert!(matches!(append(&store, 1).await, Err(StoreError::Unavailable(_))));
@@ -160,7 +160,7 @@ async fn it_recovers_although_senders_never_pause() {
     let impatient = (0..8).map(|_| {
         let store = store.clone();
         tokio::spawn(async move {
-            while store.log.append(vec![large_message(next)]).await.committed == 0
+            while try_append(&store, vec![large_message(next)]).await.committed == 0
                 && store.control.health().state != State::Ok
             {
                 assert!(Instant::now() < deadline, "never recovered");

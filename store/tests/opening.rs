@@ -3,7 +3,10 @@
 use madang_resilience::State;
 use madang_store::{
     Medium, OpenError, Options, Store, StoreError,
-    conformance::fixtures::{append, make_room, make_users, messages, new_group, room},
+    conformance::fixtures::{
+        append, append_entries, changing, edit, make_room, make_users, message, messages,
+        new_group, reacting, read, room,
+    },
 };
 use redb::{Database, TableDefinition};
 use std::{
@@ -95,6 +98,30 @@ async fn a_newer_format_is_refused() {
     write_format(&path, 2);
     let error = refused(directory.path(), &path);
     assert!(matches!(error, OpenError::NewerFormat { found: 2, known: 1, .. }), "{error}");
+}
+
+/// What was added since is made by the first opening, and missed by nobody before it.
+#[tokio::test]
+async fn a_file_without_later_tables_is_completed() {
+    const LATER: [&str; 5] = ["amended", "changes", "latest_changes", "reactions", "uncounted"];
+    let (directory, path) = used_directory().await;
+    let database = Database::open(&path).expect("opened");
+    let transaction = database.begin_write().expect("begun");
+    for name in LATER {
+        let table: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(name);
+        assert!(transaction.delete_table(table).expect("deleted"), "{name}");
+    }
+    transaction.commit().expect("committed");
+    drop(database);
+    let before = fs::read(&path).expect("a file");
+    assert_eq!(check(directory.path()).expect("sound").problems_found, 0);
+    assert!(fs::read(&path).expect("a file") == before, "the check changed it");
+
+    let store = open(directory.path()).expect("ours");
+    assert_eq!(read(&store, 1, 7).await, message(1, 7, 1));
+    let edited = edit(&message(1, 7, 1), 1, "edited");
+    append_entries(&store, vec![changing(&edited), reacting(1, 8, 1, "a", true)]).await;
+    assert_eq!(read(&store, 1, 7).await, *edited.message);
 }
 
 #[tokio::test]

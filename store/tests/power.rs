@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use madang_protocol::{Message, operation::Range};
 use madang_store::{
     Store,
-    conformance::fixtures::{append, make_room, make_users, message, new_group, room},
+    conformance::fixtures::{append, make_room, make_users, message, new_group, room, try_append},
     log::Stopped,
 };
 use std::sync::Arc;
@@ -31,7 +31,7 @@ async fn append_until_failure(store: &Store, in_room: u64, batch: u64) -> u64 {
     loop {
         let next = acknowledged + 1..=acknowledged + batch;
         let messages: Vec<_> = next.map(|seq| Arc::new(message(in_room, seq, 1))).collect();
-        let answer = store.log.append(messages).await;
+        let answer = try_append(store, messages).await;
         acknowledged += answer.committed as u64;
         if answer.stopped.is_some() {
             return acknowledged;
@@ -137,7 +137,7 @@ async fn every_single_failure_is_answered_truly() {
         while committed < 10 {
             let before = disk.operations();
             let next = long_message(1, committed + 1);
-            let answer = store.log.append(vec![Arc::new(next)]).await;
+            let answer = try_append(&store, vec![Arc::new(next)]).await;
             committed += answer.committed as u64;
             let failed = (before..disk.operations()).contains(&(fails_at - 1));
             match answer.stopped {

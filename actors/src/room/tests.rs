@@ -87,7 +87,7 @@ impl Room {
 
     fn read_back(&mut self, found: &[Option<u64>], newer: Vec<Arc<Message>>, last: u64) -> Effects {
         let found = found.iter().map(|seq| seq.map(|seq| Sent { seq, ts: 1_000 })).collect();
-        let page = Page { messages: newer, last_seq: last };
+        let page = Page { messages: newer, last_seq: last, last_rev: 0 };
         self.does(|logic, effects| logic.read_back_done(Ok((found, page)), 0, effects))
     }
 }
@@ -120,8 +120,13 @@ fn heads(last_seq: u64) -> Heads {
 }
 
 fn activation(last_seq: u64) -> Activation {
-    let kind = RoomKind::Group;
-    Activation { kind, heads: heads(last_seq), last_ts: 900, window: Vec::new() }
+    Activation {
+        kind: RoomKind::Group,
+        heads: heads(last_seq),
+        last_ts: 900,
+        window: Vec::new(),
+        uncounted: Vec::new(),
+    }
 }
 
 fn publish(before: u64, messages: &[Arc<Message>]) -> Effect<u32, u32> {

@@ -2,7 +2,7 @@
 
 use super::logic::{Batch, Effect, Logic};
 use crate::kernel::{Actor, Context, Reply};
-use madang_protocol::Message;
+use madang_protocol::{Entry, Message};
 use madang_store::{MessageLog, log::Appended};
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ impl StoreWriter {
                 Effect::Answer(reply, outcome) => reply.send(outcome),
                 Effect::Write(messages) => {
                     let log = self.log.clone();
-                    context.spawn(async move { log.append(messages).await }, Append::Written);
+                    let entries = messages.into_iter().map(Entry::Message).collect();
+                    context.spawn(async move { log.append(entries).await }, Append::Written);
                 }
             }
         }

@@ -6,7 +6,10 @@ use crate::{
     log::Appended,
     rooms::{Created, NewRoom, RoomView},
 };
-use madang_protocol::{ClientId, Message, Millis, RoomId, RoomKind, SessionId, UserId};
+use madang_protocol::{
+    Amended, Change, ChangeKind, ClientId, Emoji, Entry, Message, Millis, Reaction, RoomId,
+    RoomKind, SessionId, UserId, operation::Range,
+};
 use std::sync::Arc;
 
 /// When rooms and users are made. Messages are sent later.
@@ -129,8 +132,81 @@ pub fn messages(in_room: u64, from: u64, to: u64) -> Vec<Arc<Message>> {
     (from..=to).map(|seq| Arc::new(message(in_room, seq, 1))).collect()
 }
 
-/// Appends, and expects all to be committed.
+/// Appends messages, whatever becomes of them.
+pub async fn try_append(store: &Store, messages: Vec<Arc<Message>>) -> Appended {
+    store.log.append(messages.into_iter().map(Entry::Message).collect()).await
+}
+
+/// Appends messages, and expects all to be committed.
 pub async fn append(store: &Store, messages: Vec<Arc<Message>>) {
     let committed = messages.len();
-    assert_eq!(store.log.append(messages).await, Appended { committed, stopped: None });
+    assert_eq!(try_append(store, messages).await, Appended { committed, stopped: None });
+}
+
+/// Appends entries, and expects all to be committed.
+pub async fn append_entries(store: &Store, entries: Vec<Entry>) {
+    let committed = entries.len();
+    assert_eq!(store.log.append(entries).await, Appended { committed, stopped: None });
+}
+
+/// The one message as it now is.
+pub async fn read(store: &Store, in_room: u64, seq: u64) -> Message {
+    let page = store.log.page(room(in_room), Range::After(seq - 1), 1, usize::MAX).await.unwrap();
+    Message::clone(&page.messages[0])
+}
+
+/// When the change of that rev is made.
+pub fn changed_at(rev: u64) -> Millis {
+    CREATED_AT * 2 + rev
+}
+
+/// `message` with another body, by its sender.
+pub fn edit(message: &Message, rev: u64, body: &str) -> Change {
+    let ts = changed_at(rev);
+    let known = message.amended.as_deref().cloned().unwrap_or_default();
+    let amended = Amended { rev, edited_at: Some(ts), ..known };
+    let message = Message { body: body.into(), ..message.clone() };
+    change(ChangeKind::Edit, Some(message.sender), ts, message, amended)
+}
+
+/// `message` without its body, by user 1.
+pub fn delete(message: &Message, rev: u64) -> Change {
+    let edited_at = message.amended.as_ref().and_then(|amended| amended.edited_at);
+    let amended = Amended { rev, edited_at, deleted: true, reactions: Vec::new() };
+    let message = Message { body: "".into(), ..message.clone() };
+    change(ChangeKind::Delete, Some(user(1)), changed_at(rev), message, amended)
+}
+
+/// `message` with the reactions it has, told.
+pub fn count(message: &Message, rev: u64) -> Change {
+    let known = message.amended.as_deref().cloned().unwrap_or_default();
+    let amended = Amended { rev, ..known };
+    change(ChangeKind::Reactions, None, changed_at(rev), message.clone(), amended)
+}
+
+fn change(
+    kind: ChangeKind,
+    by: Option<UserId>,
+    ts: Millis,
+    message: Message,
+    amended: Amended,
+) -> Change {
+    let message = Message { amended: Some(Box::new(amended)), ..message };
+    Change { kind, by, ts, message: Arc::new(message) }
+}
+
+/// The change as an entry.
+pub fn changing(change: &Change) -> Entry {
+    Entry::Change(Arc::new(change.clone()))
+}
+
+/// A user sets a reaction to a message, or takes it back.
+pub fn reacting(in_room: u64, seq: u64, of: u64, with: &str, on: bool) -> Entry {
+    let (room, user, emoji) = (room(in_room), user(of), emoji(with));
+    Entry::Reaction(Arc::new(Reaction { room, seq, user, emoji, on }))
+}
+
+/// An emoji.
+pub fn emoji(text: &str) -> Emoji {
+    Emoji::new(text).unwrap()
 }

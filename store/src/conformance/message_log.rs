@@ -2,7 +2,7 @@
 
 use super::fixtures::{
     CREATED_AT, append, client_id, make_group, make_room, make_users, message, messages, new_group,
-    room, user,
+    room, try_append, user,
 };
 use crate::{
     Store,
@@ -60,7 +60,7 @@ pub async fn stops_at_the_first_duplicate(store: Store) {
     append(&store, messages(1, 1, 2)).await;
     let again = Message { seq: 4, body: "another body".into(), ..message(1, 2, 1) };
     let command = vec![Arc::new(message(1, 3, 2)), Arc::new(again), Arc::new(message(1, 5, 2))];
-    assert_eq!(store.log.append(command).await, stopped(1, Stopped::Duplicate));
+    assert_eq!(try_append(&store, command).await, stopped(1, Stopped::Duplicate));
     assert_eq!(seqs(&store, room(1), Range::Newest, ALL, ALL).await, [1, 2, 3]);
     // Not attempted, so it may be sent again under another number.
     append(&store, vec![Arc::new(Message { seq: 4, ..message(1, 5, 2) })]).await;
@@ -73,7 +73,7 @@ pub async fn stops_at_the_first_taken_seq(store: Store) {
     append(&store, messages(1, 1, 3)).await;
     let command =
         vec![Arc::new(message(2, 1, 2)), Arc::new(message(1, 3, 2)), Arc::new(message(2, 2, 2))];
-    assert_eq!(store.log.append(command).await, stopped(1, Stopped::Taken));
+    assert_eq!(try_append(&store, command).await, stopped(1, Stopped::Taken));
     assert_eq!(all(&store, room(1)).await, messages(1, 1, 3));
     assert_eq!(seqs(&store, room(2), Range::Newest, ALL, ALL).await, [1]);
 }
@@ -83,7 +83,7 @@ pub async fn stops_at_a_duplicate_within_the_command(store: Store) {
     make_group(&store, 1).await;
     let twice = Message { seq: 2, ..message(1, 1, 1) };
     let command = vec![Arc::new(message(1, 1, 1)), Arc::new(twice), Arc::new(message(1, 3, 1))];
-    assert_eq!(store.log.append(command).await, stopped(1, Stopped::Duplicate));
+    assert_eq!(try_append(&store, command).await, stopped(1, Stopped::Duplicate));
     assert_eq!(all(&store, room(1)).await, messages(1, 1, 1));
 }
 
@@ -91,7 +91,7 @@ pub async fn stops_at_a_duplicate_within_the_command(store: Store) {
 pub async fn names_either_reason_when_both_hold(store: Store) {
     make_group(&store, 1).await;
     append(&store, messages(1, 1, 1)).await;
-    let answer = store.log.append(messages(1, 1, 1)).await;
+    let answer = try_append(&store, messages(1, 1, 1)).await;
     let either = [stopped(0, Stopped::Duplicate), stopped(0, Stopped::Taken)];
     assert!(either.contains(&answer), "{answer:?}");
     assert_eq!(all(&store, room(1)).await, messages(1, 1, 1));
@@ -105,7 +105,7 @@ pub async fn client_ids_are_unique_per_sender_and_room(store: Store) {
         Arc::new(Message { client_id: client_id("same"), ..message(in_room, seq, sender) })
     };
     append(&store, vec![named(1, 1, 1), named(1, 2, 2), named(2, 1, 1)]).await;
-    let again = store.log.append(vec![named(1, 3, 1)]).await;
+    let again = try_append(&store, vec![named(1, 3, 1)]).await;
     assert_eq!(again, stopped(0, Stopped::Duplicate));
 }
 
@@ -115,7 +115,7 @@ pub async fn stops_across_rooms(store: Store) {
     make_room(&store, new_group(2, 1, &[])).await;
     append(&store, messages(2, 1, 1)).await;
     let command = [messages(1, 1, 2), messages(2, 1, 2), messages(1, 3, 3)].concat();
-    let answer = store.log.append(command).await;
+    let answer = try_append(&store, command).await;
     assert_eq!(answer.committed, 2);
     assert!(matches!(answer.stopped, Some(Stopped::Duplicate | Stopped::Taken)), "{answer:?}");
     assert_eq!(all(&store, room(1)).await, messages(1, 1, 2));
@@ -138,7 +138,7 @@ pub async fn racing_appends_have_one_winner(store: Store) {
     make_group(&store, 6).await;
     for seq in 1..=10 {
         let racers =
-            (1..=6).map(|sender| store.log.append(vec![Arc::new(message(1, seq, sender))]));
+            (1..=6).map(|sender| try_append(&store, vec![Arc::new(message(1, seq, sender))]));
         let answers = join_all(racers).await;
         let winners = answers.iter().filter(|answer| answer.committed == 1).count();
         let losers = answers.iter().filter(|answer| **answer == stopped(0, Stopped::Taken)).count();

@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used, reason = "compiled for tests only")]
 
 pub mod account_store;
+pub mod changes;
 pub mod fixtures;
 pub mod login_limits;
 pub mod message_log;
+pub mod reactions;
 pub mod room_changes;
 pub mod room_store;
 
@@ -55,6 +57,33 @@ macro_rules! store_conformance {
             pages_have_exclusive_bounds
             pages_are_bounded_by_number_and_bytes
             an_unknown_room_reads_as_empty
+        }
+        $crate::conformance_cases! { changes, $subject:
+            changes_take_revs_without_a_hole
+            entries_of_one_command_build_on_each_other
+            stops_at_a_taken_rev
+            racing_changes_have_one_winner
+            refuses_changes_that_do_not_fit
+            an_edit_is_read_everywhere
+            a_change_changes_what_it_is_about
+            a_delete_erases_all_but_the_place
+            a_deleted_message_stays_as_it_is
+            pages_changed_messages_by_rev
+            pages_of_changed_messages_meet
+            marks_name_every_change
+            what_is_not_there_was_not_changed
+        }
+        $crate::conformance_cases! { reactions, $subject:
+            the_same_reaction_twice_is_the_same_once
+            the_last_reaction_leaves_no_trace_on_the_message
+            counts_users_by_emoji
+            takes_any_number_of_kinds
+            finds_my_reactions_in_the_order_asked
+            reactions_are_uncounted_until_a_change_tells_them
+            a_stale_change_leaves_reactions_uncounted
+            names_the_first_uncounted
+            refuses_reactions_to_nothing
+            a_command_with_reactions_stops_where_it_is_taken
         }
         $crate::conformance_cases! { room_store, $subject:
             creates_a_group

@@ -88,11 +88,12 @@ impl Engine {
 
     /// As [`Engine::write`], for a body that leaves heads and read positions to
     /// [`Tables::settle`].
-    pub(super) async fn append<T: Send + 'static>(
+    pub(super) async fn gather<T: Send + 'static>(
         &self,
+        call: Call,
         body: impl FnMut(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(|reply| Write::gathering(Call::Append, body, reply)).await
+        self.submit(|reply| Write::gathering(call, body, reply)).await
     }
 
     /// As [`Engine::write`], without waiting; lost when the queue is full.

@@ -9,7 +9,7 @@
 use super::{
     engine::broken_structure,
     held::{Release, hold},
-    tables::{COMMITS, FORMAT, FORMAT_NUMBER, Meta, Table},
+    tables::{COMMITS, FORMAT, FORMAT_NUMBER, Meta, NAMES, Table},
     transaction::{Read, Snapshot, Tables},
     unsynced::Unsynced,
     witness,
@@ -111,7 +111,7 @@ impl Source {
         if let Ok(commits) = self.carefully(|| commits(&database)) {
             self.check_witness(&*storage, commits)?;
         }
-        Ok(database)
+        self.complete(database)
     }
 
     /// What is opened, for people.
@@ -226,12 +226,15 @@ impl Source {
             .map_err(|error| damaged(&self.path(), &error.to_string()))
     }
 
-    /// Gives a database that was just made its tables.
+    /// Gives a database that was just made its tables, and one of an earlier version those that
+    /// were added since.
     fn complete(&self, database: Database) -> Result<Database, OpenError> {
         let failed =
             |error: StoreError| io_error(&self.path())(io::Error::other(error.to_string()));
         if matches!(format(&database).map_err(failed)?, Format::Empty) {
             initialise(&database).map_err(failed)?;
+        } else if table_names(&database).map_err(failed)?.len() < NAMES.len() {
+            add_tables(&database).map_err(failed)?;
         }
         Ok(database)
     }
@@ -267,12 +270,8 @@ enum Format {
 
 fn format(database: &Database) -> Result<Format, StoreError> {
     let unavailable = |error: ::redb::TransactionError| StoreError::Unavailable(error.to_string());
+    let names = table_names(database)?;
     let transaction = database.begin_read().map_err(unavailable)?;
-    let names: Vec<String> = transaction
-        .list_tables()
-        .map_err(super::transaction::storage_error)?
-        .map(|table| table.name().to_owned())
-        .collect();
     if names.is_empty() {
         return Ok(Format::Empty);
     }
@@ -294,6 +293,21 @@ fn commits(database: &Database) -> Result<u64, StoreError> {
     let transaction =
         database.begin_read().map_err(|error| StoreError::Unavailable(error.to_string()))?;
     Snapshot::new(transaction).expect::<Meta>(&COMMITS.to_owned())
+}
+
+fn table_names(database: &Database) -> Result<Vec<String>, StoreError> {
+    let unavailable = |error: ::redb::TransactionError| StoreError::Unavailable(error.to_string());
+    let transaction = database.begin_read().map_err(unavailable)?;
+    let tables = transaction.list_tables().map_err(super::transaction::storage_error)?;
+    Ok(tables.map(|table| table.name().to_owned()).collect())
+}
+
+/// Makes the tables that are not there.
+fn add_tables(database: &Database) -> Result<(), StoreError> {
+    let unavailable = |error: ::redb::Error| StoreError::Unavailable(error.to_string());
+    let transaction = database.begin_write().map_err(|error| unavailable(error.into()))?;
+    drop(Tables::open(&transaction)?);
+    transaction.commit().map_err(|error| unavailable(error.into()))
 }
 
 /// Makes all tables and says that they are ours, in one transaction.

@@ -7,11 +7,11 @@
 //! id         15 bytes as they are
 //! seq         8 bytes, big endian
 //! token hash 32 bytes, address 16 bytes as they are
-//! client id, username   UTF-8, only ever the last part
+//! client id, emoji, username   UTF-8, only ever the last part
 //! ```
 
 use crate::accounts::{AddressKey, TokenHash};
-use madang_protocol::{ClientId, RoomId, SessionId, UserId};
+use madang_protocol::{ClientId, Emoji, RoomId, SessionId, UserId};
 
 /// A key, or a part of one.
 pub(super) trait Key: Sized {
@@ -63,15 +63,21 @@ fixed_width_key! {
     AddressKey: |address| address, |address: &AddressKey| *address;
 }
 
-impl Key for ClientId {
-    fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(self.as_str().as_bytes());
-    }
+macro_rules! text_key {
+    ($($name:ty)*) => {$(
+        impl Key for $name {
+            fn write(&self, bytes: &mut Vec<u8>) {
+                bytes.extend_from_slice(self.as_str().as_bytes());
+            }
 
-    fn read(bytes: &mut &[u8]) -> Option<Self> {
-        Self::new(std::str::from_utf8(std::mem::take(bytes)).ok()?)
-    }
+            fn read(bytes: &mut &[u8]) -> Option<Self> {
+                Self::new(std::str::from_utf8(std::mem::take(bytes)).ok()?)
+            }
+        }
+    )*};
 }
+
+text_key! { ClientId Emoji }
 
 impl Key for String {
     fn write(&self, bytes: &mut Vec<u8>) {
@@ -106,6 +112,19 @@ impl<A: Key, B: Key, C: Key> Key for (A, B, C) {
     }
 }
 
+impl<A: Key, B: Key, C: Key, D: Key> Key for (A, B, C, D) {
+    fn write(&self, bytes: &mut Vec<u8>) {
+        self.0.write(bytes);
+        self.1.write(bytes);
+        self.2.write(bytes);
+        self.3.write(bytes);
+    }
+
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        Some((A::read(bytes)?, B::read(bytes)?, C::read(bytes)?, D::read(bytes)?))
+    }
+}
+
 /// The first bytes that sort behind every key that begins with `prefix`; `None`: there are none.
 pub(super) fn behind_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
@@ -122,6 +141,8 @@ mod tests {
     fn bytes_and_back() {
         let sent = (RoomId([1; 15]), UserId([2; 15]), ClientId::new("한글").unwrap());
         assert_eq!(Key::from_bytes(&sent.to_bytes()), Some(sent));
+        let reaction = (RoomId([1; 15]), 7_u64, UserId([2; 15]), Emoji::new("👍🏽").unwrap());
+        assert_eq!(Key::from_bytes(&reaction.to_bytes()), Some(reaction));
         let message = (RoomId([9; 15]), 7_u64);
         assert_eq!(message.to_bytes().len(), 23);
         assert_eq!(Key::from_bytes(&message.to_bytes()), Some(message));

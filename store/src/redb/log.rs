@@ -1,31 +1,33 @@
 //! [`MessageLog`] on redb.
 
 use super::{
-    Redb,
+    Redb, changes,
+    changes::{Changed, SCANNED_MAX},
     keys::Key,
     record::{Raw, damaged},
     tables::{
-        HeadsRecord, MessageRecord, Messages, RoomHeads, RoomRecord, Rooms, Sent, SentRecord, Table,
+        Amendments, HeadsRecord, MessageRecord, Messages, RoomHeads, RoomRecord, Rooms, Sent,
+        SentRecord, Table,
     },
     transaction::{Read, Tables},
 };
 use crate::{
     MessageLog, StoreError,
-    log::{self, Activation, Appended, Page, Stopped},
+    log::{self, Activation, Appended, ChangedPage, Mark, Page, Stopped, Target},
     metrics::Call,
 };
 use async_trait::async_trait;
-use madang_protocol::{ClientId, Heads, Message, RoomId, UserId, operation::Range};
+use madang_protocol::{ClientId, Emoji, Entry, Heads, Message, RoomId, UserId, operation::Range};
 use std::{ops::Bound, sync::Arc};
 
 #[async_trait]
 impl MessageLog for Redb {
-    async fn append(&self, messages: Vec<Arc<Message>>) -> Appended {
-        if messages.is_empty() {
+    async fn append(&self, entries: Vec<Entry>) -> Appended {
+        if entries.is_empty() {
             return Appended { committed: 0, stopped: None };
         }
         let stopped = |stopped| Appended { committed: 0, stopped: Some(stopped) };
-        match self.engine.append(move |tables| append(tables, &messages)).await {
+        match self.engine.gather(Call::Append, move |tables| append(tables, &entries)).await {
             Ok(appended) => appended,
             Err(error @ StoreError::Unknown(_)) => stopped(Stopped::Unknown(error)),
             Err(error) => stopped(Stopped::Refused(error)),
@@ -44,7 +46,8 @@ impl MessageLog for Redb {
             let known = snapshot.expect::<RoomHeads>(&room)?;
             let window = read_back(snapshot, room, known.last_seq, window, usize::MAX)?;
             let last_ts = if known.last_seq == 0 { 0 } else { known.active_at };
-            Ok(Some(Activation { kind, heads: heads(&known), last_ts, window }))
+            let uncounted = changes::uncounted(snapshot, room)?;
+            Ok(Some(Activation { kind, heads: heads(&known), last_ts, window, uncounted }))
         })
     }
 
@@ -70,7 +73,7 @@ impl MessageLog for Redb {
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
         self.engine.read(Call::Page, |snapshot| {
-            let last_seq = last_seq(snapshot, room)?;
+            let Heads { last_seq, last_rev, .. } = heads_of(snapshot, room)?;
             let messages = match range {
                 Range::Newest => read_back(snapshot, room, last_seq, limit, bytes_max)?,
                 Range::Before(seq) => {
@@ -79,17 +82,59 @@ impl MessageLog for Redb {
                 }
                 Range::After(seq) => read_on(snapshot, room, seq, last_seq, limit, bytes_max)?,
             };
-            Ok(Page { messages, last_seq })
+            Ok(Page { messages, last_seq, last_rev })
+        })
+    }
+
+    async fn changed(
+        &self,
+        room: RoomId,
+        after_rev: u64,
+        to_seq: u64,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Result<ChangedPage, StoreError> {
+        let asked = Changed { room, after_rev, to_seq, limit, bytes_max, scanned_max: SCANNED_MAX };
+        self.engine.read(Call::Changed, |snapshot| changes::changed(snapshot, &asked))
+    }
+
+    async fn marks(
+        &self,
+        room: RoomId,
+        after_rev: u64,
+        limit: usize,
+    ) -> Result<Vec<Mark>, StoreError> {
+        self.engine.read(Call::Marks, |snapshot| changes::marks(snapshot, room, after_rev, limit))
+    }
+
+    async fn target(
+        &self,
+        room: RoomId,
+        seq: u64,
+        user: UserId,
+    ) -> Result<Option<Target>, StoreError> {
+        self.engine.read(Call::Target, |snapshot| changes::target(snapshot, room, seq, user))
+    }
+
+    async fn my_reactions(
+        &self,
+        room: RoomId,
+        user: UserId,
+        seqs: Vec<u64>,
+    ) -> Result<Vec<Vec<Emoji>>, StoreError> {
+        self.engine.read(Call::MyReactions, |snapshot| {
+            let of = |seq| changes::reactions_of(snapshot, room, seq, user);
+            seqs.into_iter().map(of).collect()
         })
     }
 }
 
-/// How far a room has come; 0 if there is none. A room without heads is damage, for a reader would
-/// take it for an empty one.
-fn last_seq(read: &impl Read, room: RoomId) -> Result<u64, StoreError> {
+/// How far a room has come; nowhere if there is none. A room without heads is damage, for a reader
+/// would take it for an empty one.
+pub(super) fn heads_of(read: &impl Read, room: RoomId) -> Result<Heads, StoreError> {
     match read.get::<RoomHeads>(&room)? {
-        Some(heads) => Ok(heads.last_seq),
-        None if read.get::<Rooms>(&room)?.is_none() => Ok(0),
+        Some(record) => Ok(heads(&record)),
+        None if read.get::<Rooms>(&room)?.is_none() => Ok(Heads::default()),
         None => Err(damaged(RoomHeads::NAME, &room.to_bytes(), "missing")),
     }
 }
@@ -105,11 +150,14 @@ pub(super) fn message(
     room: RoomId,
     seq: u64,
 ) -> Result<Arc<Message>, StoreError> {
-    Ok(message_of(room, seq, read.expect::<Messages>(&(room, seq))?))
+    let mut message = message_of(room, seq, read.expect::<Messages>(&(room, seq))?);
+    message.amended = read.get::<Amendments>(&(room, seq))?.map(Box::new);
+    Ok(Arc::new(message))
 }
 
-fn message_of(room: RoomId, seq: u64, record: MessageRecord) -> Arc<Message> {
-    Arc::new(Message {
+/// The message as it was sent, or last edited.
+fn message_of(room: RoomId, seq: u64, record: MessageRecord) -> Message {
+    Message {
         room,
         seq,
         ts: record.ts,
@@ -118,14 +166,19 @@ fn message_of(room: RoomId, seq: u64, record: MessageRecord) -> Arc<Message> {
         body: record.body,
         reply_to: record.reply_to,
         amended: None,
-    })
+    }
 }
 
-/// Inserts in order and stops at the first that cannot be. An error that comes before anything
-/// was written is the call's; a later one is the answer for the message it concerns.
-fn append(tables: &mut Tables<'_>, messages: &[Arc<Message>]) -> Result<Appended, StoreError> {
-    for (committed, message) in messages.iter().enumerate() {
-        let stopped = match insert(tables, message) {
+/// Applies in order and stops at the first that cannot be. An error that comes before anything
+/// was written is the call's; a later one is the answer for the entry it concerns.
+fn append(tables: &mut Tables<'_>, entries: &[Entry]) -> Result<Appended, StoreError> {
+    for (committed, entry) in entries.iter().enumerate() {
+        let applied = match entry {
+            Entry::Message(message) => insert(tables, message),
+            Entry::Change(change) => changes::change(tables, change),
+            Entry::Reaction(reaction) => changes::react(tables, reaction),
+        };
+        let stopped = match applied {
             Ok(None) => continue,
             Ok(Some(stopped)) => stopped,
             Err(error) if committed == 0 => return Err(error),
@@ -133,12 +186,16 @@ fn append(tables: &mut Tables<'_>, messages: &[Arc<Message>]) -> Result<Appended
         };
         return Ok(Appended { committed, stopped: Some(stopped) });
     }
-    Ok(Appended { committed: messages.len(), stopped: None })
+    Ok(Appended { committed: entries.len(), stopped: None })
+}
+
+/// The answer for an entry that the log cannot take, whoever asks.
+pub(super) fn refused(why: &str) -> Result<Option<Stopped>, StoreError> {
+    Ok(Some(Stopped::Refused(StoreError::Unavailable(why.into()))))
 }
 
 /// Inserts one message, or says why not; then nothing of it was written.
 fn insert(tables: &mut Tables<'_>, message: &Message) -> Result<Option<Stopped>, StoreError> {
-    let refused = |why: &str| Ok(Some(Stopped::Refused(StoreError::Unavailable(why.into()))));
     let Message { room, seq, ts, sender, .. } = *message;
     let sent = (room, sender, message.client_id.clone());
     let Some(known) = tables.heads(room)? else {
@@ -186,7 +243,7 @@ fn read_back(
     let expected = (1..=newest).rev().take(limit);
     let mut messages = collect(room, expected, scan.rev(), bytes_max)?;
     messages.reverse();
-    Ok(messages)
+    amended(read, room, messages)
 }
 
 /// At most `limit` messages above `after` up to `newest`, ascending.
@@ -203,7 +260,18 @@ fn read_on(
     }
     let (from, to) = ((room, after + 1).to_bytes(), (room, newest).to_bytes());
     let scan = read.scan::<Messages>(Bound::Included(&from), Bound::Included(&to))?;
-    collect(room, (after + 1..=newest).take(limit), scan, bytes_max)
+    let messages = collect(room, (after + 1..=newest).take(limit), scan, bytes_max)?;
+    amended(read, room, messages)
+}
+
+/// The messages as they now are.
+fn amended(
+    read: &impl Read,
+    room: RoomId,
+    mut messages: Vec<Message>,
+) -> Result<Vec<Arc<Message>>, StoreError> {
+    changes::amend(read, room, &mut messages)?;
+    Ok(messages.into_iter().map(Arc::new).collect())
 }
 
 /// The messages `expected`, which the scan must yield one by one: a hole is damage, for a reader
@@ -213,7 +281,7 @@ fn collect(
     expected: impl Iterator<Item = u64>,
     mut scan: impl Iterator<Item = Result<((RoomId, u64), MessageRecord), StoreError>>,
     bytes_max: usize,
-) -> Result<Vec<Arc<Message>>, StoreError> {
+) -> Result<Vec<Message>, StoreError> {
     let mut messages = Vec::new();
     let mut bytes = 0_usize;
     for seq in expected {

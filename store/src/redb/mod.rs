@@ -10,7 +10,7 @@
 //! | [`unsynced`] | makes up for a sync that failed |
 //! | [`witness`] | tells damage after a crash from a commit that was cut short |
 //! | [`engine`], [`job`], [`writer`] | reads on snapshots, writes gathered by one thread |
-//! | [`log`], [`rooms`], [`creation`], [`membership`], [`accounts`] | the traits |
+//! | [`log`], [`changes`], [`rooms`], [`creation`], [`membership`], [`accounts`] | the traits |
 //! | [`mod@check`] | does the file contradict itself? |
 //!
 //! **Reads** run to their end in the poll of the future that asks for them, in one snapshot, and
@@ -20,6 +20,7 @@
 //! **Writes** are handed to the writer thread through a bounded queue and awaited.
 
 mod accounts;
+mod changes;
 mod check;
 mod creation;
 mod engine;

@@ -7,6 +7,11 @@
 //! |---|---|
 //! | [`Messages`] | the messages; a room's are contiguous and in order |
 //! | [`Sent`] | index: a sender's name for a message |
+//! | [`Amendments`] | what was changed about a message since; only those that have something |
+//! | [`Changes`] | the changes of a room's messages, by rev: contiguous and in order |
+//! | [`LatestChanges`] | index: changed messages by their latest rev |
+//! | [`Reactions`] | who reacts to what with what; counted in [`Amendments`] |
+//! | [`Uncounted`] | messages with reactions that no change has told yet |
 //! | [`Rooms`] | what a room is; hardly ever changes |
 //! | [`RoomHeads`] | how far a room has come; changes with every message |
 //! | [`Members`] | memberships |
@@ -24,7 +29,9 @@
 
 use super::{keys::Key, record::Raw};
 use crate::accounts::{AddressKey, TokenHash};
-use madang_protocol::{ClientId, Millis, Role, RoomId, RoomKind, SessionId, UserId};
+use madang_protocol::{
+    Amended, ChangeKind, ClientId, Emoji, Millis, Role, RoomId, RoomKind, SessionId, UserId,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 
@@ -64,6 +71,11 @@ macro_rules! tables {
 tables! {
     Messages = "messages", (RoomId, u64) => MessageRecord;
     Sent = "sent", (RoomId, UserId, ClientId) => SentRecord;
+    Amendments = "amended", (RoomId, u64) => Amended;
+    Changes = "changes", (RoomId, u64) => ChangeRecord;
+    LatestChanges = "latest_changes", (RoomId, u64) => u64;
+    Reactions = "reactions", (RoomId, u64, UserId, Emoji) => Marker;
+    Uncounted = "uncounted", (RoomId, u64) => Marker;
     Rooms = "rooms", RoomId => RoomRecord;
     RoomHeads = "room_heads", RoomId => HeadsRecord;
     Members = "members", (RoomId, UserId) => MemberRecord;
@@ -105,6 +117,14 @@ pub(super) struct MessageRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SentRecord {
     pub(super) seq: u64,
+    pub(super) ts: Millis,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ChangeRecord {
+    pub(super) seq: u64,
+    pub(super) kind: ChangeKind,
+    pub(super) by: Option<Raw<15>>,
     pub(super) ts: Millis,
 }
 

@@ -56,6 +56,13 @@ pub(super) trait Read {
         let to = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         self.scan::<T>(Bound::Included(prefix), to)
     }
+
+    /// Those of them behind the key `after`.
+    fn scan_after<T: Table>(&self, prefix: &[u8], after: &[u8]) -> Result<Scan<'_, T>, StoreError> {
+        let behind = behind_prefix(prefix);
+        let to = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        self.scan::<T>(Bound::Excluded(after), to)
+    }
 }
 
 /// Keys and records in order. Behind a damaged record comes the next one; behind any other error
@@ -119,9 +126,9 @@ impl Read for Snapshot {
 
 /// The write transaction, with all tables open.
 ///
-/// Appends only note the new heads and read positions, because a batch touches the same room and
-/// the same sender many times; [`Tables::settle`] writes each once. Everything but an append must
-/// find the tables settled.
+/// Appends and receipts only note the new heads and read positions, because a batch touches the
+/// same room and the same member many times; [`Tables::settle`] writes each once. Everything else
+/// must find the tables settled.
 pub(super) struct Tables<'t> {
     tables: Vec<::redb::Table<'t, Bytes, Bytes>>,
     heads: HashMap<RoomId, HeadsRecord>,
@@ -162,6 +169,15 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
+    /// Removes the records whose keys begin with `prefix`, sound or not.
+    pub(super) fn remove_prefix<T: Table>(&mut self, prefix: &[u8]) -> Result<(), StoreError> {
+        self.changes += 1;
+        let behind = behind_prefix(prefix);
+        let to = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = (Bound::Included(prefix), to);
+        self.tables[T::SLOT].retain_in::<&[u8], _>(range, |_, _| false).map_err(storage_error)
+    }
+
     /// The heads of a room as the appends of this transaction left them.
     pub(super) fn heads(&self, room: RoomId) -> Result<Option<HeadsRecord>, StoreError> {
         match self.heads.get(&room) {
@@ -172,10 +188,22 @@ impl<'t> Tables<'t> {
 
     /// Notes an appended message: the room's new heads, and how far its sender has read.
     pub(super) fn note_message(&mut self, room: RoomId, sender: UserId, heads: HeadsRecord) {
-        self.changes += 1;
         self.messages += 1;
-        self.reads.insert((room, sender), heads.last_seq);
+        self.note_read(room, sender, heads.last_seq);
+        self.note_heads(room, heads);
+    }
+
+    /// Notes the new heads of a room.
+    pub(super) fn note_heads(&mut self, room: RoomId, heads: HeadsRecord) {
+        self.changes += 1;
         self.heads.insert(room, heads);
+    }
+
+    /// Notes that `user`, if a member, has read up to `seq`, which is there.
+    pub(super) fn note_read(&mut self, room: RoomId, user: UserId, seq: u64) {
+        self.changes += 1;
+        let noted = self.reads.entry((room, user)).or_default();
+        *noted = seq.max(*noted);
     }
 
     /// Writes what was noted.
