@@ -77,6 +77,8 @@ pub enum Answer {
     Entered(Option<u64>, Result<Vec<Wished>, Refusal>),
     /// To `Effect::AskAccess`.
     Access(Option<u64>, Subscription, Result<Option<Access>, Refusal>),
+    /// To `Effect::AskReturn`; nothing when the store gives no answer.
+    Returned(RoomId, Option<Access>),
     /// To `Effect::ReadHistory`.
     History(Option<u64>, Result<PageRead, Refusal>),
     /// To `Effect::Submit`.
@@ -177,6 +179,7 @@ impl ConnectionActor {
             Answer::Access(id, subscription, access) => {
                 self.logic.access(id, subscription, access, limits, effects);
             }
+            Answer::Returned(room, access) => self.logic.returned(room, access, limits, effects),
             Answer::History(id, read) => self.logic.history(id, read, effects),
             Answer::Sent(id, answer) => {
                 let answer = answer.unwrap_or_else(|lost| Err(lost_send(lost)));
@@ -216,6 +219,12 @@ impl ConnectionActor {
             Effect::AskRooms(id, user, wish) => self.ask_rooms(id, user, wish, context),
             Effect::Authenticate(id, hello) => self.authenticate(id, hello, context),
             Effect::AskAccess(id, subscription) => self.ask_access(id, subscription, context),
+            Effect::AskReturn(room) => {
+                let access = self.access(room);
+                context.spawn(access, move |access| {
+                    ConnectionMessage::Answer(Answer::Returned(room, access.ok().flatten()))
+                });
+            }
             Effect::ReadHistory(id, history) => self.read_history(id, history, context),
             Effect::Submit(id, send) => {
                 let Some(identity) = self.logic.identity() else {
@@ -392,7 +401,7 @@ impl Actor for ConnectionActor {
             ConnectionMessage::Joined(room, heads, role) => {
                 self.logic.joined(room, heads, role, &self.services.limits, &mut effects);
             }
-            ConnectionMessage::Detached(room) => self.logic.detached(room),
+            ConnectionMessage::Detached(room) => self.logic.detached(room, &mut effects),
             ConnectionMessage::Recheck(room) => self.recheck(room, context),
             ConnectionMessage::Closing => self.logic.closing(),
             ConnectionMessage::Low => self.logic.go(&mut effects),

@@ -37,6 +37,8 @@ pub enum Effect {
     AskRooms(Option<u64>, UserId, Wish),
     /// Find out what we may do in a room.
     AskAccess(Option<u64>, Subscription),
+    /// The membership we were detached for is over: find out whether there is a new one.
+    AskReturn(RoomId),
     /// Find out whether we may read a room, and read it.
     ReadHistory(Option<u64>, History),
     /// Post a message.
@@ -67,6 +69,8 @@ enum Phase {
 /// The state of a connection. See the module for its invariants.
 pub struct Logic {
     phase: Phase,
+    /// Every room of the user is wanted, now and whenever one is joined.
+    wants_all: bool,
     allowance: Allowance,
     /// Unanswered.
     sends: usize,
@@ -93,6 +97,7 @@ impl Logic {
     pub fn new(limits: &ConnectionLimits) -> Self {
         Self {
             phase: Phase::Fresh,
+            wants_all: false,
             allowance: Allowance::new(limits.frames_per_second, limits.frames_burst),
             sends: 0,
             requests: 0,
@@ -279,9 +284,13 @@ impl Logic {
         self.take_steps(effects);
     }
 
-    /// The hub detached us: we are no member any more, and were told so.
-    pub fn detached(&mut self, room: RoomId) {
+    /// The hub detached us: the membership is over, and we were told so. When there is a new one
+    /// already, the word of it may have come while we still received the room.
+    pub fn detached(&mut self, room: RoomId, effects: &mut Vec<Effect>) {
         self.replay.detached(room);
+        if self.wants_all {
+            effects.push(Effect::AskReturn(room));
+        }
     }
 
     fn operation(

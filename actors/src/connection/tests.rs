@@ -456,6 +456,25 @@ fn a_membership_that_ended_unnoticed_ends_with_a_word() {
     assert_eq!(again, [], "told once");
 }
 
+/// Removed and added again: the word of the second may overtake that of the first.
+#[test]
+fn a_new_membership_is_noticed_when_the_old_one_has_ended() {
+    let mut connection = Connection::attaching(None, 9);
+    connection.does(|logic, out| logic.attached(Some(Attached::Live), out));
+    let limits = limits();
+    let joined = |logic: &mut Logic, out: &mut Vec<Effect>| {
+        logic.joined(ROOM, access(9).heads, Role::Member, &limits, out);
+    };
+    assert_eq!(connection.does(joined), [], "still received, as far as we know");
+    let effects = connection.does(|logic, out| logic.detached(ROOM, out));
+    assert_eq!(effects, [Effect::AskReturn(ROOM)]);
+    let gone = Some(Access { role: None, ..access(9) });
+    assert_eq!(connection.does(|logic, out| logic.returned(ROOM, gone, &limits, out)), []);
+    let again = connection.does(|logic, out| logic.returned(ROOM, Some(access(9)), &limits, out));
+    let is_first = |frame: &NodeFrame| matches!(frame, NodeFrame::Member { last_seq: Some(9), .. });
+    assert!(matches!(&again[..], [Effect::Push(frame), WHEN_LOW] if is_first(frame)), "{again:?}");
+}
+
 #[test]
 fn unsubscribing_is_answered_whether_or_not_subscribed() {
     let mut connection = Connection::live();

@@ -25,7 +25,8 @@ impl Logic {
         match found {
             Ok(Some(identity)) => {
                 self.phase = Phase::Entering(identity);
-                effects.push(Effect::Identify(identity, wish == Wish::All));
+                self.wants_all = wish == Wish::All;
+                effects.push(Effect::Identify(identity, self.wants_all));
                 effects.push(Effect::AskRooms(id, identity.user, wish));
             }
             Ok(None) => {
@@ -105,6 +106,19 @@ impl Logic {
                 self.take_steps(effects);
             }
             _ => {}
+        }
+    }
+
+    /// What we are to a room that we were detached from.
+    pub fn returned(
+        &mut self,
+        room: RoomId,
+        access: Option<Access>,
+        limits: &ConnectionLimits,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Some(Access { role: Some(role), heads, .. }) = access {
+            self.joined(room, heads, role, limits, effects);
         }
     }
 
