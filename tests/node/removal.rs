@@ -60,6 +60,43 @@ async fn told_too_late(circle: &Circle, socket: &mut Socket) -> usize {
     }
 }
 
+/// So much that it is not in any buffer on the way.
+const MISSED: usize = 1_000;
+const LONG: usize = 16_000;
+
+#[tokio::test]
+async fn a_slow_reader_is_not_served_beyond_its_membership() {
+    let circle = Circle::on(crate::launch().with("frames-per-second", 0), "private group").await;
+    let Stage { ann, ben, http, .. } = &circle.stage;
+    let mut writer = circle.stage.join(ann).await;
+    let mut begun = VecDeque::new();
+    for number in 1..=MISSED {
+        let body = "x".repeat(LONG);
+        let fields = json!({"room": circle.room, "client_id": number.to_string(), "body": body});
+        begun.push_back(writer.begin("send", fields).await);
+        if begun.len() == IN_FLIGHT {
+            let id = begun.pop_front().expect("just counted");
+            assert_eq!(writer.answer(id).await["op"], "ok");
+        }
+    }
+    let mut slow = Socket::open(circle.stage.address()).await;
+    slow.hello(&ben.token, Some(json!([{"room": circle.room, "after_seq": 0}]))).await;
+    slow.expect("message").await;
+    assert_eq!(circle.remove(ann, ben).await.status, 204);
+    http.send(ann, &circle.room, "secret", "secret").await;
+    let mut seen = 1;
+    loop {
+        let frame: Value = within("the end", SOON, slow.frame()).await.expect("connected");
+        assert_ne!(frame["body"], "secret");
+        match frame["op"].as_str() {
+            Some("message") => seen += 1,
+            Some("member") => break,
+            _ => {}
+        }
+    }
+    assert!(seen < MISSED, "all of it was in buffers: {seen}");
+}
+
 #[tokio::test]
 async fn nothing_of_a_removed_member_is_committed_afterwards() {
     let circle = Circle::on(crate::launch().with("frames-per-second", 0), "private group").await;

@@ -333,8 +333,17 @@ impl ConnectionActor {
     }
 
     fn read_page(&self, room: RoomId, after: u64, context: &mut Context<ConnectionMessage>) {
-        let read = self.page(room, Range::After(after), REPLAY_PAGE_MESSAGES);
-        context.spawn(read, |page| ConnectionMessage::Answer(Answer::Page(page)));
+        let access = self.access(room);
+        let page = self.page(room, Range::After(after), REPLAY_PAGE_MESSAGES);
+        // A slow reader may take long, and its membership end meanwhile.
+        let read = async move {
+            match access.await.map(readable) {
+                Ok(Err(_)) => Answer::Rechecked(room, Ok(None)),
+                Ok(Ok(_)) => Answer::Page(page.await),
+                Err(refusal) => Answer::Page(Err(refusal)),
+            }
+        };
+        context.spawn(read, ConnectionMessage::Answer);
     }
 
     fn read_history(
