@@ -3,8 +3,9 @@
 //!
 //! | trait | holds |
 //! |---|---|
-//! | [`MessageLog`] | messages, one gapless sequence per room |
-//! | [`RoomStore`] | rooms, members, read positions |
+//! | [`MessageLog`] | messages, their changes and reactions: two gapless sequences per room |
+//! | [`RoomStore`] | rooms, members |
+//! | [`ReceiptStore`] | read positions |
 //! | [`AccountStore`] | users, sessions |
 //! | [`LoginLimits`] | who may try to log in now |
 //! | [`StoreControl`] | whether the store works, and its end |
@@ -22,6 +23,7 @@ pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod open;
+pub mod receipts;
 pub mod rooms;
 
 mod redb;
@@ -32,4 +34,5 @@ pub use error::StoreError;
 pub use limits::LoginLimits;
 pub use log::MessageLog;
 pub use open::{Medium, OpenError, Options, Store, StoreControl, open};
+pub use receipts::ReceiptStore;
 pub use rooms::RoomStore;

@@ -1,4 +1,4 @@
-//! Messages: one gapless sequence per room.
+//! Messages and what happens to them: two gapless sequences per room.
 
 use crate::StoreError;
 use async_trait::async_trait;

@@ -43,6 +43,8 @@ calls! {
     Marks = "marks",
     Target = "target",
     MyReactions = "my_reactions",
+    PutReads = "put_reads",
+    Readers = "readers",
     CreateRoom = "create_room",
     View = "view",
     List = "list",

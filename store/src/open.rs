@@ -1,6 +1,6 @@
 //! Opening a store.
 
-use crate::{AccountStore, MessageLog, RoomStore, redb};
+use crate::{AccountStore, MessageLog, ReceiptStore, RoomStore, redb};
 use ::redb::StorageBackend;
 use async_trait::async_trait;
 use madang_protocol::limits;
@@ -14,6 +14,8 @@ pub struct Store {
     pub log: Arc<dyn MessageLog>,
     /// Rooms and members.
     pub rooms: Arc<dyn RoomStore>,
+    /// Read positions.
+    pub receipts: Arc<dyn ReceiptStore>,
     /// Users and sessions.
     pub accounts: Arc<dyn AccountStore>,
     /// How the store is, and its end.
@@ -137,7 +139,13 @@ pub enum OpenError {
 /// [`StoreControl::close`], or until the last clone of the store is dropped.
 pub fn open(options: Options) -> Result<Store, OpenError> {
     let redb = Arc::new(redb::Redb::open(options)?);
-    Ok(Store { log: redb.clone(), rooms: redb.clone(), accounts: redb.clone(), control: redb })
+    Ok(Store {
+        log: redb.clone(),
+        rooms: redb.clone(),
+        receipts: redb.clone(),
+        accounts: redb.clone(),
+        control: redb,
+    })
 }
 
 impl fmt::Debug for Medium {

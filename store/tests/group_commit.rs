@@ -4,8 +4,12 @@ use futures_util::future::join_all;
 use madang_protocol::{ClientId, Message};
 use madang_store::{
     Options, Store,
-    conformance::fixtures::{append, make_room, make_users, message, new_group},
+    conformance::fixtures::{
+        append, append_entries, changing, edit, make_room, make_users, message, messages,
+        new_group, reacting, room, user,
+    },
     open::{Medium, StorageFactory},
+    receipts::Read,
 };
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 use std::{
@@ -52,8 +56,8 @@ impl StorageBackend for Counted {
     }
 }
 
-/// A store with group 1 of the users 1 to `users`, and the count of its syncs.
-async fn store(users: u64) -> (Store, Arc<AtomicU64>) {
+/// An empty store, and the count of its syncs.
+fn empty() -> (Store, Arc<AtomicU64>) {
     let syncs = Arc::new(AtomicU64::new(0));
     let counted = syncs.clone();
     let file = tempfile::tempfile().expect("a file");
@@ -63,7 +67,12 @@ async fn store(users: u64) -> (Store, Arc<AtomicU64>) {
         Ok(Box::new(Counted { file, syncs: counted.clone() }))
     });
     let options = Options::on(Medium::Storage(factory));
-    let store = madang_store::open(options).expect("an empty file");
+    (madang_store::open(options).expect("an empty file"), syncs)
+}
+
+/// A store where each of the users 1 to `users` has a room.
+async fn store(users: u64) -> (Store, Arc<AtomicU64>) {
+    let (store, syncs) = empty();
     make_users(&store, 1..=users).await;
     for sender in 1..=users {
         make_room(&store, new_group(sender, sender, &[])).await;
@@ -98,4 +107,32 @@ async fn a_hundred_senders_share_their_commits() {
     }
     let commits = syncs.load(Ordering::Relaxed) - before;
     assert!(commits < 200, "{commits} commits for 10,000 messages");
+}
+
+#[tokio::test]
+async fn a_thousand_receipts_are_one_commit() {
+    let (store, syncs) = empty();
+    make_users(&store, 1..=1_000).await;
+    let members: Vec<u64> = (2..=1_000).collect();
+    make_room(&store, new_group(1, 1, &members)).await;
+    append(&store, messages(1, 1, 7)).await;
+    let before = syncs.load(Ordering::Relaxed);
+    let reads = (1..=1_000).map(|of| Read { room: room(1), user: user(of), seq: 7 });
+    store.receipts.put_reads(reads.collect()).await.expect("written");
+    assert_eq!(syncs.load(Ordering::Relaxed) - before, 1);
+    let readers = store.receipts.readers(room(1), 7, None, usize::MAX).await.expect("read");
+    assert_eq!(readers.len(), 1_000);
+}
+
+#[tokio::test]
+async fn a_command_of_changes_is_one_commit() {
+    let (store, syncs) = empty();
+    make_users(&store, 1..=100).await;
+    make_room(&store, new_group(1, 1, &[])).await;
+    append(&store, messages(1, 1, 100)).await;
+    let before = syncs.load(Ordering::Relaxed);
+    let reactions = (1..=100).map(|of| reacting(1, of, of, "a", true));
+    let edits = (1..=100).map(|seq| changing(&edit(&message(1, seq, 1), seq, "edited")));
+    append_entries(&store, reactions.chain(edits).collect()).await;
+    assert_eq!(syncs.load(Ordering::Relaxed) - before, 1);
 }

@@ -8,13 +8,19 @@ use futures_util::future::join_all;
 use madang_protocol::{Message, operation::Range};
 use madang_store::{
     Store,
-    conformance::fixtures::{append, make_room, make_users, message, new_group, room, try_append},
+    conformance::fixtures::{
+        append, append_entries, changing, delete, edit, make_room, make_users, message, messages,
+        new_group, reacting, read, room, try_append, user,
+    },
     log::Stopped,
+    receipts::Read,
 };
 use std::sync::Arc;
 
 /// Rooms, each with one home that appends; their appends share commits.
 const ROOMS: u64 = 4;
+/// Messages of a room whose messages are changed.
+const MESSAGES: u64 = 5;
 
 async fn open_with_rooms(disk: &Disk) -> Store {
     let store = madang_store::open(disk.options()).expect("an empty disk");
@@ -114,6 +120,71 @@ async fn a_disk_that_lies_about_syncing_is_found_out() {
         found += u32::from(round(seed, Unsynced::Lost, true).await.is_err());
     }
     assert!(found >= 9, "found in {found} of 10 rounds");
+}
+
+/// Edits, reactions and receipts in room 1, one command each, until that fails; returns how many
+/// changes and how many receipts were acknowledged.
+async fn change_until_failure(store: &Store) -> (u64, u64) {
+    for rev in 1.. {
+        let seq = rev % MESSAGES + 1;
+        let message = read(store, 1, seq).await;
+        let command = vec![
+            changing(&edit(&message, rev, &format!("edited {rev}"))),
+            reacting(1, seq, 2, "a", rev % 3 > 0),
+        ];
+        let answer = store.log.append(command).await;
+        if answer.stopped.is_some() {
+            assert_eq!(answer.committed, 0, "a command is durable as a whole");
+            return (rev - 1, rev - 1);
+        }
+        let read = Read { room: room(1), user: user(2), seq };
+        if store.receipts.put_reads(vec![read]).await.is_err() {
+            return (rev, rev - 1);
+        }
+    }
+    unreachable!("revs end in failure")
+}
+
+/// Cuts the power at a random operation under changes, and looks at what is left.
+async fn round_of_changes(seed: u64, unsynced: Unsynced) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let disk = Disk::default();
+    let store = open_with_rooms(&disk).await;
+    append(&store, messages(1, 1, MESSAGES)).await;
+    let dead_from = Some(disk.operations() + random.u64(1..400));
+    disk.set_faults(Faults { dead_from, ..Faults::default() });
+    let (acknowledged, receipts) = change_until_failure(&store).await;
+    drop(store);
+
+    let left = disk.after_power_cut(unsynced, &mut random);
+    let report = madang_store::check(left.medium()).expect("readable");
+    assert!(report.is_sound(), "{:?}", report.problems);
+    let store = madang_store::open(left.options()).expect("a sound disk");
+    let marks = store.log.marks(room(1), 0, usize::MAX).await.expect("readable");
+    let last_rev = marks.len() as u64;
+    assert!(last_rev >= acknowledged, "{acknowledged} acknowledged, {last_rev} left");
+    for seq in 1..=MESSAGES {
+        let latest = (1..=last_rev).rev().find(|rev| rev % MESSAGES + 1 == seq);
+        let found = store.log.target(room(1), seq, user(2)).await.expect("readable");
+        let found = found.expect("it was sent");
+        let body = latest.map_or(message(1, seq, 1).body, |rev| format!("edited {rev}").into());
+        let reacts = latest.is_some_and(|rev| rev % 3 > 0);
+        let state = (found.message.rev(), found.message.body.clone(), !found.mine.is_empty());
+        assert_eq!(state, (latest.unwrap_or(0), body, reacts), "message {seq}");
+    }
+    let read_up_to = if receipts == 0 { 0 } else { MESSAGES.min(receipts + 1) };
+    let member = store.rooms.view(room(1), user(2)).await.expect("readable").expect("a member");
+    assert!(member.read_seq >= read_up_to, "{} instead of {read_up_to}", member.read_seq);
+    append_entries(&store, vec![changing(&delete(&message(1, 1, 1), last_rev + 1))]).await;
+}
+
+#[tokio::test]
+async fn no_acknowledged_change_is_lost() {
+    for seed in 0..60 {
+        for unsynced in [Unsynced::Lost, Unsynced::SomeKept, Unsynced::Torn] {
+            round_of_changes(seed, unsynced).await;
+        }
+    }
 }
 
 /// So long that a page of the file holds one: what a failed sync left out is not written again by

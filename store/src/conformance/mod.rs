@@ -12,6 +12,7 @@ pub mod fixtures;
 pub mod login_limits;
 pub mod message_log;
 pub mod reactions;
+pub mod receipts;
 pub mod room_changes;
 pub mod room_store;
 
@@ -118,6 +119,16 @@ macro_rules! store_conformance {
             renames
             says_who_may_not
             a_direct_room_stays_as_it_is
+        }
+        $crate::conformance_cases! { receipts, $subject:
+            read_positions_only_move_up
+            read_positions_stay_within_the_room
+            a_receipt_makes_nobody_a_member
+            a_receipt_is_seen_everywhere
+            a_bulk_counts_for_every_member
+            putting_no_receipts_is_fine
+            racing_receipts_end_at_the_highest
+            pages_readers_by_user
         }
         $crate::conformance_cases! { account_store, $subject:
             creates_users_with_their_first_session

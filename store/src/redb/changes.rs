@@ -248,3 +248,41 @@ pub(super) fn reactions_of(
     let scan = read.scan_prefix::<Reactions>(&(room, seq, user).to_bytes())?;
     scan.map(|item| item.map(|((_, _, _, emoji), _)| emoji)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        MessageLog, Options, RoomStore,
+        conformance::fixtures::{edit, message, messages, new_group, new_user, room},
+        metrics::Call,
+        redb::Redb,
+    };
+    use madang_protocol::Entry;
+    use std::sync::Arc;
+
+    /// A page that passes over many ends early, and the next one goes on behind them.
+    #[tokio::test]
+    async fn a_page_looks_at_so_many_messages_at_most() {
+        let directory = tempfile::tempdir().unwrap();
+        let redb = Redb::open(Options::in_directory(directory.path())).unwrap();
+        crate::AccountStore::create_users(&redb, vec![new_user(1)]).await.unwrap();
+        redb.create(new_group(1, 1, &[])).await.unwrap();
+        let sent = messages(1, 1, 5).into_iter().map(Entry::Message);
+        // The first message is changed last.
+        let edits = (1..=5).map(|rev| edit(&message(1, 6 - rev, 1), rev, "edited"));
+        let edits = edits.map(|change| Entry::Change(Arc::new(change)));
+        assert_eq!(redb.append(sent.chain(edits).collect()).await.committed, 10);
+        let page = |after_rev| {
+            let (to_seq, limit, bytes_max, scanned_max) = (1, 9, 99, 2);
+            let room = room(1);
+            let asked = Changed { room, after_rev, to_seq, limit, bytes_max, scanned_max };
+            let page = redb.engine.read(Call::Changed, |snapshot| changed(snapshot, &asked));
+            let page = page.unwrap();
+            (page.messages.iter().map(|message| message.seq).collect::<Vec<_>>(), page.reached_rev)
+        };
+        assert_eq!(page(0), (vec![], 2));
+        assert_eq!(page(2), (vec![], 4));
+        assert_eq!(page(4), (vec![1], 5));
+    }
+}

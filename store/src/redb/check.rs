@@ -1,5 +1,7 @@
 //! [`crate::check()`] on redb.
 
+mod changes;
+
 use super::{
     engine::broken_structure,
     file::Source,
@@ -64,6 +66,7 @@ impl Check {
             check.require(agrees, || format!("sent: no message {} in {room}", sent.seq));
             Ok(())
         })?;
+        self.changes()?;
         self.rooms(&newest)?;
         self.members()?;
         self.bans()?;

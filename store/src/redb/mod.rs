@@ -10,7 +10,7 @@
 //! | [`unsynced`] | makes up for a sync that failed |
 //! | [`witness`] | tells damage after a crash from a commit that was cut short |
 //! | [`engine`], [`job`], [`writer`] | reads on snapshots, writes gathered by one thread |
-//! | [`log`], [`changes`], [`rooms`], [`creation`], [`membership`], [`accounts`] | the traits |
+//! | [`log`], [`changes`], [`rooms`], [`creation`], [`membership`], [`receipts`], [`accounts`] | the traits |
 //! | [`mod@check`] | does the file contradict itself? |
 //!
 //! **Reads** run to their end in the poll of the future that asks for them, in one snapshot, and
@@ -31,6 +31,7 @@ mod keys;
 mod locks;
 mod log;
 mod membership;
+mod receipts;
 mod record;
 mod rooms;
 mod tables;

@@ -16,7 +16,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use madang_protocol::{Millis, RoomId, UserId};
-use std::{cmp::Reverse, ops::Bound};
+use std::cmp::Reverse;
 
 #[async_trait]
 impl RoomStore for Redb {
@@ -91,7 +91,9 @@ impl RoomStore for Redb {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Vec<Member>, StoreError> {
-        self.engine.read(Call::Members, |snapshot| members(snapshot, room, after, limit))
+        self.engine.read(Call::Members, |snapshot| {
+            scan_members(snapshot, room, after)?.take(limit).collect()
+        })
     }
 }
 
@@ -173,23 +175,19 @@ fn list_order(place: &ListPlace) -> (Reverse<Millis>, RoomId) {
     (Reverse(place.active_at), place.room)
 }
 
-fn members(
+/// The members of a room behind the user `after`.
+pub(super) fn scan_members(
     read: &impl Read,
     room: RoomId,
     after: Option<UserId>,
-    limit: usize,
-) -> Result<Vec<Member>, StoreError> {
-    let behind = super::keys::behind_prefix(&room.to_bytes());
-    let from = match after {
-        Some(user) => Bound::Excluded((room, user).to_bytes()),
-        None => Bound::Included(room.to_bytes()),
-    };
-    let to = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    read.scan::<Members>(from.as_ref().map(Vec::as_slice), to)?
-        .take(limit)
-        .map(|item| {
-            let ((_, user), MemberRecord { role, joined_at, read_seq }) = item?;
-            Ok(Member { user, role, joined_at, read_seq })
-        })
-        .collect()
+) -> Result<impl Iterator<Item = Result<Member, StoreError>>, StoreError> {
+    let prefix = room.to_bytes();
+    let scan = match after {
+        Some(user) => read.scan_after::<Members>(&prefix, &(room, user).to_bytes()),
+        None => read.scan_prefix::<Members>(&prefix),
+    }?;
+    Ok(scan.map(|item| {
+        let ((_, user), MemberRecord { role, joined_at, read_seq }) = item?;
+        Ok(Member { user, role, joined_at, read_seq })
+    }))
 }

@@ -1,26 +1,32 @@
 //! Each contradiction that can be written is found.
 
-use super::super::{Redb, tables::Marker, transaction::Tables};
+use super::super::{
+    Redb,
+    tables::{Amendments, Changes, LatestChanges, Marker, Reactions, Uncounted},
+    transaction::Tables,
+};
 use super::*;
 use crate::{
     Options, Store,
     conformance::fixtures::{
-        append, client_id, make_room, make_users, messages, new_direct, new_group, room,
-        token_hash, user,
+        append, append_entries, changing, client_id, count, delete, edit, emoji, make_room,
+        make_users, message, messages, new_direct, new_group, reacting, read, room, token_hash,
+        user,
     },
     metrics::Call,
     rooms::NewRoom,
 };
-use madang_protocol::SessionId;
+use madang_protocol::{Amended, ChangeKind, SessionId};
 use std::sync::Arc;
 
 type Break = fn(&mut Tables<'_>) -> Result<(), StoreError>;
 
-/// Two users, two rooms, some messages.
+/// Two users, two rooms, some messages and changes.
 async fn fill(redb: &Arc<Redb>) {
     let store = Store {
         log: redb.clone(),
         rooms: redb.clone(),
+        receipts: redb.clone(),
         accounts: redb.clone(),
         control: redb.clone(),
     };
@@ -29,6 +35,17 @@ async fn fill(redb: &Arc<Redb>) {
     make_room(&store, NewRoom { client_id, ..new_group(1, 1, &[2]) }).await;
     make_room(&store, new_direct(2, 1, 2)).await;
     append(&store, messages(1, 1, 5)).await;
+    // 2 is edited and has a told reaction of both, 4 is deleted, 5 has one that nobody told.
+    let entries = vec![
+        changing(&edit(&message(1, 2, 1), 1, "edited")),
+        changing(&delete(&message(1, 4, 1), 2)),
+        reacting(1, 2, 1, "a", true),
+        reacting(1, 2, 2, "a", true),
+        reacting(1, 5, 2, "a", true),
+    ];
+    append_entries(&store, entries).await;
+    let told = count(&read(&store, 1, 2).await, 3);
+    append_entries(&store, vec![changing(&told)]).await;
 }
 
 /// The problems of sound data that was broken in one way.
@@ -50,6 +67,14 @@ fn change<T: Table>(
     let mut record = tables.expect::<T>(key)?;
     change(&mut record);
     tables.put::<T>(key, &record)
+}
+
+/// Each case breaks something, and is found by the words that name it.
+async fn all_found(cases: &[(Break, &str)]) {
+    for (broken, expected) in cases {
+        let found = problems(*broken).await;
+        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
+    }
 }
 
 #[tokio::test]
@@ -82,10 +107,98 @@ async fn contradictions_among_messages_are_found() {
         ),
         (|tables| tables.remove::<Rooms>(&room(1)), "messages:"),
     ];
-    for (broken, expected) in cases {
-        let found = problems(broken).await;
-        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
-    }
+    all_found(&cases).await;
+}
+
+#[tokio::test]
+async fn contradictions_among_changes_are_found() {
+    let cases: [(Break, &str); 12] = [
+        (|tables| tables.remove::<Changes>(&(room(1), 2)), "3 follows 1"),
+        (|tables| tables.remove::<Changes>(&(room(1), 3)), "is at rev 3, its changes at 2"),
+        (|tables| change::<RoomHeads>(tables, &room(1), |heads| heads.last_rev = 4), "is at rev 4"),
+        (
+            |tables| change::<Changes>(tables, &(room(1), 1), |change| change.seq = 9),
+            "was not done to 9",
+        ),
+        (
+            |tables| {
+                let record = tables.expect::<Changes>(&(room(1), 1))?;
+                tables.put::<Changes>(&(room(7), 1), &record)
+            },
+            "is no room",
+        ),
+        (
+            |tables| change::<Amendments>(tables, &(room(1), 2), |amended| amended.rev = 1),
+            "was not done to 2",
+        ),
+        (
+            |tables| {
+                change::<Changes>(tables, &(room(1), 1), |change| change.kind = ChangeKind::Delete)
+            },
+            "was not done to 2",
+        ),
+        (
+            |tables| change::<Amendments>(tables, &(room(1), 4), |amended| amended.deleted = false),
+            "is not as its latest change left it",
+        ),
+        (|tables| tables.remove::<LatestChanges>(&(room(1), 3)), "is not found by its latest"),
+        (|tables| tables.put::<LatestChanges>(&(room(1), 1), &2), "is not the latest"),
+        (
+            |tables| change::<Messages>(tables, &(room(1), 4), |message| message.body = "x".into()),
+            "is deleted and has a body",
+        ),
+        (|tables| tables.put::<Amendments>(&(room(1), 1), &Amended::default()), "says nothing"),
+    ];
+    all_found(&cases).await;
+}
+
+#[tokio::test]
+async fn contradictions_among_reactions_are_found() {
+    let cases: [(Break, &str); 10] = [
+        (
+            |tables| tables.remove::<Reactions>(&(room(1), 2, user(1), emoji("a"))),
+            "counts reactions wrong",
+        ),
+        (
+            |tables| tables.put::<Reactions>(&(room(1), 2, user(1), emoji("b")), &Marker),
+            "is not counted",
+        ),
+        (
+            |tables| tables.put::<Reactions>(&(room(1), 4, user(1), emoji("a")), &Marker),
+            "is not counted",
+        ),
+        (
+            |tables| tables.put::<Reactions>(&(room(1), 9, user(1), emoji("a")), &Marker),
+            "is not counted",
+        ),
+        (
+            |tables| {
+                change::<Amendments>(tables, &(room(1), 2), |amended| amended.reactions[0].1 = 7)
+            },
+            "counts reactions wrong",
+        ),
+        (
+            |tables| {
+                let twice = |amended: &mut Amended| amended.reactions.push((emoji("a"), 2));
+                change::<Amendments>(tables, &(room(1), 2), twice)
+            },
+            "counts reactions wrong",
+        ),
+        (
+            |tables| {
+                let one = |amended: &mut Amended| amended.reactions.push((emoji("a"), 1));
+                change::<Amendments>(tables, &(room(1), 4), one)
+            },
+            "is deleted and has reactions",
+        ),
+        (
+            |tables| tables.remove::<Uncounted>(&(room(1), 5)),
+            "has reactions that nobody is to tell",
+        ),
+        (|tables| tables.put::<Uncounted>(&(room(1), 4), &Marker), "has nothing"),
+        (|tables| tables.put::<Uncounted>(&(room(1), 9), &Marker), "has nothing"),
+    ];
+    all_found(&cases).await;
 }
 
 #[tokio::test]
@@ -115,10 +228,7 @@ async fn contradictions_among_rooms_and_members_are_found() {
         (|tables| tables.put::<Bans>(&(room(1), user(9)), &Marker), "is no user"),
         (|tables| tables.put::<Bans>(&(room(9), user(2)), &Marker), "is no room"),
     ];
-    for (broken, expected) in cases {
-        let found = problems(broken).await;
-        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
-    }
+    all_found(&cases).await;
 }
 
 #[tokio::test]
@@ -147,8 +257,5 @@ async fn contradictions_of_names_and_sessions_are_found() {
             "created_rooms:",
         ),
     ];
-    for (broken, expected) in cases {
-        let found = problems(broken).await;
-        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected}: {found:?}");
-    }
+    all_found(&cases).await;
 }
