@@ -29,6 +29,7 @@ pub(crate) async fn until_ended(node: &mut Node) -> Ended {
             return Ended::GaveUp(cause);
         }
         () = signals.next() => {}
+        Some(()) = node.drain_wishes.recv() => {}
     }
     tokio::select! {
         () = drain(node) => Ended::Drained,

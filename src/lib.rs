@@ -6,10 +6,12 @@
 //! | [`config`] | settings: defaults, file, environment, flags |
 //! | [`node`] | starts, wires and ends the parts of a running node |
 //! | [`edge`] | sockets, HTTP, WebSocket |
+//! | [`admin`] | what operators may see and do |
 //! | [`accounts`] | users, passwords, sessions |
 //! | [`observability`], [`metrics`] | what operators see |
 
 pub mod accounts;
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub(crate) mod drain;

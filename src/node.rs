@@ -13,6 +13,7 @@
 
 use crate::{
     accounts::{self, Accounts, Hasher},
+    admin::{Admin, TokenError},
     config::{Settings, or_unlimited},
     drain,
     edge::{
@@ -20,6 +21,7 @@ use crate::{
         capacity::Capacity,
         descriptors,
         http::{self, HttpContext, Surface},
+        listeners::{ListenError, Listeners},
         origin::Origins,
         tls::{Acceptors, Tls, TlsError},
     },
@@ -58,16 +60,12 @@ use tokio::{
 /// Why a node could not be started. Nothing is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is occupied, or not ours.
-    #[error("{setting} = \"{address}\": cannot listen there: {source}")]
-    Listen {
-        /// Which setting.
-        setting: &'static str,
-        /// Its value.
-        address: SocketAddr,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    /// An address is occupied, or not ours.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The operators' token cannot be had.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -93,11 +91,13 @@ pub enum Ended {
     GaveUp(String),
 }
 
-/// Runs a node on this thread until it ends. `ready` is called with its address once it listens.
-pub fn run(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result<Ended, StartError> {
+/// Runs a node on this thread until it ends. `ready` is called with it once it listens.
+pub fn run(settings: Settings, ready: impl FnOnce(&Node)) -> Result<Ended, StartError> {
     madang_actors::kernel::arbiter::run_system(async move {
         let mut node = Node::start(settings)?;
-        ready(node.address);
+        let admin = node.admin.map(tracing::field::display);
+        tracing::info!(address = %node.address, admin, tls = node.settings.has_tls(), "listening");
+        ready(&node);
         Ok(drain::until_ended(&mut node).await)
     })
 }
@@ -106,6 +106,8 @@ pub fn run(settings: Settings, ready: impl FnOnce(SocketAddr)) -> Result<Ended, 
 pub struct Node {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where operators come.
+    pub admin: Option<SocketAddr>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) clock: Clock,
     pub(crate) health: Health,
@@ -114,8 +116,10 @@ pub struct Node {
     pub(crate) store: Store,
     /// True: accept no more.
     pub(crate) stopping: watch::Sender<bool>,
-    /// The monitoring address answers for as long as this is held.
+    /// Monitoring and operators are answered for as long as this is held.
     _monitoring: watch::Sender<bool>,
+    /// An operator wants it to drain.
+    pub(crate) drain_wishes: mpsc::Receiver<()>,
     /// Why the root gave up.
     pub(crate) gave_up: mpsc::Receiver<String>,
     _threads: [Arbiters; 2],
@@ -135,7 +139,8 @@ struct EdgeParts {
     monitoring: watch::Receiver<bool>,
 }
 
-/// Connections of the monitoring address. They are counted apart: a drain does not wait for them.
+/// Connections of the address for monitoring, and of that for operators. They are counted apart: a
+/// drain does not wait for them.
 const MONITORING_CONNECTIONS_MAX: usize = 64;
 
 impl Node {
@@ -176,15 +181,19 @@ impl Node {
         health.set(drain::PART, State::Down, clock.now());
         let places = or_unlimited(settings.max_connections).min(descriptors::raise_limit());
         let capacity = Capacity::new(places, settings.max_connections_per_address);
+        let (wish_drain, drain_wishes) = mpsc::channel(1);
+        let admin =
+            listeners.admin().map(|_| Admin::new(&settings.data_dir, root, switches, wish_drain));
+        let admin = admin.transpose()?.map(Arc::new);
         let context =
             http_context(&settings, &recorder, &store, &reads.reader, &router, &clock, &health)?;
+        let context = HttpContext { admin, ..context };
         let (stopping, is_stopping) = watch::channel(false);
         let (monitoring, is_monitoring_over) = watch::channel(false);
-        let address = listeners.address;
         let name = node_name()?;
         for (index, gate) in gates.into_iter().enumerate() {
             let parts = EdgeParts {
-                listeners: listeners.for_thread(index, &context)?,
+                listeners: listeners.for_thread(index, &context).map_err(StartError::Thread)?,
                 router: router.clone(),
                 reader: reads.reader.clone(),
                 limits: connection_limits(&settings),
@@ -203,7 +212,8 @@ impl Node {
         }
         let threads = [edge_threads, store_threads];
         Ok(Self {
-            address,
+            address: listeners.clients(),
+            admin: listeners.admin(),
             settings,
             clock,
             health,
@@ -212,6 +222,7 @@ impl Node {
             store,
             stopping,
             _monitoring: monitoring,
+            drain_wishes,
             gave_up,
             _threads: threads,
         })
@@ -292,7 +303,7 @@ async fn begin_accepting(parts: oneshot::Receiver<EdgeParts>, hub: LocalHub) {
             Surface::Whole | Surface::Clients => {
                 (parts.capacity.clone(), parts.stopping.clone(), parts.tls.clone())
             }
-            Surface::Monitoring => {
+            Surface::Monitoring | Surface::Admin => {
                 (Capacity::new(MONITORING_CONNECTIONS_MAX, 0), parts.monitoring.clone(), None)
             }
         };
@@ -333,6 +344,7 @@ fn http_context(
         settings,
     );
     Ok(HttpContext {
+        admin: None,
         accounts: Arc::new(accounts),
         reader: reader.clone(),
         router: router.clone(),
@@ -366,49 +378,6 @@ fn connection_limits(settings: &Settings) -> ConnectionLimits {
 fn node_name() -> Result<String, StartError> {
     let id = accounts::token::random_id().map_err(|_| StartError::Random)?;
     Ok(SessionId(id).to_string())
-}
-
-/// The bound sockets.
-struct Listeners {
-    address: SocketAddr,
-    clients: TcpListener,
-    monitoring: Option<TcpListener>,
-}
-
-impl Listeners {
-    fn bind(settings: &Settings) -> Result<Self, StartError> {
-        let bind = |setting, address| {
-            accept::bind(address).map_err(|source| StartError::Listen { setting, address, source })
-        };
-        let clients = bind("listen", settings.listen)?;
-        let monitoring =
-            settings.metrics_listen.map(|address| bind("metrics_listen", address)).transpose()?;
-        let address = clients.local_addr().map_err(StartError::Thread)?;
-        Ok(Self { address, clients, monitoring })
-    }
-
-    /// What thread number `index` accepts from: all share the clients' socket, the first one
-    /// also has the monitoring.
-    fn for_thread(
-        &self,
-        index: usize,
-        context: &HttpContext,
-    ) -> Result<Vec<(TcpListener, HttpContext)>, StartError> {
-        let with = |listener: &TcpListener, surface| {
-            let listener = listener.try_clone().map_err(StartError::Thread)?;
-            Ok::<_, StartError>((listener, HttpContext { surface, ..context.clone() }))
-        };
-        match &self.monitoring {
-            None => Ok(vec![with(&self.clients, Surface::Whole)?]),
-            Some(monitoring) => {
-                let mut listeners = vec![with(&self.clients, Surface::Clients)?];
-                if index == 0 {
-                    listeners.push(with(monitoring, Surface::Monitoring)?);
-                }
-                Ok(listeners)
-            }
-        }
-    }
 }
 
 /// Finds sessions by the accounts' tokens.

@@ -129,7 +129,7 @@ fn flag(setting: &'static Setting, defaults: &Settings) -> Arg {
 
 fn value_name(setting: &str) -> &'static str {
     match setting {
-        "listen" | "metrics_listen" => "ADDRESS:PORT",
+        "listen" | "metrics_listen" | "admin_listen" => "ADDRESS:PORT",
         "data_dir" => "DIRECTORY",
         "tls_cert" | "tls_key" => "FILE",
         "allowed_origins" => "ORIGINS",

@@ -1,6 +1,6 @@
 //! What a started node says: where it is, and what to try next.
 
-use crate::config::Settings;
+use crate::{admin::TOKEN_FILE, config::Settings};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The words, but for the address: that is known once it is bound.
@@ -13,11 +13,11 @@ pub(super) struct Banner {
 impl Banner {
     pub(super) fn new(settings: &Settings) -> Self {
         let data_dir = settings.data_dir.display().to_string();
-        Self { data_dir, signup: settings.signup, tls: settings.tls_cert.is_some() }
+        Self { data_dir, signup: settings.signup, tls: settings.has_tls() }
     }
 
-    /// The whole text for a node at `address`.
-    pub(super) fn text(&self, address: SocketAddr) -> String {
+    /// The whole text for a node at `address`, and at `admin` for operators.
+    pub(super) fn text(&self, address: SocketAddr, admin: Option<SocketAddr>) -> String {
         let (http, ws) = if self.tls { ("https", "wss") } else { ("http", "ws") };
         let base = format!("{http}://{}", reachable(address));
         let account = match self.signup {
@@ -28,8 +28,15 @@ impl Banner {
             false => "  madang user import users.jsonl   # signup is closed; stop the node first"
                 .to_owned(),
         };
+        let operators = match admin {
+            Some(admin) => format!(
+                "Operators: http://{admin}/admin/tree, token in {}/{TOKEN_FILE}\n",
+                self.data_dir
+            ),
+            None => String::new(),
+        };
         format!(
-            "Madang listens on {http}://{address} and {ws}://{address}/v1/ws, data in {}\n\n\
+            "Madang listens on {http}://{address} and {ws}://{address}/v1/ws, data in {}\n{operators}\n\
              Try next:\n{account}\n  \
              export TOKEN=mdg_...   # from the answer\n  \
              curl {base}/v1/rooms {BEARER} {JSON} \\\n    \
@@ -63,16 +70,20 @@ mod tests {
 
     #[test]
     fn says_where_and_what_next() {
-        let text = Banner::new(&Settings::default()).text("0.0.0.0:81".parse().unwrap());
+        let text = Banner::new(&Settings::default()).text("0.0.0.0:81".parse().unwrap(), None);
         for words in ["http://0.0.0.0:81", "./data", "curl http://127.0.0.1:81/v1/signup"] {
             assert!(text.contains(words), "no {words} in\n{text}");
         }
+        let admin = Some("127.0.0.1:82".parse().unwrap());
+        let text = Banner::new(&Settings::default()).text("0.0.0.0:81".parse().unwrap(), admin);
+        assert!(text.contains("http://127.0.0.1:82/admin/tree"), "{text}");
+        assert!(text.contains("./data/admin-token"), "{text}");
         let tls = Settings { tls_cert: Some("cert.pem".into()), ..Settings::default() };
-        let text = Banner::new(&tls).text("127.0.0.1:81".parse().unwrap());
+        let text = Banner::new(&tls).text("127.0.0.1:81".parse().unwrap(), None);
         assert!(text.contains("wss://127.0.0.1:81") && text.contains("curl https://"), "{text}");
         assert!(!text.contains("http://"), "{text}");
         let closed = Settings { signup: false, ..Settings::default() };
-        let text = Banner::new(&closed).text("[::]:81".parse().unwrap());
+        let text = Banner::new(&closed).text("[::]:81".parse().unwrap(), None);
         assert!(!text.contains("/v1/signup") && text.contains("http://[::1]:81/v1/rooms"));
     }
 }

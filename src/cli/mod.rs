@@ -52,7 +52,8 @@ fn serve(settings: Settings) -> Done {
     observability::start_logs(&settings)?;
     let banner = banner::Banner::new(&settings);
     // A node whose standard output is closed works all the same.
-    let ended = node::run(settings, |address| drop(write_out(&banner.text(address))))?;
+    let ended =
+        node::run(settings, |node| drop(write_out(&banner.text(node.address, node.admin))))?;
     Ok(match ended {
         Ended::Drained => ExitCode::SUCCESS,
         Ended::AtOnce => ExitCode::from(FAILED),

@@ -81,6 +81,9 @@ settings! {
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080));
     /// Another address for /healthz, /readyz and /metrics; they leave `listen` then. Empty: none.
     metrics_listen: Option<SocketAddr> = None;
+    /// Another address for operators (/admin/...), who need the token in the file `admin-token` of
+    /// `data_dir`. Empty, or `off`: none.
+    admin_listen: Option<SocketAddr> = Some(SocketAddr::from(([127, 0, 0, 1], 8081)));
     /// File with the certificate of `listen` and those that vouch for it, in PEM: clients come by
     /// https and wss then. Read again on SIGHUP, together with `tls_key`. Empty: no TLS.
     tls_cert: Option<PathBuf> = None;
@@ -181,6 +184,11 @@ settings! {
 const OFF_WAIT: Duration = Duration::from_hours(24);
 
 impl Settings {
+    /// Whether clients come by https and wss.
+    pub fn has_tls(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
     /// The number of edge threads, 0 resolved.
     pub fn edge_arbiter_count(&self) -> usize {
         if self.edge_arbiters > 0 { self.edge_arbiters } else { (cores() - 1).max(1) }

@@ -108,6 +108,8 @@ fn every_refusal_names_key_and_value() {
         (flag("allowed_origins", "example.org"), "allowed_origins", "example.org"),
         // Contradictions.
         (flag("metrics_listen", "127.0.0.1:8080"), "metrics_listen", "127.0.0.1:8080"),
+        (flag("admin_listen", "127.0.0.1:8080"), "admin_listen", "same as listen"),
+        (flag("metrics_listen", "127.0.0.1:8081"), "admin_listen", "same as metrics_listen"),
         (flag("tls_cert", "c.pem"), "tls_cert", "c.pem: needs tls_key"),
         (flag("tls_key", "k.pem"), "tls_key", "k.pem: needs tls_cert"),
         (flag("send_wait_ms", "30000"), "send_wait_ms", "30000"),

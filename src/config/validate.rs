@@ -35,14 +35,21 @@ impl Settings {
     }
 
     fn validate_addresses(&self) -> Result<(), SettingsError> {
-        match self.metrics_listen {
-            Some(address) if address == self.listen && address.port() != 0 => refuse(
-                "metrics_listen",
-                address,
-                format!("is the same as listen = {}; leave it empty", self.listen),
-            ),
-            _ => Ok(()),
+        let of_clients = ("listen", Some(self.listen));
+        let of_monitoring = ("metrics_listen", self.metrics_listen);
+        let of_operators = ("admin_listen", self.admin_listen);
+        for ((key, address), (other_key, other)) in
+            [(of_monitoring, of_clients), (of_operators, of_clients), (of_operators, of_monitoring)]
+        {
+            if let (Some(address), Some(other)) = (address, other)
+                && address == other
+                && address.port() != 0
+            {
+                let reason = format!("is the same as {other_key} = {other}");
+                return refuse(key, address, reason);
+            }
         }
+        Ok(())
     }
 
     fn validate_tls(&self) -> Result<(), SettingsError> {

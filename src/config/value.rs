@@ -107,7 +107,10 @@ impl Value for SocketAddr {
 impl Value for Option<SocketAddr> {
     written_as_text!();
     fn from_text(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Ok(None) } else { SocketAddr::from_text(text).map(Some) }
+        match text {
+            "" | "off" | "0" => Ok(None),
+            text => SocketAddr::from_text(text).map(Some),
+        }
     }
     fn to_toml(&self) -> toml::Value {
         toml::Value::String(self.map(|address| address.to_string()).unwrap_or_default())

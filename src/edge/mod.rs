@@ -5,6 +5,7 @@ pub mod address;
 pub mod capacity;
 pub mod descriptors;
 pub mod http;
+pub mod listeners;
 pub mod origin;
 pub mod tls;
 pub mod websocket;

@@ -6,6 +6,7 @@ use madang_testkit::{
     client::{PASSWORD, text},
     launcher::{Output, free_address},
     tls,
+    wait::{SOON, until},
 };
 use serde_json::json;
 use std::net::TcpListener;
@@ -29,6 +30,15 @@ async fn an_occupied_port_is_named() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let output = launch().fail_in(directory.path(), address).await;
     assert_names(&output, FAILED, &[&address.to_string()]);
+}
+
+#[tokio::test]
+async fn an_occupied_port_for_operators_is_named() {
+    let take = || async { TcpListener::bind("127.0.0.1:8081").ok() };
+    let _taken = until("the default port is ours", SOON, take).await;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let output = launch().without("admin-listen").fail_in(directory.path(), free_address()).await;
+    assert_names(&output, FAILED, &["admin_listen", "127.0.0.1:8081"]);
 }
 
 #[tokio::test]

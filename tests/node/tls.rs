@@ -2,8 +2,9 @@
 
 use crate::launch;
 use madang_testkit::{
-    Stage,
+    Http, Stage,
     client::{Door, list, number},
+    launcher::free_address,
     raw::{Frame, RawSocket, opcode},
     tls::{client_config, issue, shown_certificate},
     wait::{SOON, until},
@@ -31,6 +32,13 @@ async fn the_banner_says_https_and_wss() {
     for url in [format!("https://{address}"), format!("wss://{address}/v1/ws")] {
         assert!(printed.contains(&url), "no {url} in\n{printed}");
     }
+}
+
+#[tokio::test]
+async fn operators_come_without_tls() {
+    let address = free_address();
+    let _node = launch().with("admin-listen", address).start().await;
+    Http::plain(address).get("/admin/tree").send().await.refused(401, "unauthenticated");
 }
 
 #[tokio::test]

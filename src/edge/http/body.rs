@@ -123,6 +123,14 @@ impl Fields {
         texts.collect()
     }
 
+    /// Refuses what was not asked for by name before.
+    pub(super) fn finish(&self) -> Result<(), Refusal> {
+        match self.0.keys().next() {
+            Some(name) => Err(Refusal::invalid(name.clone(), "is not known")),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses fields that the protocol names and this version does not offer: ignoring them would
     /// do something else than was asked.
     pub(super) fn refuse(&self, names: &[&'static str]) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@
 //! Upgrades to a WebSocket are taken before this: `GET /v1/ws` that arrives here is none.
 
 mod accounts;
+mod admin;
 mod answer;
 mod body;
 mod caller;
@@ -27,6 +28,7 @@ pub use route::TEMPLATES;
 
 use crate::{
     accounts::Accounts,
+    admin::Admin,
     config::{Settings, or_unlimited},
     edge::origin::Origins,
     metrics::Metrics,
@@ -52,6 +54,8 @@ use std::{
 /// Everything requests are answered from. Cloning shares it.
 #[derive(Clone)]
 pub struct HttpContext {
+    /// What operators may see and do; `None`: there is no address for it.
+    pub admin: Option<Arc<Admin>>,
     /// Signup, login, sessions.
     pub accounts: Arc<Accounts>,
     /// Reads.
@@ -81,20 +85,23 @@ pub struct HttpContext {
 /// Which paths one listening address offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {
-    /// All of them.
+    /// Those of clients and monitoring.
     Whole,
     /// Those of clients; monitoring has moved to another address.
     Clients,
     /// `/healthz`, `/readyz` and `/metrics`.
     Monitoring,
+    /// Those of operators.
+    Admin,
 }
 
 impl Surface {
     fn has(self, route: &Route<'_>) -> bool {
         match self {
-            Self::Whole => true,
-            Self::Clients => !route.is_monitoring(),
+            Self::Whole => !matches!(route, Route::Admin(_)),
+            Self::Clients => Self::Whole.has(route) && !route.is_monitoring(),
             Self::Monitoring => route.is_monitoring(),
+            Self::Admin => matches!(route, Route::Admin(_)),
         }
     }
 }
@@ -165,6 +172,9 @@ where
     if !route.takes(request.method()) {
         return Err(Problem::method(route.methods()));
     }
+    if let Route::Admin(call) = route {
+        return admin::answer(call, request, body_limits(&context.settings), context).await;
+    }
     match *request.method() {
         // Without its body; hyper leaves that out.
         Method::GET | Method::HEAD => {
@@ -199,7 +209,8 @@ async fn read(
         | Route::Logout
         | Route::Join(_)
         | Route::Leave(_)
-        | Route::Member(..) => Err(Problem::method(route.methods())),
+        | Route::Member(..)
+        | Route::Admin(_) => Err(Problem::method(route.methods())),
     }
 }
 
@@ -256,7 +267,8 @@ where
         | Route::Socket
         | Route::Health
         | Route::Ready
-        | Route::Metrics => Err(Problem::method(route.methods())),
+        | Route::Metrics
+        | Route::Admin(_) => Err(Problem::method(route.methods())),
     }
 }
 

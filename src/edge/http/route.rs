@@ -1,5 +1,6 @@
 //! Paths: what each means, how it is called in metrics, which methods it takes.
 
+use super::admin::Call;
 use hyper::Method;
 
 /// A path that exists. What it holds of the path is not checked yet.
@@ -37,13 +38,15 @@ pub(super) enum Route<'a> {
     Ready,
     /// `/metrics`
     Metrics,
+    /// `/admin/...`
+    Admin(Call),
 }
 
 /// The template of paths that do not exist.
 pub(super) const UNKNOWN: &str = "unknown";
 
 /// Every template, for metrics.
-pub const TEMPLATES: [&str; 17] = [
+pub const TEMPLATES: [&str; 20] = [
     "/v1/signup",
     "/v1/login",
     "/v1/logout",
@@ -60,6 +63,9 @@ pub const TEMPLATES: [&str; 17] = [
     "/healthz",
     "/readyz",
     "/metrics",
+    "/admin/tree",
+    "/admin/switches",
+    "/admin/drain",
     UNKNOWN,
 ];
 
@@ -85,6 +91,7 @@ impl<'a> Route<'a> {
             ["healthz"] => Self::Health,
             ["readyz"] => Self::Ready,
             ["metrics"] => Self::Metrics,
+            ["admin", call] => Self::Admin(Call::of(call)?),
             _ => return None,
         })
     }
@@ -108,6 +115,7 @@ impl<'a> Route<'a> {
             Self::Health => "/healthz",
             Self::Ready => "/readyz",
             Self::Metrics => "/metrics",
+            Self::Admin(call) => call.template(),
         }
     }
 
@@ -121,6 +129,7 @@ impl<'a> Route<'a> {
             Self::Me | Self::Users => "GET, HEAD",
             Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
             Self::Socket => "GET",
+            Self::Admin(call) => call.methods(),
         }
     }
 

@@ -37,7 +37,8 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const COMMAND_WITHIN: Duration = Duration::from_secs(120);
 
 /// How to start a node. Limits that would stand in the way of a test (logins, signups and frames a
-/// second) are off unless the test sets them.
+/// second) are off unless the test sets them, and so is the operators' address, of which there is
+/// one a machine by default.
 #[derive(Debug, Clone)]
 pub struct Launch {
     binary: PathBuf,
@@ -51,12 +52,13 @@ impl Launch {
     /// A node from this binary: `env!("CARGO_BIN_EXE_madang")`.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         let quiet = ["logins-per-minute", "signups-per-minute", "frames-per-second"];
-        Self {
+        let launch = Self {
             binary: binary.into(),
             settings: quiet.map(|name| (name.to_owned(), "0".to_owned())).to_vec(),
             environment: Vec::new(),
             limits: Limits::default(),
-        }
+        };
+        launch.with("admin-listen", "off")
     }
 
     /// Adds or replaces the flag `--name value`.
