@@ -102,6 +102,22 @@ async fn switches_move_one_by_one() {
 }
 
 #[tokio::test]
+async fn typing_is_told_to_nobody_while_it_is_off() {
+    let office = Office::open().await;
+    let (mut ann, mut ben) = office.stage.both().await;
+    let room = &office.stage.room;
+    let switch = |on: bool| office.post("/admin/switches").json(&json!({"typing": on})).send();
+    switch(false).await.expect(200);
+    ann.ok("typing", json!({"room": room, "on": true})).await;
+    ann.send(room, "c", "what was typed").await;
+    ben.expect("message").await;
+    assert!(!ben.queued().any(|frame| frame["op"] == "typing"));
+    switch(true).await.expect(200);
+    ann.ok("typing", json!({"room": room, "on": true})).await;
+    assert_eq!(ben.expect("typing").await["users"], json!([office.stage.ann.user]));
+}
+
+#[tokio::test]
 async fn wrong_switches_are_named_and_move_nothing() {
     let office = Office::open().await;
     let before = office.switches().await;

@@ -218,7 +218,9 @@ impl AudienceActor {
     fn ephemeral(&mut self, ephemeral: &Ephemeral, context: &mut Context<AudienceMessage>) {
         if let Ephemeral::Typing { user, on } = ephemeral {
             let mut effects = Vec::new();
-            self.typing.said(*user, *on, Instant::now(), &mut effects);
+            // Switched off, those who are typing are still told to have ended.
+            let on = *on && self.services.switches.typing();
+            self.typing.said(*user, on, Instant::now(), &mut effects);
             self.tell_typing(effects, context);
         }
         if let Some(item) = live::item(self.room, ephemeral) {
