@@ -7,6 +7,7 @@ use crate::{
     room::{self, RoomActor, RoomMessage, Services, pending::Submit, standing::Change},
 };
 use dashmap::DashMap;
+use madang_cluster::Subscription;
 use madang_protocol::{
     Ephemeral, ErrorCode, Heads, Millis, Publication, Refusal, Role, RoomId, SessionId, UserId,
     operation,
@@ -38,12 +39,19 @@ struct Registry {
     /// Read on every send. Bounded by the rooms that are active, see `room::ACTIVE_FOR`.
     rooms: DashMap<RoomId, Address<RoomMessage>>,
     /// Bounded by the rooms that are subscribed to here.
-    audiences: DashMap<RoomId, Address<AudienceMessage>>,
+    audiences: DashMap<RoomId, Audience>,
     arbiters: Vec<Arbiter>,
     supervisor: Supervisor,
     services: Arc<Services>,
     hubs: Hubs,
     send_wait: Duration,
+}
+
+/// The readers of a room on this node.
+struct Audience {
+    address: Address<AudienceMessage>,
+    /// Ends with the entry.
+    _subscription: Subscription,
 }
 
 /// A home that stops between look-up and send is looked up again; more than a few times in a row
@@ -154,7 +162,7 @@ impl Router {
     }
 
     pub(crate) fn forget_audience(&self, room: RoomId, address: &Address<AudienceMessage>) {
-        self.0.audiences.remove_if(&room, |_, known| known.is_same(address));
+        self.0.audiences.remove_if(&room, |_, known| known.address.is_same(address));
     }
 
     fn home(&self, room: RoomId) -> Address<RoomMessage> {
@@ -176,20 +184,23 @@ impl Router {
 
     fn audience(&self, room: RoomId) -> Address<AudienceMessage> {
         if let Some(audience) = self.0.audiences.get(&room) {
-            return audience.clone();
+            return audience.address.clone();
         }
         let start = || {
             let (services, router, hubs) =
                 (self.0.services.clone(), self.clone(), self.0.hubs.clone());
-            start_supervised(
+            let (bus, metrics) = (services.bus.clone(), services.metrics.clone());
+            let address = start_supervised(
                 self.arbiter_of(room),
                 audience::INBOX_BOUND,
                 &self.0.supervisor,
                 Exhausted::End,
                 move |_| AudienceActor::new(room, services.clone(), router.clone(), hubs.clone()),
-            )
+            );
+            let _subscription = audience::subscribe(&*bus, room, address.clone(), metrics);
+            Audience { address, _subscription }
         };
-        self.0.audiences.entry(room).or_insert_with(start).clone()
+        self.0.audiences.entry(room).or_insert_with(start).address.clone()
     }
 
     /// A room and its audience live on one arbiter: a message goes between them without waking

@@ -18,11 +18,11 @@ pub trait Bus: Send + Sync + 'static {
 pub type Deliver = Box<dyn Fn(&Publication) + Send + Sync>;
 
 /// Ends when dropped.
-pub struct Subscription(Option<Box<dyn FnOnce() + Send>>);
+pub struct Subscription(Option<Box<dyn FnOnce() + Send + Sync>>);
 
 impl Subscription {
     /// Runs `end` when dropped.
-    pub fn new(end: impl FnOnce() + Send + 'static) -> Self {
+    pub fn new(end: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self(Some(Box::new(end)))
     }
 }

@@ -177,6 +177,8 @@ async fn at_most_two_frames_a_second_tell_of_typing() {
 async fn a_former_reader_hears_nothing_more() {
     let stage = Stage::set(launch()).await;
     let (mut ann, mut ben) = stage.both().await;
+    ann.send(&stage.room, "c", "warm up").await;
+    ben.expect("message").await;
     ben.ok("unsubscribe", json!({"room": stage.room})).await;
     ann.ok("signal", signal(&stage, "x")).await;
     ann.expect("signal").await;

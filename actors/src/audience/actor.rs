@@ -13,8 +13,7 @@ use crate::{
     room::{Caught, RoomMessage, Services},
     route::Router,
 };
-use madang_cluster::Subscription;
-use madang_protocol::{Ephemeral, Event, EventBatch, Publication, RoomId, operation::Range};
+use madang_protocol::{Ephemeral, Event, EventBatch, RoomId, operation::Range};
 use madang_store::{StoreError, log::Page};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -89,8 +88,6 @@ pub struct AudienceActor {
     /// What full hubs did not take yet, in order. While anything is here, nothing new is taken.
     outgoing: Vec<VecDeque<HubMessage>>,
     was_empty: bool,
-    /// Ends with the actor.
-    _subscription: Option<Subscription>,
 }
 
 impl AudienceActor {
@@ -112,26 +109,7 @@ impl AudienceActor {
             outgoing: (0..count).map(|_| VecDeque::new()).collect(),
             was_empty: false,
             hubs,
-            _subscription: None,
         }
-    }
-
-    fn subscribe(&self, context: &Context<AudienceMessage>) -> Subscription {
-        let (address, metrics) = (context.address().clone(), self.services.metrics.clone());
-        let deliver = move |publication: &Publication| {
-            let (message, dropped) = match publication {
-                Publication::Batch(batch) => {
-                    (AudienceMessage::Batch(batch.clone()), &metrics.bus_dropped)
-                }
-                Publication::Ephemeral(_, ephemeral) => {
-                    (AudienceMessage::Ephemeral(ephemeral.clone()), &metrics.ephemeral_dropped)
-                }
-            };
-            if address.try_send(message).is_err() {
-                dropped.increment(1);
-            }
-        };
-        self.services.bus.subscribe(self.room, Box::new(deliver))
     }
 
     fn adopt(&mut self, hub: usize, context: &mut Context<AudienceMessage>) {
@@ -331,7 +309,6 @@ impl Actor for AudienceActor {
     const KIND: &'static str = "audience";
 
     fn started(&mut self, context: &mut Context<AudienceMessage>) {
-        self._subscription = Some(self.subscribe(context));
         for hub in 0..self.hubs.count() {
             self.adopt(hub, context);
         }

@@ -29,7 +29,10 @@ mod window;
 
 pub use actor::{AttachRequest, AudienceActor, AudienceMessage};
 
-use std::time::Duration;
+use crate::{kernel::Address, metrics::Metrics};
+use madang_cluster::{Bus, Subscription};
+use madang_protocol::{Publication, RoomId};
+use std::{sync::Arc, time::Duration};
 
 /// Messages waiting in the inbox.
 pub const INBOX_BOUND: usize = 4_096;
@@ -45,3 +48,27 @@ pub const PAGE_MESSAGES: usize = 200;
 pub const DELIVERY_ITEMS: usize = 64;
 /// How long the audience stays without readers: a page reload finds it still there.
 pub const STAYS_FOR: Duration = Duration::from_secs(10);
+
+/// Lets an audience hear what is published about its room. Done as soon as it has an address: what
+/// is published before its first turn, or while it is restarted, waits in its inbox.
+pub(crate) fn subscribe(
+    bus: &dyn Bus,
+    room: RoomId,
+    address: Address<AudienceMessage>,
+    metrics: Arc<Metrics>,
+) -> Subscription {
+    let deliver = move |publication: &Publication| {
+        let (message, dropped) = match publication {
+            Publication::Batch(batch) => {
+                (AudienceMessage::Batch(batch.clone()), &metrics.bus_dropped)
+            }
+            Publication::Ephemeral(_, ephemeral) => {
+                (AudienceMessage::Ephemeral(ephemeral.clone()), &metrics.ephemeral_dropped)
+            }
+        };
+        if address.try_send(message).is_err() {
+            dropped.increment(1);
+        }
+    };
+    bus.subscribe(room, Box::new(deliver))
+}
