@@ -39,7 +39,7 @@ pub(crate) async fn until_ended(node: &mut Node) -> Ended {
 
 async fn drain(node: &Node) {
     let whole = Duration::from_millis(node.settings.drain_timeout_ms);
-    let deadline = Instant::now() + whole.mul_f64(0.85);
+    let deadline = Instant::now() + whole.mul_f64(0.8);
     tracing::info!(connections = node.capacity.taken(), "draining");
     node.health.set(PART, State::Down, node.clock.now());
     // A load balancer sees the 503 before it sees a closed port.
@@ -50,7 +50,10 @@ async fn drain(node: &Node) {
     while node.capacity.taken() > 0 && Instant::now() < deadline {
         tokio::time::sleep(POLL).await;
     }
-    let left = whole.mul_f64(0.1);
+    let left = whole.mul_f64(0.075);
+    if tokio::time::timeout(left, node.gathered_is_written()).await.is_err() {
+        tracing::warn!("the last receipts were not written in time");
+    }
     if tokio::time::timeout(left, node.store.control.close()).await.is_err() {
         tracing::warn!("the store did not close in time; what was acknowledged is safe");
     }

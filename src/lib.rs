@@ -16,6 +16,7 @@ pub mod cli;
 pub mod config;
 pub(crate) mod drain;
 pub mod edge;
+pub(crate) mod gathered;
 pub mod metrics;
 pub mod node;
 pub mod observability;

@@ -6,6 +6,7 @@
 //! |  |- store_writer
 //! |  `- store_reader
 //! |- hub, one per edge arbiter, with the connections beside it
+//! |- batcher                on a store arbiter
 //! `- rooms                  one for one, on the edge arbiters
 //!    |- room, audience
 //!    `- ...
@@ -25,15 +26,17 @@ use crate::{
         origin::Origins,
         tls::{Acceptors, Tls, TlsError},
     },
+    gathered::Gathered,
     metrics,
     observability::Recorder,
 };
 use madang_actors::{
     Reader, Router,
+    batcher::BatcherMessage,
     connection::{Authentication, Authenticator, ConnectionLimits, ConnectionServices},
     hub::{self, HubLimits, HubMessage, Hubs, Identity, LocalHub},
     kernel::{
-        Address, Arbiter, Arbiters, Clock, Exhausted, Strategy, Supervisor, start_supervised,
+        Address, Arbiter, Arbiters, Clock, Exhausted, Reply, Strategy, Supervisor, start_supervised,
     },
     metrics::Metrics,
     room::Services,
@@ -44,7 +47,9 @@ use madang_actors::{
 use madang_cluster::InProcess;
 use madang_protocol::{ErrorCode, SessionId, limits::ANSWER_BYTES_MAX};
 use madang_resilience::{Health, State};
-use madang_store::{Store, accounts::Session, limits::InProcess as LocalLimits};
+use madang_store::{
+    Store, accounts::Session, limits::InProcess as LocalLimits, presence::NodeLife,
+};
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -113,6 +118,7 @@ pub struct Node {
     pub(crate) health: Health,
     pub(crate) capacity: Capacity,
     pub(crate) hubs: Hubs,
+    pub(crate) batcher: Address<BatcherMessage>,
     pub(crate) store: Store,
     /// True: accept no more.
     pub(crate) stopping: watch::Sender<bool>,
@@ -161,8 +167,10 @@ impl Node {
             let _ = give_up.try_send(cause.to_owned()); // one reason is enough
         });
 
-        let reads = start_store(&root, &store_threads.all(), &store, &settings, &metrics);
-        let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &settings, &metrics);
+        let gathered = Gathered::new();
+        let reads =
+            start_store(&root, &store_threads.all(), &store, &gathered, &settings, &metrics);
+        let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &gathered, &settings, &metrics);
         let switches = Arc::new(Switches::default());
         let services = Arc::new(Services {
             reader: reads.reader.clone(),
@@ -177,6 +185,11 @@ impl Node {
         let router =
             Router::new(edge_threads.all(), rooms, services, hubs.clone(), settings.send_wait());
 
+        let name = node_name()?;
+        let life = NodeLife { node: name.clone(), incarnation: incarnation()? };
+        let first = &store_threads.all()[0];
+        let batcher = gathered.start_batcher(first, &root, &store, &router, life, &settings);
+
         let health = Health::new();
         health.set(drain::PART, State::Down, clock.now());
         let places = or_unlimited(settings.max_connections).min(descriptors::raise_limit());
@@ -190,7 +203,6 @@ impl Node {
         let context = HttpContext { admin, ..context };
         let (stopping, is_stopping) = watch::channel(false);
         let (monitoring, is_monitoring_over) = watch::channel(false);
-        let name = node_name()?;
         for (index, gate) in gates.into_iter().enumerate() {
             let parts = EdgeParts {
                 listeners: listeners.for_thread(index, &context).map_err(StartError::Thread)?,
@@ -219,6 +231,7 @@ impl Node {
             health,
             capacity,
             hubs,
+            batcher,
             store,
             stopping,
             _monitoring: monitoring,
@@ -226,6 +239,15 @@ impl Node {
             gave_up,
             _threads: threads,
         })
+    }
+}
+
+impl Node {
+    /// Waits until everything that was gathered so far is written.
+    pub(crate) async fn gathered_is_written(&self) {
+        let (reply, answer) = Reply::channel();
+        self.batcher.urge(BatcherMessage::Drain(reply));
+        let _ = answer.await; // one that was restarted meanwhile answers nothing
     }
 }
 
@@ -238,6 +260,7 @@ fn start_store(
     root: &Supervisor,
     arbiters: &[Arbiter],
     store: &Store,
+    gathered: &Gathered,
     settings: &Settings,
     metrics: &Arc<Metrics>,
 ) -> StoreActors {
@@ -254,13 +277,15 @@ fn start_store(
     let reader = start_supervised(last, bound, &tree, Exhausted::Escalate, move |_| {
         StoreReader::new(store.clone(), metrics.clone())
     });
-    StoreActors { reader: Reader::new(reader, settings.read_wait()), writer }
+    let (positions, online) = (gathered.positions.clone(), gathered.online());
+    StoreActors { reader: Reader::new(reader, settings.read_wait(), positions, online), writer }
 }
 
 /// Each hub comes with a gate: what is sent there lets its thread begin to accept.
 fn start_hubs(
     root: &Supervisor,
     arbiters: &[Arbiter],
+    gathered: &Gathered,
     settings: &Settings,
     metrics: &Arc<Metrics>,
 ) -> (Hubs, Vec<oneshot::Sender<EdgeParts>>) {
@@ -272,11 +297,12 @@ fn start_hubs(
     };
     let start = |(index, arbiter): (usize, &Arbiter)| {
         let (gate, parts) = oneshot::channel();
+        let connected = gathered.connected.clone();
         let begin = move |hub: LocalHub| {
             tokio::task::spawn_local(begin_accepting(parts, hub));
         };
         let hub: Address<HubMessage> =
-            hub::start(arbiter, root, index, limits, metrics.clone(), begin);
+            hub::start(arbiter, root, index, limits, metrics.clone(), connected, begin);
         (hub, gate)
     };
     let (hubs, gates) = arbiters.iter().enumerate().map(start).unzip();
@@ -368,6 +394,7 @@ fn connection_limits(settings: &Settings) -> ConnectionLimits {
         body_bytes_max: settings.body_bytes_max,
         subscriptions_max: settings.subscriptions_max,
         replay_limit: settings.replay_limit,
+        presence_members_max: settings.presence_members_max,
         page_bytes_max: or_unlimited(settings.outbox_bytes_max / 4).min(ANSWER_BYTES_MAX),
         heartbeat_ms: settings.heartbeat_ms,
         frame_bytes_max: settings.frame_bytes_max,
@@ -378,6 +405,13 @@ fn connection_limits(settings: &Settings) -> ConnectionLimits {
 fn node_name() -> Result<String, StartError> {
     let id = accounts::token::random_id().map_err(|_| StartError::Random)?;
     Ok(SessionId(id).to_string())
+}
+
+/// Tells this life of the node from any other.
+fn incarnation() -> Result<u64, StartError> {
+    let [id @ .., _, _, _, _, _, _, _] =
+        accounts::token::random_id().map_err(|_| StartError::Random)?;
+    Ok(u64::from_be_bytes(id))
 }
 
 /// Finds sessions by the accounts' tokens.

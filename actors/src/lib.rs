@@ -1,6 +1,7 @@
 //! The kernel and the actors.
 
 pub mod audience;
+pub mod batcher;
 pub mod connection;
 pub mod hub;
 pub mod kernel;

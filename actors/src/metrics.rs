@@ -36,8 +36,16 @@ pub struct Metrics {
 }
 
 /// The kinds of actors, as their metric label.
-const KINDS: [&str; 7] =
-    ["connection", "hub", "room", "audience", "store_writer", "store_reader", "supervisor"];
+const KINDS: [&str; 8] = [
+    "connection",
+    "hub",
+    "room",
+    "audience",
+    "store_writer",
+    "store_reader",
+    "supervisor",
+    "batcher",
+];
 
 impl Metrics {
     /// Resolves the handles from the recorder that is current now.

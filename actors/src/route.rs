@@ -83,7 +83,10 @@ impl Router {
     pub async fn send(&self, sender: UserId, send: operation::Send) -> Result<Receipt, Refusal> {
         let (reply, answer) = Reply::channel();
         self.submit(sender, send, reply);
-        answer.await.unwrap_or(Err(Lost::Dropped)).unwrap_or_else(|lost| Err(lost_send(lost)))
+        let answer = answer.await.unwrap_or(Err(Lost::Dropped));
+        let receipt = answer.unwrap_or_else(|lost| Err(lost_send(lost)))?;
+        self.0.services.reader.positions().stored(receipt.room, sender, receipt.seq);
+        Ok(receipt)
     }
 
     /// Posts a message; `reply` is told when it is committed, or why it is not, at the latest
@@ -132,7 +135,18 @@ impl Router {
     }
 
     /// Tells whoever receives `room` now; nobody keeps it, and it may be lost.
+    /// What an operator has switched off is told to nobody.
     pub fn publish_ephemeral(&self, room: RoomId, ephemeral: Ephemeral) {
+        let switches = &self.0.services.switches;
+        let is_on = match ephemeral {
+            Ephemeral::Signal { .. } => true,
+            Ephemeral::Typing { .. } => true, // the audience knows what it told already
+            Ephemeral::Reads(_) => switches.receipts(),
+            Ephemeral::Presence { .. } => switches.presence(),
+        };
+        if !is_on {
+            return;
+        }
         self.0.services.bus.publish(&Publication::Ephemeral(room, Arc::new(ephemeral)));
     }
 

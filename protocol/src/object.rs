@@ -165,6 +165,17 @@ pub struct MemberObject {
     pub joined_at: Millis,
     /// Up to where they have read.
     pub read_seq: u64,
+    /// Has a connection now.
+    pub online: bool,
+}
+
+/// A member who has read a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ReaderObject {
+    /// Who.
+    pub user: UserId,
+    /// Up to where they have read.
+    pub read_seq: u64,
 }
 
 /// Drops messages of a page until it fits into `bytes_max`, but never the last one: those

@@ -150,6 +150,12 @@ settings! {
     /// Milliseconds a send waits for its commit. 0 = off: as long as it takes, over HTTP until
     /// `request_timeout_ms`. Beyond: `unavailable`.
     send_wait_ms: u64 = 15_000, in 0..=3_600_000;
+    /// Milliseconds between two writes of read receipts, each all that came in between. A crash loses
+    /// no more than that.
+    receipt_flush_ms: u64 = 1_000, in 10..=60_000;
+    /// Members up to which presence is told in a room. Beyond: `presence` looks at the first so many,
+    /// and says `truncated`.
+    presence_members_max: usize = 1_000, in 1..=10_000;
     /// Milliseconds a read waits for the store. Beyond: `unavailable`.
     read_wait_ms: u64 = 5_000, in 10..=3_600_000;
     /// Bytes that may wait for one slow reader. 0 = off: one reader can fill the memory. Beyond:

@@ -8,6 +8,7 @@
 //! | [`ReceiptStore`] | read positions |
 //! | [`AccountStore`] | users, sessions |
 //! | [`LoginLimits`] | who may try to log in now |
+//! | [`PresenceStore`] | who is online |
 //! | [`StoreControl`] | whether the store works, and its end |
 //!
 //! [`open()`] chooses the implementation; nothing outside this crate names a driver. Whoever holds a
@@ -23,6 +24,7 @@ pub mod limits;
 pub mod log;
 pub mod metrics;
 pub mod open;
+pub mod presence;
 pub mod receipts;
 pub mod rooms;
 
@@ -34,5 +36,6 @@ pub use error::StoreError;
 pub use limits::LoginLimits;
 pub use log::MessageLog;
 pub use open::{Medium, OpenError, Options, Store, StoreControl, open};
+pub use presence::PresenceStore;
 pub use receipts::ReceiptStore;
 pub use rooms::RoomStore;

@@ -55,6 +55,21 @@ pub trait RoomStore: Send + Sync + 'static {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Vec<Member>, StoreError>;
+
+    /// Those of `users` that are members, in the order asked.
+    async fn members_among(
+        &self,
+        room: RoomId,
+        users: Vec<UserId>,
+    ) -> Result<Vec<Member>, StoreError>;
+
+    /// The rooms of each of `users`, without those of more than `members_max` members; answered in
+    /// the order asked, by one read however many.
+    async fn rooms_of(
+        &self,
+        users: Vec<UserId>,
+        members_max: u64,
+    ) -> Result<Vec<(UserId, Vec<RoomId>)>, StoreError>;
 }
 
 /// A room to be made.

@@ -1,7 +1,7 @@
 //! The conformance suites on what an embedded node uses.
 
 use madang_store::{
-    LoginLimits, Options,
+    LoginLimits, Options, PresenceStore,
     conformance::{Subject, bounded},
     limits::{InProcess, Rules},
 };
@@ -18,5 +18,10 @@ fn limits(rules: Rules) -> Arc<dyn LoginLimits> {
     Arc::new(InProcess::new(rules))
 }
 
+fn presence_store() -> Arc<dyn PresenceStore> {
+    Arc::new(madang_store::presence::InProcess::new())
+}
+
 madang_store::store_conformance!(crate::subject);
 madang_store::login_limits_conformance!(crate::limits);
+madang_store::presence_conformance!(crate::presence_store);

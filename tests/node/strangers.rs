@@ -24,6 +24,7 @@ fn calls(room: &str) -> Vec<(Method, String, Value)> {
         (Method::PATCH, of_room("/members/x"), json!({"role": "admin"})),
         (Method::DELETE, of_room("/members/x"), Value::Null),
         (Method::GET, of_room("/messages"), Value::Null),
+        (Method::GET, of_room("/messages/1/readers"), Value::Null),
         (Method::POST, of_room("/messages"), message),
     ]
 }

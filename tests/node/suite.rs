@@ -15,6 +15,8 @@ mod liveness;
 mod members;
 mod operations;
 mod removal;
+mod presence;
+mod receipts;
 mod resume;
 mod roles;
 mod rooms;

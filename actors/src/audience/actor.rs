@@ -171,9 +171,20 @@ impl AudienceActor {
         let items: Items =
             events.iter().map(|event| Arc::new(encode::item(self.room, event))).collect();
         items.iter().for_each(|item| self.window.push(item));
+        self.note_positions(events);
         for items in items.chunks(DELIVERY_ITEMS) {
             let delivery = Arc::new(Delivery { room: self.room, items: items.to_vec() });
             self.send_all(|| HubMessage::Deliver(delivery.clone()), context);
+        }
+    }
+
+    /// A message says that its sender has read up to it.
+    fn note_positions(&self, events: &[Event]) {
+        let positions = self.services.reader.positions();
+        for event in events {
+            if let Event::Message(message) = event {
+                positions.stored(self.room, message.sender, message.seq);
+            }
         }
     }
 

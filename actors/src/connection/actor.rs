@@ -1,6 +1,7 @@
 //! Frames and answers in, effects out.
 
 mod live;
+mod wishes;
 
 use super::{
     Attached, ConnectionLimits, Flow, INBOX_BOUND, Incoming, REPLAY_PAGE_MESSAGES, Source,
@@ -85,6 +86,8 @@ pub enum Answer {
     Sent(Option<u64>, Result<Result<Receipt, Refusal>, Lost>),
     /// To `Effect::AskLive`.
     Live(Option<u64>, Live, Result<Option<Access>, Refusal>),
+    /// To `Effect::AskOnline`.
+    Online(Option<u64>, Result<(Vec<UserId>, bool), Refusal>),
     /// To `Step::Attach`.
     Attached(Result<Attached, Lost>),
     /// To `Step::ReadPage`.
@@ -183,9 +186,14 @@ impl ConnectionActor {
             Answer::History(id, read) => self.logic.history(id, read, effects),
             Answer::Sent(id, answer) => {
                 let answer = answer.unwrap_or_else(|lost| Err(lost_send(lost)));
+                if let (Ok(receipt), Some(identity)) = (&answer, self.logic.identity()) {
+                    let positions = self.services.reader.positions();
+                    positions.stored(receipt.room, identity.user, receipt.seq);
+                }
                 self.logic.sent(id, answer, effects);
             }
             Answer::Live(id, live, access) => self.logic.live_access(id, live, access, effects),
+            Answer::Online(id, found) => self.logic.online(id, found, effects),
             Answer::Attached(outcome) => self.logic.attached(outcome.ok(), effects),
             Answer::Page(page) => {
                 let messages = page.as_ref().map_or(0, |(messages, _)| messages.len());
@@ -236,6 +244,8 @@ impl ConnectionActor {
             }
             Effect::Live(id, live) => self.live(id, live, effects),
             Effect::AskLive(id, live) => self.ask_live(id, live, context),
+            Effect::Advance(id, target, stored) => self.advance(id, target, stored, effects),
+            Effect::AskOnline(id, room) => self.ask_online(id, room, context),
             Effect::Tell(room, ephemeral) => {
                 self.services.router.publish_ephemeral(room, ephemeral);
             }
@@ -306,8 +316,8 @@ impl ConnectionActor {
         let services = self.services.clone();
         let ask = async move {
             match wish {
-                Wish::All => all_rooms(&services, user).await,
-                Wish::Rooms(wished) => named_rooms(&services, user, wished).await,
+                Wish::All => wishes::all_rooms(&services, user).await,
+                Wish::Rooms(wished) => wishes::named_rooms(&services, user, wished).await,
             }
         };
         context.spawn(ask, move |rooms| ConnectionMessage::Answer(Answer::Entered(id, rooms)));
@@ -469,30 +479,4 @@ impl Source for Nothing {
     ) -> Poll<()> {
         Poll::Pending
     }
-}
-
-/// The rooms of a user, and what it may do there, by one read whatever their number.
-async fn all_rooms(services: &ConnectionServices, user: UserId) -> Result<Vec<Wished>, Refusal> {
-    let limit = match services.limits.subscriptions_max {
-        0 => usize::MAX,
-        limit => limit,
-    };
-    let rooms = services.reader.access_all(user, limit).await?;
-    let wished = |(room, access)| {
-        Ok((Subscription { room, after_seq: None, after_rev: None }, Some(access)))
-    };
-    Ok(rooms.into_iter().map(wished).collect())
-}
-
-async fn named_rooms(
-    services: &ConnectionServices,
-    user: UserId,
-    wished: Vec<Result<Subscription, Box<str>>>,
-) -> Result<Vec<Wished>, Refusal> {
-    let rooms = wished.iter().flatten().map(|subscription| subscription.room).collect();
-    let mut accesses = services.reader.access(user, rooms).await?.into_iter();
-    let wished = wished
-        .into_iter()
-        .map(|wished| wished.map(|subscription| (subscription, accesses.next().flatten())));
-    Ok(wished.collect())
 }

@@ -17,7 +17,7 @@ use madang_protocol::{
     codec::DecodeError,
     frame::NodeFrame,
     object::MessageObject,
-    operation::{Hello, History, Send, Subscription, Wish},
+    operation::{Hello, History, Send, Subscription, Target, Wish},
 };
 use madang_store::rooms::Access;
 use std::collections::VecDeque;
@@ -43,10 +43,15 @@ pub enum Effect {
     ReadHistory(Option<u64>, History),
     /// Post a message.
     Submit(Option<u64>, Send),
-    /// Call `live` when the hub has us among the room's readers, else `ask_live`.
+    /// Call `live` with how far the hub has served us in the room.
     Live(Option<u64>, Live),
     /// Find out what we may do in the room; `live_access` tells.
     AskLive(Option<u64>, Live),
+    /// Note that we have read up to there, beginning from what is stored, if that was read;
+    /// `advanced` tells.
+    Advance(Option<u64>, Target, Option<u64>),
+    /// Find out who is online; `online` tells.
+    AskOnline(Option<u64>, RoomId),
     /// Tell those who listen.
     Tell(RoomId, Ephemeral),
     /// See [`Step`].
@@ -324,13 +329,11 @@ impl Logic {
                 self.waiting.get_or_insert_default().histories.push_back((id, history));
                 effects.push(Effect::Replay(Step::WhenLow));
             }
+            Operation::Read(target) => effects.push(Effect::Live(id, Live::Read(target))),
+            Operation::Presence(room) => effects.push(Effect::Live(id, Live::Presence(room))),
             Operation::Typing(typing) => effects.push(Effect::Live(id, Live::Typing(typing))),
             Operation::Signal(signal) => effects.push(Effect::Live(id, Live::Signal(signal))),
-            Operation::Edit(_)
-            | Operation::Delete(_)
-            | Operation::React(_)
-            | Operation::Read(_)
-            | Operation::Presence(_) => {
+            Operation::Edit(_) | Operation::Delete(_) | Operation::React(_) => {
                 refuse(id, Refusal::new(ErrorCode::UnknownOp, "not offered yet"), effects);
             }
             Operation::Hello(_) => {

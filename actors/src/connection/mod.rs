@@ -55,6 +55,8 @@ pub struct ConnectionLimits {
     /// Bytes of one page, read as history or replayed: a quarter of the out-queue, so that a page
     /// of each fits above its lower half.
     pub page_bytes_max: usize,
+    /// Members of a room among which `presence` is told at most.
+    pub presence_members_max: usize,
     /// Told to the client in `hello`.
     pub heartbeat_ms: u64,
     /// Told to the client in `hello`.

@@ -33,6 +33,7 @@ fn limits() -> ConnectionLimits {
         subscriptions_max: 2,
         replay_limit: 1_000,
         page_bytes_max: 262_144,
+        presence_members_max: 3,
         heartbeat_ms: 25_000,
         frame_bytes_max: 131_072,
     }

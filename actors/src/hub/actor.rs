@@ -2,6 +2,7 @@
 
 use super::{HubLimits, HubMessage, INBOX_BOUND, JOBS_MAX, local::LocalHub};
 use crate::{
+    batcher::Connected,
     kernel::{Actor, Address, Arbiter, Context, Exhausted, Supervisor, start_supervised_with},
     metrics::Metrics,
 };
@@ -20,10 +21,11 @@ pub fn start(
     index: usize,
     limits: HubLimits,
     metrics: Arc<Metrics>,
+    connected: Connected,
     on_arbiter: impl FnOnce(LocalHub) + Send + 'static,
 ) -> Address<HubMessage> {
     start_supervised_with(arbiter, INBOX_BOUND, supervisor, Exhausted::Escalate, move || {
-        let local = LocalHub::new(index, limits, metrics);
+        let local = LocalHub::new(index, limits, metrics, connected);
         on_arbiter(local.clone());
         move |_: &Address<HubMessage>| {
             local.core().reset();

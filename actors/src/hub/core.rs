@@ -8,6 +8,7 @@ use super::{
     ready::Ready,
 };
 use crate::{
+    batcher::Connected,
     connection::ConnectionMessage,
     kernel::{Address, SendError},
     metrics::Metrics,
@@ -59,6 +60,8 @@ pub(super) struct Core {
     pub(super) index: usize,
     pub(super) limits: HubLimits,
     pub(super) metrics: Arc<Metrics>,
+    /// The users behind the connections are counted here.
+    connected: Connected,
     /// Boxed, so that the slab may grow without room for twice as many connections.
     slots: Slab<Box<Slot>>,
     generation: u32,
@@ -71,11 +74,17 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(index: usize, limits: HubLimits, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        index: usize,
+        limits: HubLimits,
+        metrics: Arc<Metrics>,
+        connected: Connected,
+    ) -> Self {
         Self {
             index,
             limits,
             metrics,
+            connected,
             slots: Slab::new(),
             generation: 0,
             dirty: Vec::new(),
@@ -116,6 +125,25 @@ impl Core {
         slot
     }
 
+    /// Says who a connection speaks for. One that has to say `hello` again is counted once.
+    pub(super) fn identify(
+        &mut self,
+        id: SlotId,
+        identity: Identity,
+        wants_all: bool,
+        now: Instant,
+    ) {
+        let Some(slot) = self.get(id) else {
+            return;
+        };
+        slot.wants_all = wants_all;
+        let before = slot.identity.replace(identity);
+        self.connected.came(identity.user, now);
+        if let Some(before) = before {
+            self.connected.went(before.user, now);
+        }
+    }
+
     /// Forgets a connection. Idempotent.
     pub(super) fn remove(&mut self, slot: SlotId) {
         if self.get(slot).is_none() {
@@ -123,6 +151,9 @@ impl Core {
         }
         let gone = self.slots.remove(slot.index as usize);
         self.metrics.connections.decrement(1);
+        if let Some(identity) = gone.identity {
+            self.connected.went(identity.user, Instant::now());
+        }
         for room in gone.rooms {
             self.jobs.reader_left(room, slot);
         }

@@ -1,7 +1,7 @@
 //! A hub as seen from the connections beside it, on the same thread.
 
 use super::{HubLimits, Identity, SlotId, Socket, core::Core};
-use crate::{connection::ConnectionMessage, kernel::Address, metrics::Metrics};
+use crate::{batcher::Connected, connection::ConnectionMessage, kernel::Address, metrics::Metrics};
 use bytes::Bytes;
 use madang_protocol::{CloseCode, RoomId, codec::Codec};
 use std::{
@@ -19,8 +19,13 @@ pub struct LocalHub {
 }
 
 impl LocalHub {
-    pub(super) fn new(index: usize, limits: HubLimits, metrics: Arc<Metrics>) -> Self {
-        Self { core: Rc::new(RefCell::new(Core::new(index, limits, metrics))) }
+    pub(super) fn new(
+        index: usize,
+        limits: HubLimits,
+        metrics: Arc<Metrics>,
+        connected: Connected,
+    ) -> Self {
+        Self { core: Rc::new(RefCell::new(Core::new(index, limits, metrics, connected))) }
     }
 
     /// Its place among the node's hubs.
@@ -45,10 +50,7 @@ impl LocalHub {
 
     /// Says who a connection speaks for, and whether it wants every room its user joins.
     pub fn identify(&self, slot: SlotId, identity: Identity, wants_all: bool) {
-        if let Some(slot) = self.core().get(slot) {
-            slot.identity = Some(identity);
-            slot.wants_all = wants_all;
-        }
+        self.core().identify(slot, identity, wants_all, Instant::now());
     }
 
     /// The connection gave a sign of life.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     audience::AudienceMessage,
+    batcher::Connected,
     connection::{Attached, ConnectionMessage},
     kernel::{Address, Reply},
     metrics::Metrics,
@@ -77,13 +78,15 @@ impl Reader {
 
 struct Hub {
     local: LocalHub,
+    connected: Connected,
     audience: Address<AudienceMessage>,
 }
 
 impl Hub {
     fn new() -> Self {
-        let local = LocalHub::new(0, LIMITS, Arc::new(Metrics::new()));
-        Self { local, audience: Address::detached(1_000) }
+        let connected = Connected::new();
+        let local = LocalHub::new(0, LIMITS, Arc::new(Metrics::new()), connected.clone());
+        Self { local, connected, audience: Address::detached(1_000) }
     }
 
     /// A connection of a user, past `hello`.
@@ -313,6 +316,20 @@ fn what_is_ephemeral_is_shed_before_a_slow_reader_is_closed() {
     }
     hub.turns();
     assert!(matches!(slow.inbox.drain()[..], [ConnectionMessage::Closing]));
+}
+
+#[test]
+fn users_are_counted_while_they_are_identified() {
+    let hub = Hub::new();
+    let (ann, again, bob) = (hub.reader(1), hub.reader(1), hub.reader(2));
+    let identity = Identity { user: UserId([2; 15]), session: SessionId([2; 15]) };
+    hub.local.identify(bob.slot, identity, false);
+    hub.local.remove(bob.slot);
+    hub.local.remove(ann.slot);
+    hub.local.remove(ann.slot);
+    assert_eq!(hub.connected.users(), [UserId([1; 15])]);
+    hub.local.remove(again.slot);
+    assert!(hub.connected.users().is_empty());
 }
 
 #[test]

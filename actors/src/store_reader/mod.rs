@@ -35,6 +35,8 @@ pub(crate) enum Query {
     Access(UserId, Vec<RoomId>),
     AccessAll(UserId, usize),
     Members(RoomId, Option<UserId>, usize),
+    MembersAmong(RoomId, Vec<UserId>),
+    Readers(RoomId, u64, Option<UserId>, usize),
     Profiles(ProfileKeys),
     Credentials(String),
     Session(TokenHash),

@@ -1,7 +1,10 @@
 //! The typed side of the store reader.
 
 use super::{Ask, ErasedAnswer, Query};
-use crate::kernel::{Address, Reply, SendError};
+use crate::{
+    batcher::{Online, ReadPositions},
+    kernel::{Address, Reply, SendError},
+};
 use madang_protocol::{
     ClientId, ErrorCode, Millis, Refusal, RoomId, UserId, limits::ANSWER_BYTES_MAX,
     operation::Range,
@@ -24,12 +27,25 @@ const PAGE_BYTES_MAX: usize = ANSWER_BYTES_MAX / 4;
 pub struct Reader {
     actor: Address<Ask>,
     wait: Duration,
+    /// Read positions that are ahead of the store are part of every answer.
+    positions: ReadPositions,
+    online: Online,
 }
 
 impl Reader {
     /// Asks `actor`, and waits `wait` for each answer.
-    pub fn new(actor: Address<Ask>, wait: Duration) -> Self {
-        Self { actor, wait }
+    pub fn new(
+        actor: Address<Ask>,
+        wait: Duration,
+        positions: ReadPositions,
+        online: Online,
+    ) -> Self {
+        Self { actor, wait, positions, online }
+    }
+
+    /// Read positions ahead of the store.
+    pub fn positions(&self) -> &ReadPositions {
+        &self.positions
     }
 
     /// See `MessageLog::page`.
@@ -45,7 +61,14 @@ impl Reader {
     /// See `RoomStore::view`.
     pub async fn view(&self, room: RoomId, user: UserId) -> Result<Option<RoomView>, Refusal> {
         let read = async move |store: Store| store.rooms.view(room, user).await;
-        self.answer(Query::View(room, user), read).await
+        let view: Option<RoomView> = self.answer(Query::View(room, user), read).await?;
+        Ok(view.map(|view| self.up_to_date(view, user)))
+    }
+
+    /// A view of `user` with how far it has read by now.
+    pub fn up_to_date(&self, view: RoomView, user: UserId) -> RoomView {
+        let read_seq = self.positions.stored(view.room, user, view.read_seq);
+        RoomView { read_seq: read_seq.min(view.heads.last_seq), ..view }
     }
 
     /// See `RoomStore::list`.
@@ -56,7 +79,8 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<RoomView>, Refusal> {
         let read = async move |store: Store| store.rooms.list(user, after, limit).await;
-        self.answer(Query::List(user, after, limit), read).await
+        let views: Vec<RoomView> = self.answer(Query::List(user, after, limit), read).await?;
+        Ok(views.into_iter().map(|view| self.up_to_date(view, user)).collect())
     }
 
     /// See `RoomStore::access`.
@@ -75,7 +99,12 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<(RoomId, Access)>, Refusal> {
         let read = async move |store: Store| store.rooms.access_all(user, limit).await;
-        self.answer(Query::AccessAll(user, limit), read).await
+        let mut found: Vec<(RoomId, Access)> =
+            self.answer(Query::AccessAll(user, limit), read).await?;
+        for (room, access) in &mut found {
+            self.bring_up_to_date(access, *room, user);
+        }
+        Ok(found)
     }
 
     /// See `RoomStore::members`.
@@ -86,7 +115,67 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<Member>, Refusal> {
         let read = async move |store: Store| store.rooms.members(room, after, limit).await;
-        self.answer(Query::Members(room, after, limit), read).await
+        let mut members: Vec<Member> =
+            self.answer(Query::Members(room, after, limit), read).await?;
+        for member in &mut members {
+            member.read_seq = self.positions.stored(room, member.user, member.read_seq);
+        }
+        Ok(members)
+    }
+
+    /// Whether each of `users` is online, in the order asked.
+    pub async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, Refusal> {
+        match tokio::time::timeout(self.wait, self.online.of(users)).await {
+            Ok(online) => online.map_err(|error| refusal(&error)),
+            Err(_) => Err(refusal(&unanswered("presence took too long"))),
+        }
+    }
+
+    /// Which of the first `members_max` members of a room are online, ordered; true: it has more.
+    pub async fn online_in(
+        &self,
+        room: RoomId,
+        members_max: usize,
+    ) -> Result<(Vec<UserId>, bool), Refusal> {
+        let members = self.members(room, None, members_max + 1).await?;
+        let users = members.iter().take(members_max).map(|member| member.user);
+        let users: Vec<UserId> = users.collect();
+        let are_online = self.online(&users).await?;
+        let online = users.into_iter().zip(are_online).filter(|(_, is_online)| *is_online);
+        Ok((online.map(|(user, _)| user).collect(), members.len() > members_max))
+    }
+
+    /// Members who have read `room` up to `seq` or beyond, ordered by user, after the user `after`,
+    /// at most `limit`; with those whose positions are not stored yet. At most two store calls.
+    pub async fn readers(
+        &self,
+        room: RoomId,
+        seq: u64,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<Member>, Refusal> {
+        // Looked at before the store: what is stored in between is found there.
+        let ahead = self.positions.pending_in(room, seq, after, limit);
+        let read = async move |store: Store| store.receipts.readers(room, seq, after, limit).await;
+        let mut readers: Vec<Member> =
+            self.answer(Query::Readers(room, seq, after, limit), read).await?;
+        let users: Vec<UserId> = ahead
+            .into_iter()
+            .map(|(user, _)| user)
+            .filter(|user| readers.binary_search_by_key(user, |member| member.user).is_err())
+            .collect();
+        if !users.is_empty() {
+            let query = Query::MembersAmong(room, users.clone());
+            let read = async move |store: Store| store.rooms.members_among(room, users).await;
+            let ahead: Vec<Member> = self.answer(query, read).await?;
+            readers.extend(ahead);
+            readers.sort_unstable_by_key(|member| member.user);
+            readers.truncate(limit);
+        }
+        for member in &mut readers {
+            member.read_seq = self.positions.stored(room, member.user, member.read_seq);
+        }
+        Ok(readers)
     }
 
     /// See `AccountStore::profiles`.
@@ -161,8 +250,22 @@ impl Reader {
         rooms: Vec<RoomId>,
     ) -> Result<Vec<Option<Access>>, StoreError> {
         let query = Query::Access(user, rooms.clone());
-        let read = async move |store: Store| store.rooms.access(user, rooms).await;
-        self.read(query, read).await
+        let asked = rooms.clone();
+        let read = async move |store: Store| store.rooms.access(user, asked).await;
+        let mut found: Vec<Option<Access>> = self.read(query, read).await?;
+        for (room, access) in rooms.into_iter().zip(found.iter_mut()) {
+            if let Some(access) = access {
+                self.bring_up_to_date(access, room, user);
+            }
+        }
+        Ok(found)
+    }
+
+    fn bring_up_to_date(&self, access: &mut Access, room: RoomId, user: UserId) {
+        if access.role.is_some() {
+            let read_seq = self.positions.stored(room, user, access.read_seq);
+            access.read_seq = read_seq.min(access.heads.last_seq);
+        }
     }
 
     async fn answer<T, R>(&self, query: Query, read: R) -> Result<T, Refusal>

@@ -3,6 +3,7 @@
 //! ```text
 //! rooms    'r' | user 15 | active_at 8, big endian | room 15
 //! members  'm' | room 15 | user 15
+//! readers  's' | room 15 | seq 8, big endian | user 15
 //! ```
 //! as base64url. Whose list it is stands in it, so that a cursor of another list is refused.
 
@@ -37,6 +38,19 @@ pub(super) fn members(room: RoomId, cursor: &str) -> Result<UserId, Refusal> {
     user.and_then(|user| user.try_into().ok()).map(UserId).ok_or_else(foreign)
 }
 
+/// The member behind which the next page of those who read a message begins.
+pub(super) fn of_readers(room: RoomId, seq: u64, user: UserId) -> String {
+    encode(&[b"s", &room.0, &seq.to_be_bytes(), &user.0])
+}
+
+/// Reads [`of_readers`] of the same message; anything else is `invalid`.
+pub(super) fn readers(room: RoomId, seq: u64, cursor: &str) -> Result<UserId, Refusal> {
+    let bytes = decode(cursor)?;
+    let user = bytes.strip_prefix(b"s").and_then(|rest| rest.strip_prefix(&room.0));
+    let user = user.and_then(|rest| rest.strip_prefix(&seq.to_be_bytes()));
+    user.and_then(|user| user.try_into().ok()).map(UserId).ok_or_else(foreign)
+}
+
 fn encode(parts: &[&[u8]]) -> String {
     URL_SAFE_NO_PAD.encode(parts.concat())
 }
@@ -63,6 +77,7 @@ mod tests {
         let place = ListPlace { active_at: 1_700_000_000_123, room: ROOM };
         assert_eq!(rooms(ANN, &of_rooms(ANN, place)), Ok(place));
         assert_eq!(members(ROOM, &of_members(ROOM, BOB)), Ok(BOB));
+        assert_eq!(readers(ROOM, 7, &of_readers(ROOM, 7, BOB)), Ok(BOB));
     }
 
     #[test]
@@ -71,6 +86,9 @@ mod tests {
         let (in_rooms, in_members) = (of_rooms(ANN, place), of_members(ROOM, ANN));
         assert!(rooms(BOB, &in_rooms).is_err());
         assert!(members(OTHER, &in_members).is_err());
+        let of_seven = of_readers(ROOM, 7, BOB);
+        assert!(readers(ROOM, 8, &of_seven).is_err() && readers(OTHER, 7, &of_seven).is_err());
+        assert!(members(ROOM, &of_seven).is_err() && readers(ROOM, 7, &in_members).is_err());
         for cursor in ["", "!", "AAAA", &in_members, &in_rooms[1..], &format!("{in_rooms}AAAA")] {
             assert!(rooms(ANN, cursor).is_err(), "{cursor}");
         }

@@ -18,6 +18,7 @@ mod messages;
 mod monitoring;
 mod problem;
 mod query;
+mod readers;
 mod room_creation;
 mod rooms;
 mod route;
@@ -203,6 +204,7 @@ async fn read(
         Route::Room(room) => rooms::view(user().await?, room, context).await,
         Route::Members(room) => rooms::members(user().await?, room, query, context).await,
         Route::Messages(room) => messages::list(user().await?, room, query, context).await,
+        Route::Readers(room, seq) => readers::list(user().await?, room, seq, query, context).await,
         Route::Socket => Err(Refusal::invalid("upgrade", "must ask for a WebSocket").into()),
         Route::Signup
         | Route::Login
@@ -264,6 +266,7 @@ where
         }
         Route::Me
         | Route::Users
+        | Route::Readers(..)
         | Route::Socket
         | Route::Health
         | Route::Ready

@@ -15,7 +15,7 @@ use madang_protocol::{
     ErrorCode, Refusal, Role, RoomId, UserId,
     object::{MemberObject, MessageObject, RoomObject},
 };
-use madang_store::rooms::{Created, Member, RoomChange, RoomView};
+use madang_store::rooms::{Access, Created, Member, RoomChange, RoomView};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -34,7 +34,7 @@ pub(super) async fn create(
             announce(&view, creator, members, context);
             (StatusCode::CREATED, view)
         }
-        Created::Existing(view) => (StatusCode::OK, view),
+        Created::Existing(view) => (StatusCode::OK, context.reader.up_to_date(view, creator)),
         Created::UnknownUsers(users) => return Err(room_creation::unknown_members(users).into()),
         Created::TooManyRooms(user) => {
             let message = format!("user {user} is in too many rooms");
@@ -113,7 +113,10 @@ pub(super) async fn members(
     let after = query.cursor().map(|cursor| cursor::members(room, cursor)).transpose()?;
     must_be_member(user, room, context).await?;
     let found = context.reader.members(room, after, limit + 1).await?;
-    let members = answer::fitting(found.iter().take(limit).map(member_object));
+    let users: Vec<UserId> = found.iter().take(limit).map(|member| member.user).collect();
+    let online = context.reader.online(&users).await?;
+    let objects = found.iter().zip(online).map(|(member, online)| member_object(member, online));
+    let members = answer::fitting(objects);
     let next = next_after(&found, members.len());
     let cursor = next.map(|member| cursor::of_members(room, member.user));
     Ok(answer::json(StatusCode::OK, &Members { members, cursor }))
@@ -124,22 +127,22 @@ pub(super) fn id(text: &str) -> Result<RoomId, Refusal> {
     text.parse().map_err(|_| Refusal::no_room())
 }
 
-/// Ends in a refusal unless `user` is a member: `not_found` where the room must stay hidden,
+/// What `user` may do in a room; ends in a refusal unless they are a member: `not_found` where the room must stay hidden,
 /// `forbidden` where it may be joined.
 pub(super) async fn must_be_member(
     user: UserId,
     room: RoomId,
     context: &HttpContext,
-) -> Result<(), Refusal> {
+) -> Result<Access, Refusal> {
     match context.reader.access(user, vec![room]).await?.pop().flatten() {
-        Some(access) if access.role.is_some() => Ok(()),
+        Some(access) if access.role.is_some() => Ok(access),
         Some(access) if !access.private => Err(Refusal::not_a_member()),
         Some(_) | None => Err(Refusal::no_room()),
     }
 }
 
 /// The last item of a page of `kept` items, if more follow.
-fn next_after<T>(found: &[T], kept: usize) -> Option<&T> {
+pub(super) fn next_after<T>(found: &[T], kept: usize) -> Option<&T> {
     (kept < found.len()).then(|| kept.checked_sub(1).and_then(|last| found.get(last))).flatten()
 }
 
@@ -162,9 +165,9 @@ fn room_object(view: RoomView, viewer: UserId) -> RoomObject {
     }
 }
 
-fn member_object(member: &Member) -> MemberObject {
+fn member_object(member: &Member, online: bool) -> MemberObject {
     let Member { user, role, joined_at, read_seq } = *member;
-    MemberObject { user, role, joined_at, read_seq }
+    MemberObject { user, role, joined_at, read_seq, online }
 }
 
 #[derive(Serialize)]

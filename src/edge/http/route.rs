@@ -30,6 +30,8 @@ pub(super) enum Route<'a> {
     Member(&'a str, &'a str),
     /// `/v1/rooms/{room}/messages`
     Messages(&'a str),
+    /// `/v1/rooms/{room}/messages/{seq}/readers`
+    Readers(&'a str, &'a str),
     /// `/v1/ws`
     Socket,
     /// `/healthz`
@@ -46,7 +48,7 @@ pub(super) enum Route<'a> {
 pub(super) const UNKNOWN: &str = "unknown";
 
 /// Every template, for metrics.
-pub const TEMPLATES: [&str; 20] = [
+pub const TEMPLATES: [&str; 21] = [
     "/v1/signup",
     "/v1/login",
     "/v1/logout",
@@ -59,6 +61,7 @@ pub const TEMPLATES: [&str; 20] = [
     "/v1/rooms/{room}/members",
     "/v1/rooms/{room}/members/{user}",
     "/v1/rooms/{room}/messages",
+    "/v1/rooms/{room}/messages/{seq}/readers",
     "/v1/ws",
     "/healthz",
     "/readyz",
@@ -72,8 +75,8 @@ pub const TEMPLATES: [&str; 20] = [
 impl<'a> Route<'a> {
     /// The route of a path, without its query.
     pub(super) fn of(path: &'a str) -> Option<Self> {
-        // Six segments are one more than any route has, so a long path is not split to its end.
-        let segments: Vec<&str> = path.strip_prefix('/')?.splitn(6, '/').collect();
+        // Seven segments are one more than any route has, so a long path is not split to its end.
+        let segments: Vec<&str> = path.strip_prefix('/')?.splitn(7, '/').collect();
         Some(match *segments {
             ["v1", "signup"] => Self::Signup,
             ["v1", "login"] => Self::Login,
@@ -87,6 +90,7 @@ impl<'a> Route<'a> {
             ["v1", "rooms", room, "members"] => Self::Members(room),
             ["v1", "rooms", room, "members", user] => Self::Member(room, user),
             ["v1", "rooms", room, "messages"] => Self::Messages(room),
+            ["v1", "rooms", room, "messages", seq, "readers"] => Self::Readers(room, seq),
             ["v1", "ws"] => Self::Socket,
             ["healthz"] => Self::Health,
             ["readyz"] => Self::Ready,
@@ -111,6 +115,7 @@ impl<'a> Route<'a> {
             Self::Members(_) => "/v1/rooms/{room}/members",
             Self::Member(..) => "/v1/rooms/{room}/members/{user}",
             Self::Messages(_) => "/v1/rooms/{room}/messages",
+            Self::Readers(..) => "/v1/rooms/{room}/messages/{seq}/readers",
             Self::Socket => "/v1/ws",
             Self::Health => "/healthz",
             Self::Ready => "/readyz",
@@ -126,7 +131,7 @@ impl<'a> Route<'a> {
             Self::Room(_) => "GET, HEAD, PATCH",
             Self::Rooms | Self::Members(_) | Self::Messages(_) => "GET, HEAD, POST",
             Self::Member(..) => "PATCH, DELETE",
-            Self::Me | Self::Users => "GET, HEAD",
+            Self::Me | Self::Users | Self::Readers(..) => "GET, HEAD",
             Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
             Self::Socket => "GET",
             Self::Admin(call) => call.methods(),
@@ -167,7 +172,8 @@ mod tests {
             "/v1/me/",
             "/V1/me",
             "//v1/me",
-            "/v1/rooms/x/messages/1/readers",
+            "/v1/rooms/x/messages/1",
+            "/v1/rooms/x/messages/1/readers/y",
             "/v1/rooms/x/members/y/z",
             "/v1/rooms/a/b/c/d/e/f",
             "/v1/tokens",

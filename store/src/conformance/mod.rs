@@ -11,6 +11,7 @@ pub mod changes;
 pub mod fixtures;
 pub mod login_limits;
 pub mod message_log;
+pub mod presence;
 pub mod reactions;
 pub mod receipts;
 pub mod room_changes;
@@ -100,6 +101,8 @@ macro_rules! store_conformance {
             gives_access_in_the_order_asked
             gives_access_to_the_latest_rooms
             lists_members_by_user
+            finds_members_among_users
+            finds_the_rooms_of_many_users
         }
         $crate::conformance_cases! { room_changes, $subject:
             joins_once_with_everything_read
@@ -157,6 +160,20 @@ macro_rules! login_limits_conformance {
             signups_wait_for_the_minute
             slows_wrong_passwords_down
             a_right_password_forgets_the_wrong_ones
+        }
+    };
+}
+
+/// Makes one test of each case, for stores made by `$make: fn() -> Arc<dyn PresenceStore>`.
+#[macro_export]
+macro_rules! presence_conformance {
+    ($make:path) => {
+        $crate::conformance_cases! { @limits presence, $make:
+            comes_and_goes
+            one_of_two_nodes_is_enough
+            lives_of_a_node_count_apart
+            leases_run_out
+            nobody_is_fine
         }
     };
 }

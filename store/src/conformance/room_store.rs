@@ -3,8 +3,8 @@
 use super::{
     ROOMS_MAX,
     fixtures::{
-        CREATED_AT, append, client_id, make_room, make_users, message, messages, new_direct,
-        new_group, room, user,
+        CREATED_AT, append, client_id, make_group, make_room, make_users, message, messages,
+        new_direct, new_group, room, user,
     },
 };
 use crate::{
@@ -266,4 +266,43 @@ pub async fn lists_members_by_user(store: Store) {
         assert_eq!(members, expected, "pages of {limit}");
     }
     assert_eq!(store.rooms.members(room(9), None, 5).await, Ok(Vec::new()));
+}
+
+/// Of the users asked for, members only, in the order asked.
+pub async fn finds_members_among_users(store: Store) {
+    make_group(&store, 3).await;
+    make_users(&store, 4..=4).await;
+    let among = |numbers: &[u64]| {
+        let users = numbers.iter().copied().map(user).collect();
+        store.rooms.members_among(room(1), users)
+    };
+    let found: Vec<_> = among(&[3, 4, 9, 1]).await.unwrap();
+    let roles: Vec<_> = found.iter().map(|member| (member.user, member.role)).collect();
+    assert_eq!(roles, [(user(3), Role::Member), (user(1), Role::Owner)]);
+    assert_eq!(among(&[]).await, Ok(vec![]));
+    assert_eq!(store.rooms.members_among(room(9), vec![user(1)]).await, Ok(vec![]));
+}
+
+/// Each user's rooms, large ones left out; users without rooms and unknown ones have none.
+pub async fn finds_the_rooms_of_many_users(store: Store) {
+    make_group(&store, 3).await;
+    make_users(&store, 4..=4).await;
+    make_room(&store, new_group(2, 1, &[2])).await;
+    make_room(&store, new_direct(3, 3, 1)).await;
+    let of = async |numbers: &[u64], members_max| {
+        let users = numbers.iter().copied().map(user).collect();
+        let mut found = store.rooms.rooms_of(users, members_max).await.unwrap();
+        found.iter_mut().for_each(|(_, rooms)| rooms.sort_unstable());
+        found
+    };
+    let all = of(&[2, 4, 1, 9], 3).await;
+    let expected = [
+        (user(2), vec![room(1), room(2)]),
+        (user(4), vec![]),
+        (user(1), vec![room(1), room(2), room(3)]),
+        (user(9), vec![]),
+    ];
+    assert_eq!(all, expected);
+    assert_eq!(of(&[3], 2).await, [(user(3), vec![room(3)])]);
+    assert_eq!(of(&[], 2).await, []);
 }

@@ -95,6 +95,31 @@ impl RoomStore for Redb {
             scan_members(snapshot, room, after)?.take(limit).collect()
         })
     }
+
+    async fn members_among(
+        &self,
+        room: RoomId,
+        users: Vec<UserId>,
+    ) -> Result<Vec<Member>, StoreError> {
+        self.engine.read(Call::MembersAmong, |snapshot| {
+            let found = users.into_iter().map(|user| {
+                let found = snapshot.get::<Members>(&(room, user))?;
+                Ok(found.map(|record| member(user, record)))
+            });
+            found.filter_map(Result::transpose).collect()
+        })
+    }
+
+    async fn rooms_of(
+        &self,
+        users: Vec<UserId>,
+        members_max: u64,
+    ) -> Result<Vec<(UserId, Vec<RoomId>)>, StoreError> {
+        self.engine.read(Call::RoomsOf, |snapshot| {
+            let rooms = |user| Ok((user, rooms_of(snapshot, user, members_max)?));
+            users.into_iter().map(rooms).collect()
+        })
+    }
 }
 
 /// The room as `user` sees it, if it is a member.
@@ -187,7 +212,23 @@ pub(super) fn scan_members(
         None => read.scan_prefix::<Members>(&prefix),
     }?;
     Ok(scan.map(|item| {
-        let ((_, user), MemberRecord { role, joined_at, read_seq }) = item?;
-        Ok(Member { user, role, joined_at, read_seq })
+        let ((_, user), record) = item?;
+        Ok(member(user, record))
     }))
+}
+
+fn member(user: UserId, record: MemberRecord) -> Member {
+    let MemberRecord { role, joined_at, read_seq } = record;
+    Member { user, role, joined_at, read_seq }
+}
+
+fn rooms_of(read: &impl Read, user: UserId, members_max: u64) -> Result<Vec<RoomId>, StoreError> {
+    let mut rooms = Vec::new();
+    for item in read.scan_prefix::<UserRooms>(&user.to_bytes())? {
+        let ((_, room), _) = item?;
+        if read.expect::<RoomHeads>(&room)?.members <= members_max {
+            rooms.push(room);
+        }
+    }
+    Ok(rooms)
 }

@@ -1,17 +1,17 @@
-//! Operations that are told to those who listen.
+//! Operations that are told to those who listen, or asked about them.
 
 use super::{Answer, ConnectionActor, ConnectionMessage};
 use crate::{
+    batcher::Moved,
     connection::logic::{Effect, Live},
     kernel::Context,
 };
+use madang_protocol::{RoomId, operation::Target};
 
 impl ConnectionActor {
     pub(super) fn live(&mut self, id: Option<u64>, live: Live, effects: &mut Vec<Effect>) {
-        match self.hub.delivered(self.slot, live.room()) {
-            Some(_) => self.logic.live(id, live, effects),
-            None => self.logic.ask_live(id, live, effects),
-        }
+        let delivered = self.hub.delivered(self.slot, live.room());
+        self.logic.live(id, live, delivered, effects);
     }
 
     pub(super) fn ask_live(
@@ -23,5 +23,35 @@ impl ConnectionActor {
         let access = self.access(live.room());
         context
             .spawn(access, move |access| ConnectionMessage::Answer(Answer::Live(id, live, access)));
+    }
+
+    pub(super) fn advance(
+        &mut self,
+        id: Option<u64>,
+        target: Target,
+        stored: Option<u64>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(identity) = self.logic.identity() else {
+            return;
+        };
+        let (positions, Target { room, seq }) = (self.services.reader.positions(), target);
+        let moved: Moved = match stored {
+            None => positions.advance(room, identity.user, seq),
+            Some(stored) => positions.advance_from(room, identity.user, stored, seq),
+        };
+        self.logic.advanced(id, target, moved, effects);
+    }
+
+    pub(super) fn ask_online(
+        &self,
+        id: Option<u64>,
+        room: RoomId,
+        context: &mut Context<ConnectionMessage>,
+    ) {
+        let (reader, members_max) =
+            (self.services.reader.clone(), self.services.limits.presence_members_max);
+        let found = async move { reader.online_in(room, members_max).await };
+        context.spawn(found, move |found| ConnectionMessage::Answer(Answer::Online(id, found)));
     }
 }

@@ -1,0 +1,220 @@
+//! Looks at what was noted, writes it, tells the rooms.
+
+use super::{
+    Connected, LEASE, PRESENCE_EVERY, PRESENCE_TOLD_MAX, READS_TOLD_MAX, ReadPositions, STORE_WAIT,
+    connected::Change,
+    logic::{Effect, Kind, Logic},
+    presence::{Due, Presence, Told},
+};
+use crate::{
+    kernel::{Actor, Context, Reply},
+    route::Router,
+};
+use madang_protocol::{Ephemeral, RoomId, UserId};
+use madang_store::{
+    PresenceStore, ReceiptStore, RoomStore, StoreError, presence::NodeLife, receipts::Read,
+};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// What the batcher works with.
+pub struct BatcherServices {
+    /// Where read positions are noted.
+    pub positions: ReadPositions,
+    /// Where connections are noted.
+    pub connected: Connected,
+    /// Where read positions go.
+    pub receipts: Arc<dyn ReceiptStore>,
+    /// Knows the rooms of users.
+    pub rooms: Arc<dyn RoomStore>,
+    /// Where leases are held.
+    pub leases: Arc<dyn PresenceStore>,
+    /// Who holds them.
+    pub life: NodeLife,
+    /// To the readers.
+    pub router: Router,
+    /// Receipts are written this often.
+    pub receipt_flush: Duration,
+    /// Presence is told in rooms of at most so many members.
+    pub presence_members_max: u64,
+}
+
+/// What the batcher is told.
+pub enum BatcherMessage {
+    /// The node stops: answered when everything that was noted before is written.
+    Drain(Reply<()>),
+    /// The time of `Effect::DueAfter`.
+    Due(Kind),
+    /// Positions were written, or not.
+    ReceiptsWritten(Result<Vec<Read>, StoreError>),
+    /// Leases are as they were due: who came, who went.
+    Leased(Result<(Due, Vec<UserId>, Vec<UserId>), StoreError>),
+    /// The rooms of those who came and went.
+    RoomsRead(Result<Vec<(UserId, Vec<RoomId>)>, StoreError>),
+}
+
+/// See the module.
+pub struct Batcher {
+    services: Arc<BatcherServices>,
+    logic: Logic<Reply<()>>,
+    effects: Vec<Effect<Reply<()>>>,
+    presence: Presence,
+}
+
+impl Batcher {
+    /// Writes what is noted in `services`. One that begins again finds all of it there.
+    pub fn new(services: Arc<BatcherServices>) -> Self {
+        let mut effects = Vec::new();
+        let every = |kind| match kind {
+            Kind::Receipts => services.receipt_flush,
+            Kind::Presence => PRESENCE_EVERY,
+        };
+        let logic = Logic::new(every, &mut effects);
+        let mut presence = Presence::default();
+        for user in services.connected.users() {
+            presence.changed(user, Change { is_connected: true, at: Instant::now() });
+        }
+        Self { services, logic, effects, presence }
+    }
+
+    fn perform(&mut self, context: &mut Context<BatcherMessage>) {
+        while !self.effects.is_empty() {
+            for effect in std::mem::take(&mut self.effects) {
+                match effect {
+                    Effect::DueAfter(kind, delay) => {
+                        context.after(delay, BatcherMessage::Due(kind));
+                    }
+                    Effect::Write(Kind::Receipts) => self.write_receipts(context),
+                    Effect::Write(Kind::Presence) => self.lease(context),
+                    Effect::Drained(reply) => reply.send(()),
+                }
+            }
+        }
+    }
+
+    fn written(&mut self, kind: Kind, outcome: Result<(), &StoreError>) {
+        if let Err(error) = outcome {
+            tracing::warn!(?kind, %error, "not written, tried again later");
+        }
+        self.logic.written(kind, outcome.is_ok(), &mut self.effects);
+    }
+
+    fn write_receipts(&mut self, context: &mut Context<BatcherMessage>) {
+        self.services.positions.tidy();
+        let reads = self.services.positions.pending();
+        if reads.is_empty() {
+            return self.written(Kind::Receipts, Ok(()));
+        }
+        let receipts = self.services.receipts.clone();
+        let write = async move { receipts.put_reads(reads.clone()).await.map(|()| reads) };
+        context.spawn(in_time(write), BatcherMessage::ReceiptsWritten);
+    }
+
+    fn receipts_written(&mut self, written: Result<Vec<Read>, StoreError>) {
+        let reads = match written {
+            Ok(reads) => reads,
+            Err(error) => return self.written(Kind::Receipts, Err(&error)),
+        };
+        let mut rooms: HashMap<RoomId, Vec<(UserId, u64)>> = HashMap::new();
+        for Read { room, user, seq } in reads {
+            self.services.positions.stored(room, user, seq);
+            rooms.entry(room).or_default().push((user, seq));
+        }
+        for (room, mut reads) in rooms {
+            reads.sort_unstable();
+            reads.truncate(READS_TOLD_MAX);
+            self.services.router.publish_ephemeral(room, Ephemeral::Reads(reads));
+        }
+        self.written(Kind::Receipts, Ok(()));
+    }
+
+    fn lease(&mut self, context: &mut Context<BatcherMessage>) {
+        for (user, change) in self.services.connected.take_changed() {
+            self.presence.changed(user, change);
+        }
+        let due = self.presence.due(Instant::now());
+        if due.is_empty() {
+            return self.read_rooms(context);
+        }
+        let services = self.services.clone();
+        let lease = async move {
+            let (leases, life) = (&services.leases, &services.life);
+            let ttl_ms = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
+            let mut came = Vec::new();
+            if !due.renew.is_empty() {
+                came = leases.renew(life, due.renew.clone(), ttl_ms).await?;
+            }
+            let mut went = Vec::new();
+            if !due.end.is_empty() {
+                went = leases.end(life, due.end.clone()).await?;
+            }
+            Ok((due, came, went))
+        };
+        context.spawn(in_time(lease), BatcherMessage::Leased);
+    }
+
+    fn leased(
+        &mut self,
+        leased: Result<(Due, Vec<UserId>, Vec<UserId>), StoreError>,
+        context: &mut Context<BatcherMessage>,
+    ) {
+        match leased {
+            Ok((due, came, went)) => {
+                self.presence.leased(&due, came, went);
+                self.read_rooms(context);
+            }
+            Err(error) => self.written(Kind::Presence, Err(&error)),
+        }
+    }
+
+    fn read_rooms(&mut self, context: &mut Context<BatcherMessage>) {
+        let users = self.presence.untold(PRESENCE_TOLD_MAX);
+        if users.is_empty() {
+            return self.written(Kind::Presence, Ok(()));
+        }
+        let services = self.services.clone();
+        let read =
+            async move { services.rooms.rooms_of(users, services.presence_members_max).await };
+        context.spawn(in_time(read), BatcherMessage::RoomsRead);
+    }
+
+    fn tell_rooms(&mut self, read: Result<Vec<(UserId, Vec<RoomId>)>, StoreError>) {
+        let rooms_of = match read {
+            Ok(rooms_of) => rooms_of,
+            Err(error) => return self.written(Kind::Presence, Err(&error)),
+        };
+        for (room, Told { online, offline }) in self.presence.told(rooms_of) {
+            let presence = Ephemeral::Presence { online, offline };
+            self.services.router.publish_ephemeral(room, presence);
+        }
+        self.written(Kind::Presence, Ok(()));
+    }
+}
+
+impl Actor for Batcher {
+    type Message = BatcherMessage;
+    const KIND: &'static str = "batcher";
+
+    fn started(&mut self, context: &mut Context<BatcherMessage>) {
+        self.perform(context);
+    }
+
+    fn handle(&mut self, message: BatcherMessage, context: &mut Context<BatcherMessage>) {
+        match message {
+            BatcherMessage::Drain(reply) => self.logic.drain(reply, &mut self.effects),
+            BatcherMessage::Due(kind) => self.logic.due(kind, &mut self.effects),
+            BatcherMessage::ReceiptsWritten(written) => self.receipts_written(written),
+            BatcherMessage::Leased(leased) => self.leased(leased, context),
+            BatcherMessage::RoomsRead(read) => self.tell_rooms(read),
+        }
+        self.perform(context);
+    }
+}
+
+/// The outcome of a store call, or that it took too long.
+async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(STORE_WAIT, call).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(StoreError::Unknown("it took too long".into())),
+    }
+}

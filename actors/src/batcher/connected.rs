@@ -1,0 +1,136 @@
+//! Which users have a connection here.
+
+use madang_protocol::UserId;
+use madang_store::{PresenceStore, StoreError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::time::Instant;
+
+/// How many connections each user has on this node. Hubs count, the batcher and whoever asks look.
+/// Bounded by the connections there are. Cloning shares it.
+#[derive(Clone, Default)]
+pub struct Connected(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    counts: HashMap<UserId, u32>,
+    /// Users whose first connection came or whose last one ended since the last look.
+    changed: HashMap<UserId, Change>,
+}
+
+/// How a user stands since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// It has a connection.
+    pub is_connected: bool,
+    /// Since then.
+    pub at: Instant,
+}
+
+impl Connected {
+    /// Nobody is.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A connection of `user` said hello.
+    pub fn came(&self, user: UserId, at: Instant) {
+        let mut state = self.state();
+        let count = state.counts.entry(user).or_default();
+        *count += 1;
+        if *count == 1 {
+            state.changed.insert(user, Change { is_connected: true, at });
+        }
+    }
+
+    /// One of them ended.
+    pub fn went(&self, user: UserId, at: Instant) {
+        let mut state = self.state();
+        let Some(count) = state.counts.get_mut(&user) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            state.counts.remove(&user);
+            state.changed.insert(user, Change { is_connected: false, at });
+        }
+    }
+
+    /// What changed since the last call.
+    pub fn take_changed(&self) -> HashMap<UserId, Change> {
+        std::mem::take(&mut self.state().changed)
+    }
+
+    /// Everybody who has a connection, for one who has lost count.
+    pub fn users(&self) -> Vec<UserId> {
+        self.state().counts.keys().copied().collect()
+    }
+
+    /// Every change under the lock is complete in itself, so a panic elsewhere spoils nothing.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who is online: has a connection here, or a lease of any node. Cloning shares it.
+#[derive(Clone)]
+pub struct Online {
+    connected: Connected,
+    leases: Arc<dyn PresenceStore>,
+}
+
+impl Online {
+    /// By these.
+    pub fn new(connected: Connected, leases: Arc<dyn PresenceStore>) -> Self {
+        Self { connected, leases }
+    }
+
+    /// Whether each of `users` is online, in the order asked.
+    pub async fn of(&self, users: &[UserId]) -> Result<Vec<bool>, StoreError> {
+        let mut online = self.leases.online(users).await?;
+        let state = self.connected.state();
+        for (user, is_online) in users.iter().zip(&mut online) {
+            *is_online |= state.counts.contains_key(user);
+        }
+        Ok(online)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use madang_store::presence::{InProcess, NodeLife};
+
+    const ANN: UserId = UserId([1; 15]);
+    const BEN: UserId = UserId([2; 15]);
+
+    #[test]
+    fn only_the_first_and_the_last_connection_count() {
+        let (connected, at) = (Connected::new(), Instant::now());
+        connected.came(ANN, at);
+        connected.came(ANN, at);
+        connected.came(BEN, at);
+        let came = Change { is_connected: true, at };
+        assert_eq!(connected.take_changed(), HashMap::from([(ANN, came), (BEN, came)]));
+        connected.went(ANN, at);
+        assert!(connected.take_changed().is_empty());
+        connected.went(ANN, at);
+        connected.went(BEN, at);
+        connected.came(BEN, at);
+        let went = Change { is_connected: false, at };
+        assert_eq!(connected.take_changed(), HashMap::from([(ANN, went), (BEN, came)]));
+        assert_eq!(connected.users(), [BEN]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_counts_before_its_lease_and_a_lease_after_its_connection() {
+        let (connected, leases) = (Connected::new(), Arc::new(InProcess::new()));
+        connected.came(ANN, Instant::now());
+        let holder = NodeLife { node: "n".into(), incarnation: 1 };
+        leases.renew(&holder, vec![BEN], 60_000).await.unwrap();
+        let online = Online::new(connected, leases);
+        assert_eq!(online.of(&[UserId([3; 15]), BEN, ANN]).await, Ok(vec![false, true, true]));
+    }
+}

@@ -1,0 +1,64 @@
+//! What a node gathers before it is written: the places where it is noted, and the actor behind them.
+
+use crate::config::Settings;
+use madang_actors::{
+    Router,
+    batcher::{self, Batcher, BatcherMessage, BatcherServices, Connected, Online, ReadPositions},
+    kernel::{Address, Arbiter, Exhausted, Supervisor, start_supervised},
+};
+use madang_store::{
+    PresenceStore, Store,
+    presence::{InProcess, NodeLife},
+};
+use std::{sync::Arc, time::Duration};
+
+/// Where it is noted. Cloning shares it.
+#[derive(Clone)]
+pub(crate) struct Gathered {
+    /// How far users have read.
+    pub(crate) positions: ReadPositions,
+    /// Who has a connection here.
+    pub(crate) connected: Connected,
+    leases: Arc<dyn PresenceStore>,
+}
+
+impl Gathered {
+    /// Nothing yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            positions: ReadPositions::new(),
+            connected: Connected::new(),
+            leases: Arc::new(InProcess::new()),
+        }
+    }
+
+    /// Who is online.
+    pub(crate) fn online(&self) -> Online {
+        Online::new(self.connected.clone(), self.leases.clone())
+    }
+
+    /// Starts what writes it, on a thread that may wait for the store.
+    pub(crate) fn start_batcher(
+        &self,
+        arbiter: &Arbiter,
+        supervisor: &Supervisor,
+        store: &Store,
+        router: &Router,
+        life: NodeLife,
+        settings: &Settings,
+    ) -> Address<BatcherMessage> {
+        let services = Arc::new(BatcherServices {
+            positions: self.positions.clone(),
+            connected: self.connected.clone(),
+            receipts: store.receipts.clone(),
+            rooms: store.rooms.clone(),
+            leases: self.leases.clone(),
+            life,
+            router: router.clone(),
+            receipt_flush: Duration::from_millis(settings.receipt_flush_ms),
+            presence_members_max: settings.presence_members_max as u64,
+        });
+        let build = move |_: &Address<BatcherMessage>| Batcher::new(services.clone());
+        start_supervised(arbiter, batcher::INBOX_BOUND, supervisor, Exhausted::Escalate, build)
+    }
+}

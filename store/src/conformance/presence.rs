@@ -1,0 +1,80 @@
+//! Cases of [`PresenceStore`].
+
+use super::fixtures::user;
+use crate::presence::{NodeLife, PresenceStore};
+use madang_protocol::UserId;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Makes the store to be examined.
+pub type Make = fn() -> Arc<dyn PresenceStore>;
+
+/// Longer than any case takes.
+const LONG_MS: u64 = 600_000;
+
+fn life(node: &str, incarnation: u64) -> NodeLife {
+    NodeLife { node: node.to_owned(), incarnation }
+}
+
+fn users<const N: usize>(numbers: [u64; N]) -> Vec<UserId> {
+    numbers.map(user).to_vec()
+}
+
+async fn online<const N: usize>(store: &dyn PresenceStore, numbers: [u64; N]) -> Vec<bool> {
+    store.online(&users(numbers)).await.unwrap()
+}
+
+/// A lease makes online, ending it offline; both say for whom that changed.
+pub async fn comes_and_goes(make: Make) {
+    let (store, here) = (make(), life("here", 1));
+    assert_eq!(online(&*store, [1, 2]).await, [false, false]);
+    assert_eq!(store.renew(&here, users([2, 1]), LONG_MS).await, Ok(users([2, 1])));
+    assert_eq!(online(&*store, [1, 3, 2]).await, [true, false, true]);
+    assert_eq!(store.renew(&here, users([1, 3, 2]), LONG_MS).await, Ok(users([3])));
+    assert_eq!(store.end(&here, users([3, 1, 4])).await, Ok(users([3, 1, 4])));
+    assert_eq!(online(&*store, [1, 2, 3, 4]).await, [false, true, false, false]);
+}
+
+/// Online as long as one node holds a lease.
+pub async fn one_of_two_nodes_is_enough(make: Make) {
+    let (store, here, there) = (make(), life("here", 1), life("there", 1));
+    store.renew(&here, users([1]), LONG_MS).await.unwrap();
+    assert_eq!(store.renew(&there, users([1]), LONG_MS).await, Ok(vec![]));
+    assert_eq!(store.end(&here, users([1])).await, Ok(vec![]));
+    assert_eq!(online(&*store, [1]).await, [true]);
+    assert_eq!(store.end(&there, users([1])).await, Ok(users([1])));
+    assert_eq!(online(&*store, [1]).await, [false]);
+}
+
+/// An earlier life of a node ends nothing that a later one holds.
+pub async fn lives_of_a_node_count_apart(make: Make) {
+    let (store, before, after) = (make(), life("here", 7), life("here", 8));
+    store.renew(&before, users([1]), LONG_MS).await.unwrap();
+    store.renew(&after, users([1, 2]), LONG_MS).await.unwrap();
+    assert_eq!(store.end(&before, users([1, 2])).await, Ok(vec![]));
+    assert_eq!(online(&*store, [1, 2]).await, [true, true]);
+}
+
+/// A lease that is not renewed ends by itself; renewing prolongs it.
+pub async fn leases_run_out(make: Make) {
+    let (store, here) = (make(), life("here", 1));
+    store.renew(&here, users([1, 2]), 100).await.unwrap();
+    store.renew(&here, users([2]), LONG_MS).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while online(&*store, [1]).await == [true] {
+        assert!(Instant::now() < deadline, "the lease of 100 ms holds on");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(online(&*store, [1, 2]).await, [false, true]);
+    assert_eq!(store.renew(&here, users([1, 2]), LONG_MS).await, Ok(users([1])));
+}
+
+/// Nobody is fine.
+pub async fn nobody_is_fine(make: Make) {
+    let (store, here) = (make(), life("here", 1));
+    assert_eq!(store.renew(&here, vec![], LONG_MS).await, Ok(vec![]));
+    assert_eq!(store.end(&here, vec![]).await, Ok(vec![]));
+    assert_eq!(store.online(&[]).await, Ok(vec![]));
+}

@@ -1,0 +1,40 @@
+//! Who is online: leases that end by themselves.
+
+mod in_process;
+
+pub use in_process::InProcess;
+
+use crate::StoreError;
+use async_trait::async_trait;
+use madang_protocol::UserId;
+
+/// One life of a node. A node that was killed comes back as another, so that what is left of the
+/// earlier one cannot end what the later one holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeLife {
+    /// The node's name.
+    pub node: String,
+    /// Random.
+    pub incarnation: u64,
+}
+
+/// Which users have a connection anywhere. A user is online while a life of some node holds a
+/// lease for it; nothing here has to survive anything, since whoever holds leases renews them.
+#[async_trait]
+pub trait PresenceStore: Send + Sync + 'static {
+    /// Takes or prolongs the leases of `holder` for all of `users`, until `ttl_ms` from now.
+    /// Returns those of them that were not online before, in the order given.
+    async fn renew(
+        &self,
+        holder: &NodeLife,
+        users: Vec<UserId>,
+        ttl_ms: u64,
+    ) -> Result<Vec<UserId>, StoreError>;
+
+    /// Ends the leases of `holder` for all of `users`. Returns those of them that are not online
+    /// any more, in the order given; one that was not online before counts too.
+    async fn end(&self, holder: &NodeLife, users: Vec<UserId>) -> Result<Vec<UserId>, StoreError>;
+
+    /// Whether each of `users` is online, in the order asked.
+    async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, StoreError>;
+}

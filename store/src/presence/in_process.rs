@@ -1,0 +1,93 @@
+//! [`PresenceStore`] in the memory of one process.
+
+use super::{NodeLife, PresenceStore};
+use crate::StoreError;
+use async_trait::async_trait;
+use madang_protocol::UserId;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Leases of the nodes of one process. Holds nothing of users that are offline, except those
+/// whose leases ran out and nobody has asked for since.
+#[derive(Default)]
+pub struct InProcess {
+    leases: Mutex<HashMap<UserId, Vec<Lease>>>,
+}
+
+struct Lease {
+    holder: NodeLife,
+    until: Instant,
+}
+
+impl InProcess {
+    /// Nobody is online.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every change under the lock is complete in itself, so a panic elsewhere spoils nothing.
+    fn leases(&self) -> MutexGuard<'_, HashMap<UserId, Vec<Lease>>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl PresenceStore for InProcess {
+    async fn renew(
+        &self,
+        holder: &NodeLife,
+        users: Vec<UserId>,
+        ttl_ms: u64,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let (mut leases, now) = (self.leases(), Instant::now());
+        let until = now + Duration::from_millis(ttl_ms);
+        let mut came = Vec::new();
+        for user in users {
+            let of_user = leases.entry(user).or_default();
+            of_user.retain(|lease| lease.until > now);
+            if of_user.is_empty() {
+                came.push(user);
+            }
+            match of_user.iter_mut().find(|lease| lease.holder == *holder) {
+                Some(lease) => lease.until = until,
+                None => of_user.push(Lease { holder: holder.clone(), until }),
+            }
+        }
+        Ok(came)
+    }
+
+    async fn end(&self, holder: &NodeLife, users: Vec<UserId>) -> Result<Vec<UserId>, StoreError> {
+        let (mut leases, now) = (self.leases(), Instant::now());
+        let mut went = Vec::new();
+        for user in users {
+            if let Some(of_user) = leases.get_mut(&user) {
+                of_user.retain(|lease| lease.until > now && lease.holder != *holder);
+                if !of_user.is_empty() {
+                    continue;
+                }
+                leases.remove(&user);
+            }
+            went.push(user);
+        }
+        Ok(went)
+    }
+
+    async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, StoreError> {
+        let (mut leases, now) = (self.leases(), Instant::now());
+        let mut is_online = |user: &UserId| {
+            let Some(of_user) = leases.get_mut(user) else {
+                return false;
+            };
+            of_user.retain(|lease| lease.until > now);
+            if of_user.is_empty() {
+                leases.remove(user);
+                return false;
+            }
+            true
+        };
+        Ok(users.iter().map(&mut is_online).collect())
+    }
+}
