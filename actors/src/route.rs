@@ -4,13 +4,17 @@ use crate::{
     audience::{self, AudienceActor, AudienceMessage},
     hub::{HubMessage, Hubs, Joined},
     kernel::{Address, Arbiter, Exhausted, Lost, Reply, SendError, Supervisor, start_supervised},
-    room::{self, RoomActor, RoomMessage, Services, pending::Submit, standing::Change},
+    room::{
+        self, RoomActor, RoomMessage, Services,
+        pending::{Submit, Work},
+        standing::Change,
+    },
 };
 use dashmap::DashMap;
 use madang_cluster::Subscription;
 use madang_protocol::{
-    Ephemeral, ErrorCode, Heads, Millis, Publication, Refusal, Role, RoomId, SessionId, UserId,
-    operation,
+    Entry, Ephemeral, ErrorCode, Heads, Message, Millis, Publication, Reaction, Refusal, Role,
+    RoomId, SessionId, UserId, operation,
 };
 use madang_store::rooms::RoomChange;
 use std::{sync::Arc, time::Duration};
@@ -22,17 +26,39 @@ use xxhash_rust::xxh3::xxh3_64;
 #[derive(Clone)]
 pub struct Router(Arc<Registry>);
 
-/// `ok` to a send.
+/// `ok` to a send, an edit, a deletion or a reaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     /// The room.
     pub room: RoomId,
     /// The message's place.
     pub seq: u64,
-    /// Its time.
+    /// Its time, or that of the change.
     pub ts: Millis,
+    /// The `rev` of an edit or a deletion.
+    pub rev: u64,
     /// It was there already.
     pub duplicate: bool,
+}
+
+impl Receipt {
+    /// For what was written just now.
+    pub fn of(entry: &Entry) -> Self {
+        match entry {
+            Entry::Message(message) => Self::of_change(message),
+            Entry::Change(change) => Self { ts: change.ts, ..Self::of_change(&change.message) },
+            Entry::Reaction(reaction) => {
+                let Reaction { room, seq, .. } = **reaction;
+                Self { room, seq, ts: 0, rev: 0, duplicate: false }
+            }
+        }
+    }
+
+    /// For a message that is as it was asked to be.
+    pub fn of_change(message: &Message) -> Self {
+        let Message { room, seq, ts, .. } = *message;
+        Self { room, seq, ts, rev: message.rev(), duplicate: false }
+    }
 }
 
 struct Registry {
@@ -82,24 +108,25 @@ impl Router {
     /// Posts a message; returns when it is committed. The message must be within the limits.
     pub async fn send(&self, sender: UserId, send: operation::Send) -> Result<Receipt, Refusal> {
         let (reply, answer) = Reply::channel();
-        self.submit(sender, send, reply);
+        let (room, work) = Work::send(send);
+        self.submit(sender, room, work, reply);
         let answer = answer.await.unwrap_or(Err(Lost::Dropped));
         let receipt = answer.unwrap_or_else(|lost| Err(lost_send(lost)))?;
         self.0.services.reader.positions().stored(receipt.room, sender, receipt.seq);
         Ok(receipt)
     }
 
-    /// Posts a message; `reply` is told when it is committed, or why it is not, at the latest
-    /// about a second after the deadline of sends.
+    /// Asks the home of `room` to commit something; `reply` is told when it is committed, or why
+    /// it is not, at the latest about a second after the deadline of sends.
     pub fn submit(
         &self,
         sender: UserId,
-        send: operation::Send,
+        room: RoomId,
+        work: Work,
         reply: Reply<Result<Receipt, Refusal>>,
     ) {
-        let operation::Send { room, client_id, body, reply_to } = send;
         let deadline = Instant::now() + self.0.send_wait;
-        let submit = Submit { sender, client_id, body, reply_to, deadline };
+        let submit = Submit { sender, work, deadline };
         if let Err(RoomMessage::Submit(_, reply)) =
             self.tell(room, RoomMessage::Submit(submit, reply))
         {

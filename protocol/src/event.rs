@@ -14,7 +14,22 @@ pub struct Heads {
     pub member_rev: u64,
 }
 
+/// How much of a room somebody has: every message up to `seq`, and of those every change up to
+/// `rev`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The last message.
+    pub seq: u64,
+    /// The last change.
+    pub rev: u64,
+}
+
 impl Heads {
+    /// Where one stands who has everything.
+    pub fn place(&self) -> Place {
+        Place { seq: self.last_seq, rev: self.last_rev }
+    }
+
     /// True when `other` knows something that `self` does not.
     pub fn is_behind(&self, other: &Heads) -> bool {
         self.last_seq < other.last_seq

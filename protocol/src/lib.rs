@@ -19,7 +19,9 @@ pub mod websocket;
 
 pub use change::{Amended, Change, ChangeKind, Emoji, Entry, Reaction};
 pub use code::{CloseCode, ErrorCode, Refusal};
-pub use event::{Ephemeral, Event, EventBatch, Heads, MemberChange, MemberEvent, Publication};
+pub use event::{
+    Ephemeral, Event, EventBatch, Heads, MemberChange, MemberEvent, Place, Publication,
+};
 pub use id::{RoomId, SessionId, UserId};
 pub use message::{ClientId, Message};
 pub use object::{Role, RoomKind};

@@ -125,7 +125,7 @@ async fn operations_nobody_knows_are_unknown() {
 }
 
 #[tokio::test]
-async fn fields_of_later_versions_are_invalid() {
+async fn what_is_not_there_and_fields_of_later_versions_are_invalid() {
     let stage = Stage::set(launch()).await;
     let mut socket = stage.join(&stage.ann).await;
     let resume = json!({"room": stage.room, "after_seq": 0, "after_rev": 1});

@@ -4,6 +4,9 @@
 mod accounts;
 mod bad_frames;
 mod bad_requests;
+mod changes;
+mod changes_refused;
+mod changes_resume;
 mod channels;
 mod circle;
 mod cors;

@@ -13,8 +13,11 @@ use crate::{
     room::{Caught, RoomMessage, Services},
     route::Router,
 };
-use madang_protocol::{Ephemeral, Event, EventBatch, RoomId, operation::Range};
-use madang_store::{StoreError, log::Page};
+use madang_protocol::{Ephemeral, Event, EventBatch, Heads, Place, RoomId, operation::Range};
+use madang_store::{
+    StoreError,
+    log::{ChangedPage, Page},
+};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -44,6 +47,8 @@ pub enum AudienceMessage {
     Adopted(usize, Result<Adopted, Lost>),
     /// The home answered.
     CaughtUp(Result<Caught, Lost>),
+    /// The store answered, with changes.
+    Changes(Result<Arc<ChangedPage>, StoreError>),
     /// The store answered.
     Page(Result<Arc<Page>, StoreError>),
     /// The time of `Effect::RetryAfter`.
@@ -60,8 +65,8 @@ pub struct AttachRequest {
     pub hub: usize,
     /// Its place there.
     pub slot: SlotId,
-    /// The last `seq` it has.
-    pub after: u64,
+    /// What it has.
+    pub after: Place,
     /// The room's membership when it was found to be a member.
     pub member_rev: u64,
     /// Tells it what became of it.
@@ -137,11 +142,8 @@ impl AudienceActor {
             Effect::CatchUp(after) => self.catch_up(after, context),
             Effect::ReadPage(after) => self.read_page(after, context),
             Effect::RetryAfter(delay) => context.after(delay, AudienceMessage::Retry),
-            Effect::Remember(messages) => {
-                messages.iter().for_each(|message| {
-                    self.window.push(&Arc::new(encode::message_item(message)));
-                });
-            }
+            Effect::ReadChanges(after) => self.read_changes(after, context),
+            Effect::Remember(messages, rev) => self.window.begin(&messages, rev),
             Effect::Deliver(events) => self.deliver(&events, context),
             Effect::Attach { reader, after, head } => self.attach(reader, after, head, context),
             Effect::Recheck(reader) => reader.reply.send(Attached::Recheck),
@@ -152,7 +154,7 @@ impl AudienceActor {
         }
     }
 
-    fn catch_up(&self, after: u64, context: &mut Context<AudienceMessage>) {
+    fn catch_up(&self, after: Heads, context: &mut Context<AudienceMessage>) {
         self.services.metrics.repairs.increment(1);
         let reply = context.reply(AudienceMessage::CaughtUp);
         // A full room drops the question, which says "lost": it is asked again later.
@@ -167,10 +169,19 @@ impl AudienceActor {
         );
     }
 
+    fn read_changes(&self, after: Place, context: &mut Context<AudienceMessage>) {
+        let (reader, room) = (self.services.reader.clone(), self.room);
+        let Place { seq, rev } = after;
+        context.spawn(
+            async move { reader.changed_now(room, rev, seq, PAGE_MESSAGES).await },
+            AudienceMessage::Changes,
+        );
+    }
+
     fn deliver(&mut self, events: &[Event], context: &mut Context<AudienceMessage>) {
         let items: Items =
             events.iter().map(|event| Arc::new(encode::item(self.room, event))).collect();
-        items.iter().for_each(|item| self.window.push(item));
+        events.iter().zip(&items).for_each(|(event, item)| self.window.add(event, item));
         self.note_positions(events);
         for items in items.chunks(DELIVERY_ITEMS) {
             let delivery = Arc::new(Delivery { room: self.room, items: items.to_vec() });
@@ -236,12 +247,12 @@ impl AudienceActor {
     fn attach(
         &mut self,
         reader: AttachRequest,
-        after: u64,
-        head: u64,
+        after: Place,
+        head: Place,
         context: &mut Context<AudienceMessage>,
     ) {
         let Some(mut catch_up) = self.window.between(after, head) else {
-            return reader.reply.send(Attached::Behind);
+            return reader.reply.send(Attached::Behind(head));
         };
         catch_up.extend(self.typing.item(self.room).map(Arc::new));
         self.readers[reader.hub] += 1;
@@ -347,12 +358,14 @@ impl Actor for AudienceActor {
             }
             AudienceMessage::Adopted(hub, Err(_)) => self.adopt(hub, context),
             AudienceMessage::CaughtUp(Ok(caught)) => {
-                self.logic.caught_up(caught.heads, &caught.messages, effects);
+                let Caught { heads, messages, changed } = caught;
+                self.logic.caught_up(heads, &messages, changed.as_deref(), effects);
             }
-            AudienceMessage::Page(Ok(page)) => {
-                self.logic.page(&page.messages, page.last_seq, effects);
-            }
-            AudienceMessage::CaughtUp(Err(_)) | AudienceMessage::Page(Err(_)) => {
+            AudienceMessage::Changes(Ok(page)) => self.logic.changes(&page, effects),
+            AudienceMessage::Page(Ok(page)) => self.logic.page(&page, effects),
+            AudienceMessage::CaughtUp(Err(_))
+            | AudienceMessage::Changes(Err(_))
+            | AudienceMessage::Page(Err(_)) => {
                 self.logic.failed(fastrand::u64(..), effects);
             }
             AudienceMessage::Retry => self.logic.retry(effects),

@@ -26,7 +26,7 @@ pub(super) fn message_item(message: &Message) -> Item {
 fn changed_item(message: &Message) -> Item {
     let frame = |viewer| NodeFrame::Changed(MessageObject::seen_by(message, viewer));
     let sender = message.sender;
-    Item::new(frame(None)).own(sender, frame(Some(sender)))
+    Item::new(frame(None)).own(sender, frame(Some(sender))).changed_at(message.rev())
 }
 
 fn member_item(room: RoomId, event: MemberEvent) -> Item {

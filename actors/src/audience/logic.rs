@@ -1,8 +1,9 @@
 //! What an audience decides: order, holes, who is attached where. Pure.
 
 use super::HELD_MAX;
-use madang_protocol::{Event, EventBatch, Heads, Message};
+use madang_protocol::{Event, EventBatch, Heads, Message, Place};
 use madang_resilience::Backoff;
+use madang_store::log::{ChangedPage, Page};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// The first and the longest wait between two tries to fetch what was missed.
@@ -12,14 +13,16 @@ const RETRY_MAX_MS: u64 = 1_000;
 /// What is to be done. `A` is a reader that wants to be attached.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect<A> {
-    /// Ask the room's home what there is above this `seq`.
-    CatchUp(u64),
+    /// Ask the room's home what there is above this.
+    CatchUp(Heads),
     /// Read what there is above this `seq` from the store: the home does not keep that much.
     ReadPage(u64),
+    /// Read the changes above this `rev`, of messages up to this `seq`, likewise.
+    ReadChanges(Place),
     /// Call `retry` after this time.
     RetryAfter(Duration),
-    /// Keep these for readers that attach; the hubs have them, or nobody was there.
-    Remember(Vec<Arc<Message>>),
+    /// Keep these for readers that attach; the room's newest change is this `rev`.
+    Remember(Vec<Arc<Message>>, u64),
     /// Give these to every hub with readers.
     Deliver(Vec<Event>),
     /// Attach this reader, giving it what it misses above `after`.
@@ -27,9 +30,9 @@ pub enum Effect<A> {
         /// The reader.
         reader: A,
         /// What it has.
-        after: u64,
+        after: Place,
         /// Where the next delivery begins.
-        head: u64,
+        head: Place,
     },
     /// The reader's membership must be looked at again first.
     Recheck(A),
@@ -50,7 +53,7 @@ enum State {
 /// A reader that cannot be attached yet.
 struct Waiting<A> {
     reader: A,
-    after: u64,
+    after: Place,
     member_rev: u64,
 }
 
@@ -59,8 +62,10 @@ pub struct Logic<A> {
     state: State,
     /// What the hubs were given.
     heads: Heads,
+    /// Where the room stood when it was asked last.
+    goal: Heads,
     /// The lowest place of readers that were there before; `None`: there were none.
-    adopted: Option<u64>,
+    adopted: Option<Place>,
     /// Heads were learnt once: before that, nothing was missed.
     is_fresh: bool,
     held: VecDeque<Arc<EventBatch>>,
@@ -74,6 +79,7 @@ impl<A> Logic<A> {
         Self {
             state: State::Adopting(hubs),
             heads: Heads::default(),
+            goal: Heads::default(),
             adopted: None,
             is_fresh: true,
             held: VecDeque::new(),
@@ -83,21 +89,23 @@ impl<A> Logic<A> {
     }
 
     /// A hub told up to where its readers were served, if it has any.
-    pub fn adopted(&mut self, delivered: Option<u64>, effects: &mut Vec<Effect<A>>) {
+    pub fn adopted(&mut self, delivered: Option<Place>, effects: &mut Vec<Effect<A>>) {
         let State::Adopting(left) = self.state else {
             return;
         };
         self.adopted = match (self.adopted, delivered) {
-            (Some(known), Some(new)) => Some(known.min(new)),
+            (Some(known), Some(new)) => {
+                Some(Place { seq: known.seq.min(new.seq), rev: known.rev.min(new.rev) })
+            }
             (known, new) => known.or(new),
         };
         if left > 1 {
             self.state = State::Adopting(left - 1);
             return;
         }
-        self.state = State::Catching;
-        self.heads.last_seq = self.adopted.unwrap_or(0);
-        effects.push(Effect::CatchUp(self.heads.last_seq));
+        let Place { seq, rev } = self.adopted.unwrap_or_default();
+        (self.heads.last_seq, self.heads.last_rev) = (seq, rev);
+        self.catch_up(effects);
     }
 
     /// A batch from the bus.
@@ -112,33 +120,46 @@ impl<A> Logic<A> {
         self.apply(&batch, effects);
     }
 
-    /// The home told its heads and the newest messages above what was asked for.
+    /// The home told its heads, the newest messages above what was asked for, and what changed
+    /// since, if it keeps all of that.
     pub fn caught_up(
         &mut self,
         heads: Heads,
         messages: &[Arc<Message>],
+        changed: Option<&[Arc<Message>]>,
         effects: &mut Vec<Effect<A>>,
     ) {
         self.backoff.reset();
+        self.goal = heads;
         if std::mem::take(&mut self.is_fresh) && self.adopted.is_none() {
             // Nobody was served before, so nobody misses anything: begin at the present.
             self.heads = heads;
-            effects.push(Effect::Remember(messages.to_vec()));
+            effects.push(Effect::Remember(messages.to_vec(), heads.last_rev));
             return self.follow(effects);
         }
         if self.heads.member_rev < heads.member_rev {
             self.heads.member_rev = heads.member_rev;
             effects.push(Effect::RecheckAll);
         }
-        self.heads.last_rev = heads.last_rev;
-        self.take_messages(messages, effects);
-        self.go_on(heads.last_seq, effects);
+        if let Some(changed) = changed {
+            // A message that is not here yet comes as it is now.
+            self.take_changes(changed, heads.last_rev, effects);
+            self.take_messages(messages, effects);
+        }
+        self.go_on(effects);
     }
 
-    /// A page from the store; `last_seq` is the newest there.
-    pub fn page(&mut self, messages: &[Arc<Message>], last_seq: u64, effects: &mut Vec<Effect<A>>) {
-        self.take_messages(messages, effects);
-        self.go_on(last_seq, effects);
+    /// A page of changes from the store.
+    pub fn changes(&mut self, page: &ChangedPage, effects: &mut Vec<Effect<A>>) {
+        self.take_changes(&page.messages, page.reached_rev, effects);
+        self.go_on(effects);
+    }
+
+    /// A page of messages from the store.
+    pub fn page(&mut self, page: &Page, effects: &mut Vec<Effect<A>>) {
+        self.goal.last_seq = self.goal.last_seq.max(page.last_seq);
+        self.take_messages(&page.messages, effects);
+        self.go_on(effects);
     }
 
     /// What was asked for did not come.
@@ -150,14 +171,21 @@ impl<A> Logic<A> {
     /// The time of a `RetryAfter` has come.
     pub fn retry(&mut self, effects: &mut Vec<Effect<A>>) {
         if self.state == State::Catching {
-            effects.push(Effect::CatchUp(self.heads.last_seq));
+            effects.push(Effect::CatchUp(self.heads));
         }
     }
 
     /// A reader wants to be attached: it has everything up to `after`, and was a member when the
     /// room's membership stood at `member_rev`.
-    pub fn attach(&mut self, reader: A, after: u64, member_rev: u64, effects: &mut Vec<Effect<A>>) {
-        let is_ahead = after > self.heads.last_seq;
+    pub fn attach(
+        &mut self,
+        reader: A,
+        after: Place,
+        member_rev: u64,
+        effects: &mut Vec<Effect<A>>,
+    ) {
+        let head = self.heads.place();
+        let is_ahead = after.seq > head.seq || after.rev > head.rev;
         if self.state != State::Following || is_ahead {
             self.waiting.push(Waiting { reader, after, member_rev });
             if self.state == State::Following {
@@ -168,7 +196,7 @@ impl<A> Logic<A> {
         if member_rev < self.heads.member_rev {
             return effects.push(Effect::Recheck(reader));
         }
-        effects.push(Effect::Attach { reader, after, head: self.heads.last_seq });
+        effects.push(Effect::Attach { reader, after, head });
     }
 
     /// Everything that is known of was delivered, and nobody waits to be attached.
@@ -194,7 +222,18 @@ impl<A> Logic<A> {
 
     fn catch_up(&mut self, effects: &mut Vec<Effect<A>>) {
         self.state = State::Catching;
-        effects.push(Effect::CatchUp(self.heads.last_seq));
+        effects.push(Effect::CatchUp(self.heads));
+    }
+
+    /// Delivers those that are news, of messages that are here.
+    fn take_changes(&mut self, changed: &[Arc<Message>], rev: u64, effects: &mut Vec<Effect<A>>) {
+        let Place { seq, rev: known } = self.heads.place();
+        let news = changed.iter().filter(|message| message.seq <= seq && message.rev() > known);
+        let events: Vec<Event> = news.cloned().map(Event::Changed).collect();
+        if !events.is_empty() {
+            effects.push(Effect::Deliver(events));
+        }
+        self.heads.last_rev = known.max(rev);
     }
 
     /// Delivers those that come next.
@@ -211,9 +250,11 @@ impl<A> Logic<A> {
         }
     }
 
-    /// Reads on until `last_seq` is reached.
-    fn go_on(&mut self, last_seq: u64, effects: &mut Vec<Effect<A>>) {
-        if self.heads.last_seq < last_seq {
+    /// Reads on until the goal is reached: changes first, for they are of earlier messages.
+    fn go_on(&mut self, effects: &mut Vec<Effect<A>>) {
+        if self.heads.last_rev < self.goal.last_rev {
+            effects.push(Effect::ReadChanges(self.heads.place()));
+        } else if self.heads.last_seq < self.goal.last_seq {
             effects.push(Effect::ReadPage(self.heads.last_seq));
         } else {
             self.follow(effects);

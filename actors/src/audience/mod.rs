@@ -42,6 +42,8 @@ pub const HELD_MAX: usize = 64;
 pub const WINDOW_MESSAGES: usize = 256;
 /// Bytes of them, encoded in one codec; well below half an out-queue, so that catching up never overfills it.
 pub const WINDOW_BYTES: usize = 256 * 1024;
+/// Encoded changes kept for readers that attach.
+pub const WINDOW_CHANGES: usize = 64;
 /// Messages of one page when a hole is read from the store.
 pub const PAGE_MESSAGES: usize = 200;
 /// Events of one delivery: a hub works off a delivery for a slice of readers in one go.

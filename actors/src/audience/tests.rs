@@ -5,8 +5,10 @@ use super::{
     logic::{Effect, Logic},
 };
 use madang_protocol::{
-    ClientId, Event, EventBatch, Heads, MemberChange, MemberEvent, Message, RoomId, UserId,
+    Amended, ClientId, Event, EventBatch, Heads, MemberChange, MemberEvent, Message, Place, RoomId,
+    UserId,
 };
+use madang_store::log::{ChangedPage, Page};
 use std::{sync::Arc, time::Duration};
 
 const ROOM: RoomId = RoomId([9; 15]);
@@ -22,6 +24,15 @@ fn does(logic: &mut Logic<u32>, act: impl FnOnce(&mut Logic<u32>, &mut Effects))
 
 fn heads(last_seq: u64) -> Heads {
     Heads { last_seq, last_rev: 0, member_rev: 1 }
+}
+
+/// Has everything up to `seq`.
+fn at(seq: u64) -> Place {
+    Place { seq, rev: 0 }
+}
+
+fn page(seqs: std::ops::RangeInclusive<u64>, last_seq: u64) -> Page {
+    Page { messages: messages(seqs), last_seq, last_rev: 0 }
 }
 
 fn message(seq: u64) -> Arc<Message> {
@@ -58,8 +69,11 @@ fn beacon(heads: Heads) -> Arc<EventBatch> {
 /// Follows a room that stands at `last_seq`, without readers before.
 fn following(last_seq: u64) -> Logic<u32> {
     let mut logic = Logic::new(1);
-    assert_eq!(does(&mut logic, |logic, out| logic.adopted(None, out)), [Effect::CatchUp(0)]);
-    does(&mut logic, |logic, out| logic.caught_up(heads(last_seq), &[], out));
+    assert_eq!(
+        does(&mut logic, |logic, out| logic.adopted(None, out)),
+        [Effect::CatchUp(Heads::default())]
+    );
+    does(&mut logic, |logic, out| logic.caught_up(heads(last_seq), &[], Some(&[]), out));
     logic
 }
 
@@ -67,18 +81,23 @@ fn following(last_seq: u64) -> Logic<u32> {
 fn without_readers_it_begins_at_the_present() {
     let mut logic = Logic::<u32>::new(2);
     assert_eq!(does(&mut logic, |logic, out| logic.adopted(None, out)), []);
-    assert_eq!(does(&mut logic, |logic, out| logic.adopted(None, out)), [Effect::CatchUp(0)]);
-    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(9), &messages(7..=9), out));
-    assert_eq!(effects, [Effect::Remember(messages(7..=9))]);
+    assert_eq!(
+        does(&mut logic, |logic, out| logic.adopted(None, out)),
+        [Effect::CatchUp(Heads::default())]
+    );
+    let effects =
+        does(&mut logic, |logic, out| logic.caught_up(heads(9), &messages(7..=9), Some(&[]), out));
+    assert_eq!(effects, [Effect::Remember(messages(7..=9), 0)]);
 }
 
 #[test]
 fn with_readers_it_goes_on_where_the_last_of_them_stood() {
     let mut logic = Logic::<u32>::new(2);
-    does(&mut logic, |logic, out| logic.adopted(Some(6), out));
-    let effects = does(&mut logic, |logic, out| logic.adopted(Some(5), out));
-    assert_eq!(effects, [Effect::CatchUp(5)]);
-    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(7), &messages(6..=7), out));
+    does(&mut logic, |logic, out| logic.adopted(Some(at(6)), out));
+    let effects = does(&mut logic, |logic, out| logic.adopted(Some(at(5)), out));
+    assert_eq!(effects, [Effect::CatchUp(Heads { last_seq: 5, ..Heads::default() })]);
+    let effects =
+        does(&mut logic, |logic, out| logic.caught_up(heads(7), &messages(6..=7), Some(&[]), out));
     assert_eq!(effects, [Effect::RecheckAll, Effect::Deliver(events(6..=7))]);
 }
 
@@ -102,9 +121,10 @@ fn what_is_known_is_not_delivered_again() {
 fn a_hole_is_fetched_and_what_came_meanwhile_follows() {
     let mut logic = following(5);
     let effects = does(&mut logic, |logic, out| logic.batch(batch(7..=7), out));
-    assert_eq!(effects, [Effect::CatchUp(5)]);
+    assert_eq!(effects, [Effect::CatchUp(heads(5))]);
     assert_eq!(does(&mut logic, |logic, out| logic.batch(batch(8..=8), out)), []);
-    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(7), &messages(6..=7), out));
+    let effects =
+        does(&mut logic, |logic, out| logic.caught_up(heads(7), &messages(6..=7), Some(&[]), out));
     assert_eq!(effects, [Effect::Deliver(events(6..=7)), Effect::Deliver(events(8..=8))]);
 }
 
@@ -112,7 +132,7 @@ fn a_hole_is_fetched_and_what_came_meanwhile_follows() {
 fn a_beacon_alone_shows_what_was_lost() {
     let mut logic = following(5);
     let effects = does(&mut logic, |logic, out| logic.batch(beacon(heads(6)), out));
-    assert_eq!(effects, [Effect::CatchUp(5)]);
+    assert_eq!(effects, [Effect::CatchUp(heads(5))]);
 }
 
 #[test]
@@ -120,11 +140,11 @@ fn what_the_home_does_not_keep_comes_from_the_store() {
     let mut logic = following(5);
     does(&mut logic, |logic, out| logic.batch(beacon(heads(500)), out));
     let home = messages(400..=500);
-    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(500), &home, out));
+    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(500), &home, Some(&[]), out));
     assert_eq!(effects, [Effect::ReadPage(5)]);
-    let effects = does(&mut logic, |logic, out| logic.page(&messages(6..=205), 501, out));
+    let effects = does(&mut logic, |logic, out| logic.page(&page(6..=205, 501), out));
     assert_eq!(effects, [Effect::Deliver(events(6..=205)), Effect::ReadPage(205)]);
-    let effects = does(&mut logic, |logic, out| logic.page(&messages(206..=501), 501, out));
+    let effects = does(&mut logic, |logic, out| logic.page(&page(206..=501, 501), out));
     assert_eq!(effects, [Effect::Deliver(events(206..=501))]);
 }
 
@@ -134,7 +154,7 @@ fn a_fetch_that_fails_is_tried_again() {
     does(&mut logic, |logic, out| logic.batch(beacon(heads(6)), out));
     let effects = does(&mut logic, |logic, out| logic.failed(0, out));
     assert_eq!(effects, [Effect::RetryAfter(Duration::from_millis(10))]);
-    assert_eq!(does(&mut logic, |logic, out| logic.retry(out)), [Effect::CatchUp(5)]);
+    assert_eq!(does(&mut logic, |logic, out| logic.retry(out)), [Effect::CatchUp(heads(5))]);
 }
 
 #[test]
@@ -145,25 +165,27 @@ fn more_than_is_held_back_is_fetched_again() {
         does(&mut logic, |logic, out| logic.batch(batch(seq..=seq), out));
     }
     // Number 3 was pushed out by the newest.
-    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(2), &messages(1..=2), out));
-    assert_eq!(effects, [Effect::Deliver(events(1..=2)), Effect::CatchUp(2)]);
+    let effects =
+        does(&mut logic, |logic, out| logic.caught_up(heads(2), &messages(1..=2), Some(&[]), out));
+    assert_eq!(effects, [Effect::Deliver(events(1..=2)), Effect::CatchUp(heads(2))]);
 }
 
 #[test]
 fn a_reader_is_attached_where_the_next_delivery_begins() {
     let mut logic = following(5);
-    let effects = does(&mut logic, |logic, out| logic.attach(7, 3, 1, out));
-    assert_eq!(effects, [Effect::Attach { reader: 7, after: 3, head: 5 }]);
+    let effects = does(&mut logic, |logic, out| logic.attach(7, at(3), 1, out));
+    assert_eq!(effects, [Effect::Attach { reader: 7, after: at(3), head: at(5) }]);
 }
 
 #[test]
 fn a_reader_waits_until_the_audience_has_what_it_has() {
     let mut logic = following(5);
-    let effects = does(&mut logic, |logic, out| logic.attach(7, 6, 1, out));
-    assert_eq!(effects, [Effect::CatchUp(5)]);
+    let effects = does(&mut logic, |logic, out| logic.attach(7, at(6), 1, out));
+    assert_eq!(effects, [Effect::CatchUp(heads(5))]);
     assert!(logic.is_waited_for());
-    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(6), &messages(6..=6), out));
-    let attach = Effect::Attach { reader: 7, after: 6, head: 6 };
+    let effects =
+        does(&mut logic, |logic, out| logic.caught_up(heads(6), &messages(6..=6), Some(&[]), out));
+    let attach = Effect::Attach { reader: 7, after: at(6), head: at(6) };
     assert_eq!(effects, [Effect::Deliver(events(6..=6)), attach]);
 }
 
@@ -176,9 +198,9 @@ fn a_reader_whose_membership_may_have_changed_is_sent_back() {
     let left = EventBatch { room: ROOM, before: heads(5), after, events: events.clone() };
     let effects = does(&mut logic, |logic, out| logic.batch(Arc::new(left), out));
     assert_eq!(effects, [Effect::Deliver(events)]);
-    assert_eq!(does(&mut logic, |logic, out| logic.attach(7, 5, 1, out)), [Effect::Recheck(7)]);
-    let effects = does(&mut logic, |logic, out| logic.attach(7, 5, 2, out));
-    assert_eq!(effects, [Effect::Attach { reader: 7, after: 5, head: 5 }]);
+    assert_eq!(does(&mut logic, |logic, out| logic.attach(7, at(5), 1, out)), [Effect::Recheck(7)]);
+    let effects = does(&mut logic, |logic, out| logic.attach(7, at(5), 2, out));
+    assert_eq!(effects, [Effect::Attach { reader: 7, after: at(5), head: at(5) }]);
 }
 
 #[test]
@@ -186,7 +208,70 @@ fn lost_membership_changes_make_every_reader_prove_itself() {
     let mut logic = following(5);
     let present = Heads { member_rev: 3, ..heads(5) };
     let effects = does(&mut logic, |logic, out| logic.batch(beacon(present), out));
-    assert_eq!(effects, [Effect::CatchUp(5)]);
-    let effects = does(&mut logic, |logic, out| logic.caught_up(present, &[], out));
+    assert_eq!(effects, [Effect::CatchUp(heads(5))]);
+    let effects = does(&mut logic, |logic, out| logic.caught_up(present, &[], Some(&[]), out));
     assert_eq!(effects, [Effect::RecheckAll]);
+}
+
+/// Message `seq` with the change that took `rev`.
+fn changed(seq: u64, rev: u64) -> Arc<Message> {
+    let amended = Amended { rev, ..Amended::default() };
+    Arc::new(Message { amended: Some(Box::new(amended)), ..Message::clone(&message(seq)) })
+}
+
+fn rev(last_seq: u64, last_rev: u64) -> Heads {
+    Heads { last_rev, ..heads(last_seq) }
+}
+
+#[test]
+fn lost_changes_come_from_the_home() {
+    let mut logic = following(5);
+    let effects = does(&mut logic, |logic, out| logic.batch(beacon(rev(5, 2)), out));
+    assert_eq!(effects, [Effect::CatchUp(heads(5))]);
+    let recent = [changed(3, 1), changed(4, 2)];
+    let effects =
+        does(&mut logic, |logic, out| logic.caught_up(rev(5, 2), &[], Some(&recent), out));
+    assert_eq!(effects, [Effect::Deliver(recent.map(Event::Changed).to_vec())]);
+    let effects = does(&mut logic, |logic, out| logic.attach(7, at(5), 1, out));
+    let head = Place { seq: 5, rev: 2 };
+    assert_eq!(effects, [Effect::Attach { reader: 7, after: at(5), head }]);
+}
+
+#[test]
+fn a_change_never_precedes_its_message() {
+    let mut logic = following(5);
+    does(&mut logic, |logic, out| logic.batch(beacon(rev(6, 1)), out));
+    let late = changed(6, 1);
+    let effects = does(&mut logic, |logic, out| {
+        let late = std::slice::from_ref(&late);
+        logic.caught_up(rev(6, 1), late, Some(late), out);
+    });
+    assert_eq!(effects, [Effect::Deliver(vec![Event::Message(late)])], "it comes changed");
+}
+
+#[test]
+fn changes_that_the_home_does_not_keep_come_from_the_store_before_the_messages() {
+    let mut logic = following(5);
+    does(&mut logic, |logic, out| logic.batch(beacon(rev(7, 300)), out));
+    let effects = does(&mut logic, |logic, out| {
+        logic.caught_up(rev(7, 300), &messages(6..=7), None, out);
+    });
+    assert_eq!(effects, [Effect::ReadChanges(at(5))]);
+    let first =
+        ChangedPage { messages: vec![changed(1, 200)], reached_rev: 200, heads: rev(7, 300) };
+    let effects = does(&mut logic, |logic, out| logic.changes(&first, out));
+    let next = Place { seq: 5, rev: 200 };
+    let told = Effect::Deliver(vec![Event::Changed(changed(1, 200))]);
+    assert_eq!(effects, [told, Effect::ReadChanges(next)]);
+    let rest = ChangedPage { messages: Vec::new(), reached_rev: 301, heads: rev(7, 301) };
+    let effects = does(&mut logic, |logic, out| logic.changes(&rest, out));
+    assert_eq!(effects, [Effect::ReadPage(5)]);
+}
+
+#[test]
+fn a_reader_with_a_newer_change_waits_for_it() {
+    let mut logic = following(5);
+    let ahead = Place { seq: 5, rev: 1 };
+    let effects = does(&mut logic, |logic, out| logic.attach(7, ahead, 1, out));
+    assert_eq!(effects, [Effect::CatchUp(heads(5))]);
 }

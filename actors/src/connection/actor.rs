@@ -1,12 +1,12 @@
 //! Frames and answers in, effects out.
 
 mod live;
+mod pages;
 mod wishes;
 
 use super::{
-    Attached, ConnectionLimits, Flow, INBOX_BOUND, Incoming, REPLAY_PAGE_MESSAGES, Source,
-    TURN_FRAMES,
-    logic::{Effect, Live, Logic, Wished, readable},
+    Attached, ConnectionLimits, Flow, INBOX_BOUND, Incoming, Source, TURN_FRAMES,
+    logic::{Asked, Effect, Live, Logic, Wished},
     replay::{RETRY, Step},
     source::Authenticator,
 };
@@ -19,11 +19,11 @@ use crate::{
     store_reader::Reader,
 };
 use madang_protocol::{
-    CloseCode, ErrorCode, Heads, Refusal, Role, RoomId, UserId,
+    CloseCode, Heads, Refusal, Role, RoomId, UserId,
     codec::Codec,
     frame::NodeFrame,
-    object::{MessageObject, fit_page},
-    operation::{Hello, History, Range, Subscription, Wish},
+    object::MessageObject,
+    operation::{Hello, Subscription, Wish},
     websocket,
 };
 use madang_store::rooms::Access;
@@ -83,7 +83,7 @@ pub enum Answer {
     /// To `Effect::ReadHistory`.
     History(Option<u64>, Result<PageRead, Refusal>),
     /// To `Effect::Submit`.
-    Sent(Option<u64>, Result<Result<Receipt, Refusal>, Lost>),
+    Sent(Option<u64>, Asked, Result<Result<Receipt, Refusal>, Lost>),
     /// To `Effect::AskLive`.
     Live(Option<u64>, Live, Result<Option<Access>, Refusal>),
     /// To `Effect::AskOnline`.
@@ -92,6 +92,8 @@ pub enum Answer {
     Attached(Result<Attached, Lost>),
     /// To `Step::ReadPage`.
     Page(Result<PageRead, Refusal>),
+    /// To `Step::ReadChanges`.
+    Changes(Result<ChangesRead, Refusal>),
     /// To `Step::Recheck`.
     Rechecked(RoomId, Result<Option<Access>, Refusal>),
     /// The time of `Step::Later`.
@@ -100,6 +102,8 @@ pub enum Answer {
 
 /// Messages as the reader may see them, and the room's newest `seq`.
 type PageRead = (Vec<MessageObject>, u64);
+/// Messages that changed, up to which `rev` they are all there, and where the room stands.
+type ChangesRead = (Vec<MessageObject>, u64, Heads);
 
 /// Starts the actor of a connection on the arbiter of the caller, which is the hub's. One that is
 /// `refused` is told why and closed. `lease` lives as long as the actor does.
@@ -184,13 +188,15 @@ impl ConnectionActor {
             }
             Answer::Returned(room, access) => self.logic.returned(room, access, limits, effects),
             Answer::History(id, read) => self.logic.history(id, read, effects),
-            Answer::Sent(id, answer) => {
+            Answer::Sent(id, asked, answer) => {
                 let answer = answer.unwrap_or_else(|lost| Err(lost_send(lost)));
-                if let (Ok(receipt), Some(identity)) = (&answer, self.logic.identity()) {
+                if let (Asked::Send, Ok(receipt), Some(identity)) =
+                    (asked, &answer, self.logic.identity())
+                {
                     let positions = self.services.reader.positions();
                     positions.stored(receipt.room, identity.user, receipt.seq);
                 }
-                self.logic.sent(id, answer, effects);
+                self.logic.sent(id, asked, answer, effects);
             }
             Answer::Live(id, live, access) => self.logic.live_access(id, live, access, effects),
             Answer::Online(id, found) => self.logic.online(id, found, effects),
@@ -199,6 +205,11 @@ impl ConnectionActor {
                 let messages = page.as_ref().map_or(0, |(messages, _)| messages.len());
                 self.services.metrics.replayed.increment(messages as u64);
                 self.logic.page(page.ok(), effects);
+            }
+            Answer::Changes(page) => {
+                let changes = page.as_ref().map_or(0, |(messages, ..)| messages.len());
+                self.services.metrics.replayed.increment(changes as u64);
+                self.logic.changes(page.ok(), effects);
             }
             Answer::Rechecked(room, access) => self.logic.rechecked(room, access, effects),
             Answer::Later => self.logic.go(effects),
@@ -234,13 +245,15 @@ impl ConnectionActor {
                 });
             }
             Effect::ReadHistory(id, history) => self.read_history(id, history, context),
-            Effect::Submit(id, send) => {
+            Effect::Submit(id, room, work) => {
                 let Some(identity) = self.logic.identity() else {
                     return;
                 };
-                let reply = context
-                    .reply(move |answer| ConnectionMessage::Answer(Answer::Sent(id, answer)));
-                self.services.router.submit(identity.user, send, reply);
+                let asked = Asked::of(&work);
+                let reply = context.reply(move |answer| {
+                    ConnectionMessage::Answer(Answer::Sent(id, asked, answer))
+                });
+                self.services.router.submit(identity.user, room, work, reply);
             }
             Effect::Live(id, live) => self.live(id, live, effects),
             Effect::AskLive(id, live) => self.ask_live(id, live, context),
@@ -279,6 +292,7 @@ impl ConnectionActor {
                 let _ = self.services.router.tell_audience(room, attach);
             }
             Step::ReadPage { room, after } => self.read_page(room, after, context),
+            Step::ReadChanges { room, after } => self.read_changes(room, after, context),
             Step::Recheck(room) => self.recheck(room, context),
             Step::RecheckLater(room) => context.after(RETRY, ConnectionMessage::Recheck(room)),
             Step::Later => context.after(RETRY, ConnectionMessage::Answer(Answer::Later)),
@@ -340,68 +354,6 @@ impl ConnectionActor {
         context.spawn(access, move |access| {
             ConnectionMessage::Answer(Answer::Rechecked(room, access))
         });
-    }
-
-    fn read_page(&self, room: RoomId, after: u64, context: &mut Context<ConnectionMessage>) {
-        let access = self.access(room);
-        let page = self.page(room, Range::After(after), REPLAY_PAGE_MESSAGES);
-        // A slow reader may take long, and its membership end meanwhile.
-        let read = async move {
-            match access.await.map(readable) {
-                Ok(Err(_)) => Answer::Rechecked(room, Ok(None)),
-                Ok(Ok(_)) => Answer::Page(page.await),
-                Err(refusal) => Answer::Page(Err(refusal)),
-            }
-        };
-        context.spawn(read, ConnectionMessage::Answer);
-    }
-
-    fn read_history(
-        &self,
-        id: Option<u64>,
-        history: History,
-        context: &mut Context<ConnectionMessage>,
-    ) {
-        let access = self.access(history.room);
-        let page = self.page(history.room, history.range, history.limit as usize);
-        let read = async move {
-            readable(access.await?)?;
-            page.await
-        };
-        context.spawn(read, move |read| ConnectionMessage::Answer(Answer::History(id, read)));
-    }
-
-    fn access(
-        &self,
-        room: RoomId,
-    ) -> impl Future<Output = Result<Option<Access>, Refusal>> + use<> {
-        let (reader, identity) = (self.services.reader.clone(), self.logic.identity());
-        async move {
-            let Some(identity) = identity else {
-                return Err(Refusal::new(ErrorCode::Unauthenticated, "say hello first"));
-            };
-            Ok(reader.access(identity.user, vec![room]).await?.into_iter().next().flatten())
-        }
-    }
-
-    /// A page as we may see it, of a size that the out-queue has place for.
-    fn page(
-        &self,
-        room: RoomId,
-        range: Range,
-        limit: usize,
-    ) -> impl Future<Output = Result<PageRead, Refusal>> + use<> {
-        let (reader, bytes_max) =
-            (self.services.reader.clone(), self.services.limits.page_bytes_max);
-        let viewer = self.logic.identity().map(|identity| identity.user);
-        async move {
-            let page = reader.page(room, range, limit).await?;
-            let messages = page.messages.iter();
-            let mut messages: Vec<_> =
-                messages.map(|message| MessageObject::seen_by(message, viewer)).collect();
-            fit_page(&mut messages, range, bytes_max);
-            Ok((messages, page.last_seq))
-        }
     }
 
     fn now_ms(&self) -> u64 {

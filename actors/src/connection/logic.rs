@@ -10,14 +10,14 @@ use super::{
     allowance::{Allowance, Denied},
     replay::{Replay, Step},
 };
-use crate::{hub::Identity, route::Receipt};
+use crate::{hub::Identity, room::pending::Work, route::Receipt};
 use madang_protocol::{
     CloseCode, Ephemeral, ErrorCode, Heads, MemberChange, Millis, Operation, Refusal, Request,
     Role, RoomId, UserId,
     codec::DecodeError,
     frame::NodeFrame,
     object::MessageObject,
-    operation::{Hello, History, Send, Subscription, Target, Wish},
+    operation::{Edit, Hello, History, Send, Subscription, Target, Wish},
 };
 use madang_store::rooms::Access;
 use std::collections::VecDeque;
@@ -41,8 +41,8 @@ pub enum Effect {
     AskReturn(RoomId),
     /// Find out whether we may read a room, and read it.
     ReadHistory(Option<u64>, History),
-    /// Post a message.
-    Submit(Option<u64>, Send),
+    /// Ask the room to commit something.
+    Submit(Option<u64>, RoomId, Work),
     /// Call `live` with how far the hub has served us in the room.
     Live(Option<u64>, Live),
     /// Find out what we may do in the room; `live_access` tells.
@@ -60,6 +60,37 @@ pub enum Effect {
 
 /// One room that was wished for: a text that names none, or what we may do there.
 pub type Wished = Result<(Subscription, Option<Access>), Box<str>>;
+
+/// What a room was asked to commit: which `ok` it is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// A message.
+    Send,
+    /// An edit or a deletion.
+    Change,
+    /// A reaction.
+    React,
+}
+
+impl Asked {
+    /// For this.
+    pub fn of(work: &Work) -> Self {
+        match work {
+            Work::Send { .. } => Self::Send,
+            Work::Edit(_) | Work::Delete(_) => Self::Change,
+            Work::React(_) => Self::React,
+        }
+    }
+
+    fn ok(self, id: u64, receipt: Receipt) -> NodeFrame {
+        let Receipt { room, seq, ts, rev, duplicate } = receipt;
+        match self {
+            Self::Send => NodeFrame::SendOk { id, room, seq, ts, duplicate },
+            Self::Change => NodeFrame::ChangeOk { id, room, seq, rev },
+            Self::React => NodeFrame::ReactOk { id, room, seq },
+        }
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -215,19 +246,18 @@ impl Logic {
         }
     }
 
-    /// A room answered a send.
+    /// A room answered what it was asked to commit.
     pub fn sent(
         &mut self,
         id: Option<u64>,
+        asked: Asked,
         answer: Result<Receipt, Refusal>,
         effects: &mut Vec<Effect>,
     ) {
         self.sends -= 1;
         match (answer, id) {
             (Err(refusal), _) => refuse(id, refusal, effects),
-            (Ok(Receipt { room, seq, ts, duplicate }), Some(id)) => {
-                effects.push(Effect::Push(NodeFrame::SendOk { id, room, seq, ts, duplicate }));
-            }
+            (Ok(receipt), Some(id)) => effects.push(Effect::Push(asked.ok(id, receipt))),
             (Ok(_), None) => {}
         }
     }
@@ -262,6 +292,23 @@ impl Logic {
             && let Some((messages, _)) = page
         {
             let frames = messages.into_iter().map(NodeFrame::Message);
+            effects.extend(frames.map(Effect::Push));
+        }
+        self.take_steps(effects);
+    }
+
+    /// See [`Step::ReadChanges`]; with the messages, up to which `rev` they are all there, and
+    /// where the room stands.
+    pub fn changes(
+        &mut self,
+        page: Option<(Vec<MessageObject>, u64, Heads)>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let read = page.as_ref().map(|(_, reached_rev, heads)| (*reached_rev, *heads));
+        if self.replay.changes(read, &mut self.steps)
+            && let Some((messages, ..)) = page
+        {
+            let frames = messages.into_iter().map(NodeFrame::Changed);
             effects.extend(frames.map(Effect::Push));
         }
         self.take_steps(effects);
@@ -307,7 +354,7 @@ impl Logic {
         effects: &mut Vec<Effect>,
     ) {
         match operation {
-            Operation::Send(send) => self.submit(id, send, limits, effects),
+            Operation::Send(send) => self.send(id, send, limits, effects),
             Operation::Ping => {
                 if let Some(id) = id {
                     effects.push(Effect::Push(NodeFrame::PingOk { id, server_time }));
@@ -333,8 +380,12 @@ impl Logic {
             Operation::Presence(room) => effects.push(Effect::Live(id, Live::Presence(room))),
             Operation::Typing(typing) => effects.push(Effect::Live(id, Live::Typing(typing))),
             Operation::Signal(signal) => effects.push(Effect::Live(id, Live::Signal(signal))),
-            Operation::Edit(_) | Operation::Delete(_) | Operation::React(_) => {
-                refuse(id, Refusal::new(ErrorCode::UnknownOp, "not offered yet"), effects);
+            Operation::Edit(edit) => self.edit(id, edit, limits, effects),
+            Operation::Delete(target) => {
+                self.submit(id, target.room, Work::Delete(target), limits, effects);
+            }
+            Operation::React(react) => {
+                self.submit(id, react.target.room, Work::React(react), limits, effects);
             }
             Operation::Hello(_) => {
                 refuse(id, Refusal::new(ErrorCode::Conflict, "hello was said"), effects);
@@ -342,24 +393,46 @@ impl Logic {
         }
     }
 
-    fn submit(
+    fn send(
         &mut self,
         id: Option<u64>,
         send: Send,
         limits: &ConnectionLimits,
         effects: &mut Vec<Effect>,
     ) {
-        if limits.in_flight_sends > 0 && self.sends >= limits.in_flight_sends {
-            return refuse(id, Refusal::overloaded("too many unanswered sends"), effects);
-        }
-        if send.reply_to.is_some() {
-            return refuse(id, Refusal::invalid("reply_to", "not offered yet"), effects);
-        }
         if let Err(refusal) = check_body(&send.body, limits.body_bytes_max) {
             return refuse(id, refusal, effects);
         }
+        let (room, work) = Work::send(send);
+        self.submit(id, room, work, limits, effects);
+    }
+
+    fn edit(
+        &mut self,
+        id: Option<u64>,
+        edit: Edit,
+        limits: &ConnectionLimits,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Err(refusal) = check_body(&edit.body, limits.body_bytes_max) {
+            return refuse(id, refusal, effects);
+        }
+        self.submit(id, edit.target.room, Work::Edit(edit), limits, effects);
+    }
+
+    fn submit(
+        &mut self,
+        id: Option<u64>,
+        room: RoomId,
+        work: Work,
+        limits: &ConnectionLimits,
+        effects: &mut Vec<Effect>,
+    ) {
+        if limits.in_flight_sends > 0 && self.sends >= limits.in_flight_sends {
+            return refuse(id, Refusal::overloaded("too many unanswered sends"), effects);
+        }
         self.sends += 1;
-        effects.push(Effect::Submit(id, send));
+        effects.push(Effect::Submit(id, room, work));
     }
 
     fn next_history(&mut self) -> Option<(Option<u64>, History)> {

@@ -28,13 +28,15 @@ mod tests;
 pub use actor::{ConnectionActor, ConnectionMessage, ConnectionServices, start};
 pub use source::{Authentication, Authenticator, Flow, Incoming, Source};
 
+use madang_protocol::Place;
+
 /// Messages of hubs waiting in the inbox; answers are bounded by what was asked.
 pub const INBOX_BOUND: usize = 256;
 /// Unanswered requests other than sends.
 pub const REQUESTS_MAX: usize = 16;
 /// Frames read in one turn.
 pub const TURN_FRAMES: usize = 64;
-/// Messages of one page of a replay.
+/// Messages, or changes, of one page of a replay.
 pub const REPLAY_PAGE_MESSAGES: usize = 100;
 
 /// The settings a connection works by; 0 = off where it says so.
@@ -68,8 +70,8 @@ pub struct ConnectionLimits {
 pub enum Attached {
     /// It got what it missed, and gets everything from now on.
     Live,
-    /// It misses more than is kept in memory: read pages first.
-    Behind,
+    /// It misses more than is kept in memory: read pages first. The room stands here.
+    Behind(Place),
     /// Memberships of the room changed meanwhile: look again whether it may.
     Recheck,
 }

@@ -1,7 +1,7 @@
 //! Bringing subscriptions up to date, one room after the other: pure.
 
 use super::Attached;
-use madang_protocol::RoomId;
+use madang_protocol::{Heads, Place, RoomId};
 use std::{collections::VecDeque, time::Duration};
 
 /// Wait before a step that failed is tried again.
@@ -16,8 +16,8 @@ pub enum Step {
     Attach {
         /// The room.
         room: RoomId,
-        /// The last `seq` we have.
-        after: u64,
+        /// What we have.
+        after: Place,
         /// The room's membership when we were found to be a member.
         member_rev: u64,
     },
@@ -27,6 +27,13 @@ pub enum Step {
         room: RoomId,
         /// The last `seq` we have.
         after: u64,
+    },
+    /// Read what changed of what we have; `changes` tells how far that went.
+    ReadChanges {
+        /// The room.
+        room: RoomId,
+        /// What we have.
+        after: Place,
     },
     /// Look again whether we are a member; `rechecked` tells.
     Recheck(RoomId),
@@ -49,9 +56,29 @@ struct Wanted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Position {
     room: RoomId,
-    after: u64,
+    after: Place,
     member_rev: u64,
-    needs_page: bool,
+    next: Next,
+}
+
+/// What a room on its way needs next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Attach,
+    Changes,
+    Page,
+}
+
+impl Next {
+    /// Of one who has `after` of a room that stands at `head`. Changes come first: they are of
+    /// messages it has, and the messages that follow come changed already.
+    fn towards(head: Place, after: Place) -> Self {
+        match (after.rev < head.rev, after.seq < head.seq) {
+            (true, _) => Self::Changes,
+            (false, true) => Self::Page,
+            (false, false) => Self::Attach,
+        }
+    }
 }
 
 /// The subscriptions of a connection.
@@ -77,12 +104,12 @@ impl Replay {
     }
 
     /// Begins to receive a room, after `after`.
-    pub fn want(&mut self, room: RoomId, after: u64, member_rev: u64, steps: &mut Vec<Step>) {
+    pub fn want(&mut self, room: RoomId, after: Place, member_rev: u64, steps: &mut Vec<Step>) {
         if self.wanted.is_empty() {
             self.wanted.reserve_exact(1); // many connections receive one room
         }
         self.wanted.push(Wanted { room, is_live: false });
-        self.queue.push_back(Position { room, after, member_rev, needs_page: false });
+        self.queue.push_back(Position { room, after, member_rev, next: Next::Attach });
         self.next(steps);
     }
 
@@ -110,12 +137,12 @@ impl Replay {
         let Some(position) = self.queue.pop_front() else {
             return;
         };
-        let Position { room, after, member_rev, needs_page } = position;
+        let Position { room, after, member_rev, next } = position;
         self.current = Some((room, Some(position)));
-        steps.push(if needs_page {
-            Step::ReadPage { room, after }
-        } else {
-            Step::Attach { room, after, member_rev }
+        steps.push(match next {
+            Next::Attach => Step::Attach { room, after, member_rev },
+            Next::Changes => Step::ReadChanges { room, after },
+            Next::Page => Step::ReadPage { room, after: after.seq },
         });
     }
 
@@ -131,8 +158,9 @@ impl Replay {
                 self.current = Some((room, Some(position)));
                 return steps.push(Step::Recheck(room));
             }
-            (Some(Attached::Behind), Some(position)) => {
-                self.queue.push_front(Position { needs_page: true, ..position });
+            (Some(Attached::Behind(head)), Some(position)) => {
+                let next = Next::towards(head, position.after);
+                self.queue.push_front(Position { next, ..position });
             }
             (None, Some(position)) => {
                 self.queue.push_front(position);
@@ -150,12 +178,33 @@ impl Replay {
             self.next(steps);
             return false;
         };
-        let Some((after, newest)) = read else {
+        let Some((seq, newest)) = read else {
             self.queue.push_front(position);
             steps.push(Step::Later);
             return true;
         };
-        self.queue.push_front(Position { after, needs_page: after < newest, ..position });
+        let after = Place { seq, ..position.after };
+        let next = if seq < newest { Next::Page } else { Next::Attach };
+        self.queue.push_front(Position { after, next, ..position });
+        self.next(steps);
+        true
+    }
+
+    /// What became of `Step::ReadChanges`: up to which `rev` we have them now, and where the room
+    /// stands; `None`: no answer. False: they are not wanted any more.
+    pub fn changes(&mut self, read: Option<(u64, Heads)>, steps: &mut Vec<Step>) -> bool {
+        let Some((_, Some(position))) = self.current.take() else {
+            self.next(steps);
+            return false;
+        };
+        let Some((rev, heads)) = read else {
+            self.queue.push_front(position);
+            steps.push(Step::Later);
+            return true;
+        };
+        let after = Place { rev, ..position.after };
+        let next = Next::towards(heads.place(), after);
+        self.queue.push_front(Position { after, next, ..position });
         self.next(steps);
         true
     }
@@ -206,6 +255,11 @@ mod tests {
     const A: RoomId = RoomId([1; 15]);
     const B: RoomId = RoomId([2; 15]);
 
+    /// Has messages up to `seq`, and every change of them up to 3.
+    fn at(seq: u64) -> Place {
+        Place { seq, rev: 3 }
+    }
+
     fn steps(act: impl FnOnce(&mut Vec<Step>)) -> Vec<Step> {
         let mut steps = Vec::new();
         act(&mut steps);
@@ -215,8 +269,8 @@ mod tests {
     /// Wants A after 5; the step to attach is out.
     fn attaching() -> Replay {
         let mut replay = Replay::default();
-        assert_eq!(steps(|s| replay.want(A, 5, 1, s)), [Step::WhenLow]);
-        let attach = Step::Attach { room: A, after: 5, member_rev: 1 };
+        assert_eq!(steps(|s| replay.want(A, at(5), 1, s)), [Step::WhenLow]);
+        let attach = Step::Attach { room: A, after: at(5), member_rev: 1 };
         assert_eq!(steps(|s| replay.go(s)), [attach]);
         replay
     }
@@ -232,22 +286,39 @@ mod tests {
     #[test]
     fn behind_it_reads_pages_at_the_readers_pace_then_attaches() {
         let mut replay = attaching();
-        assert_eq!(steps(|s| replay.attached(Some(Attached::Behind), s)), [Step::WhenLow]);
+        assert_eq!(steps(|s| replay.attached(Some(Attached::Behind(at(500))), s)), [Step::WhenLow]);
         assert_eq!(steps(|s| replay.go(s)), [Step::ReadPage { room: A, after: 5 }]);
         assert_eq!(steps(|s| assert!(replay.page(Some((105, 150)), s))), [Step::WhenLow]);
         assert_eq!(steps(|s| replay.go(s)), [Step::ReadPage { room: A, after: 105 }]);
         assert_eq!(steps(|s| assert!(replay.page(Some((151, 151)), s))), [Step::WhenLow]);
-        let attach = Step::Attach { room: A, after: 151, member_rev: 1 };
+        let attach = Step::Attach { room: A, after: at(151), member_rev: 1 };
+        assert_eq!(steps(|s| replay.go(s)), [attach]);
+    }
+
+    #[test]
+    fn changes_come_before_messages() {
+        let mut replay = attaching();
+        let head = Place { seq: 9, rev: 8 };
+        assert_eq!(steps(|s| replay.attached(Some(Attached::Behind(head)), s)), [Step::WhenLow]);
+        assert_eq!(steps(|s| replay.go(s)), [Step::ReadChanges { room: A, after: at(5) }]);
+        let heads = Heads { last_seq: 9, last_rev: 8, member_rev: 1 };
+        assert_eq!(steps(|s| assert!(replay.changes(Some((6, heads)), s))), [Step::WhenLow]);
+        let after = Place { seq: 5, rev: 6 };
+        assert_eq!(steps(|s| replay.go(s)), [Step::ReadChanges { room: A, after }]);
+        assert_eq!(steps(|s| assert!(replay.changes(Some((8, heads)), s))), [Step::WhenLow]);
+        assert_eq!(steps(|s| replay.go(s)), [Step::ReadPage { room: A, after: 5 }]);
+        assert_eq!(steps(|s| assert!(replay.page(Some((9, 9)), s))), [Step::WhenLow]);
+        let attach = Step::Attach { room: A, after: head, member_rev: 1 };
         assert_eq!(steps(|s| replay.go(s)), [attach]);
     }
 
     #[test]
     fn one_room_after_the_other() {
         let mut replay = attaching();
-        assert_eq!(steps(|s| replay.want(B, 0, 0, s)), []);
+        assert_eq!(steps(|s| replay.want(B, at(0), 0, s)), []);
         assert_eq!(steps(|s| replay.go(s)), [], "A is not done");
         assert_eq!(steps(|s| replay.attached(Some(Attached::Live), s)), [Step::WhenLow]);
-        let attach = Step::Attach { room: B, after: 0, member_rev: 0 };
+        let attach = Step::Attach { room: B, after: at(0), member_rev: 0 };
         assert_eq!(steps(|s| replay.go(s)), [attach]);
     }
 
@@ -256,7 +327,7 @@ mod tests {
         let mut replay = attaching();
         assert_eq!(steps(|s| replay.attached(Some(Attached::Recheck), s)), [Step::Recheck(A)]);
         assert_eq!(steps(|s| replay.rechecked(A, Some(2), s)), [Step::WhenLow]);
-        let attach = Step::Attach { room: A, after: 5, member_rev: 2 };
+        let attach = Step::Attach { room: A, after: at(5), member_rev: 2 };
         assert_eq!(steps(|s| replay.go(s)), [attach]);
 
         let mut replay = attaching();
@@ -269,9 +340,9 @@ mod tests {
     fn what_fails_is_tried_again() {
         let mut replay = attaching();
         assert_eq!(steps(|s| replay.attached(None, s)), [Step::Later]);
-        let attach = Step::Attach { room: A, after: 5, member_rev: 1 };
+        let attach = Step::Attach { room: A, after: at(5), member_rev: 1 };
         assert_eq!(steps(|s| replay.go(s)), [attach]);
-        steps(|s| replay.attached(Some(Attached::Behind), s));
+        steps(|s| replay.attached(Some(Attached::Behind(at(500))), s));
         steps(|s| replay.go(s));
         assert_eq!(steps(|s| assert!(replay.page(None, s))), [Step::Later]);
         assert_eq!(steps(|s| replay.go(s)), [Step::ReadPage { room: A, after: 5 }]);
@@ -288,7 +359,7 @@ mod tests {
     #[test]
     fn unsubscribing_while_a_page_is_read_drops_the_page() {
         let mut replay = attaching();
-        steps(|s| replay.attached(Some(Attached::Behind), s));
+        steps(|s| replay.attached(Some(Attached::Behind(at(500))), s));
         steps(|s| replay.go(s));
         steps(|s| replay.unwant(A, s));
         assert_eq!(steps(|s| assert!(!replay.page(Some((9, 9)), s))), []);
@@ -298,10 +369,10 @@ mod tests {
     fn subscribing_again_on_the_way_starts_there() {
         let mut replay = attaching();
         steps(|s| replay.unwant(A, s));
-        assert_eq!(steps(|s| replay.want(A, 2, 1, s)), []);
+        assert_eq!(steps(|s| replay.want(A, at(2), 1, s)), []);
         let live = steps(|s| replay.attached(Some(Attached::Live), s));
         assert_eq!(live, [Step::Detach(A), Step::WhenLow]);
-        let attach = Step::Attach { room: A, after: 2, member_rev: 1 };
+        let attach = Step::Attach { room: A, after: at(2), member_rev: 1 };
         assert_eq!(steps(|s| replay.go(s)), [attach]);
     }
 }

@@ -4,13 +4,13 @@ mod live;
 
 use super::{
     Attached, ConnectionLimits, REQUESTS_MAX,
-    logic::{Effect, Logic, Wished},
+    logic::{Asked, Effect, Logic, Wished},
     replay::Step,
 };
 use crate::{hub::Identity, route::Receipt};
 use madang_protocol::{
-    ClientId, CloseCode, ErrorCode, Heads, MemberChange, Message, Operation, Refusal, Request,
-    Role, RoomId, RoomKind, SessionId, UserId,
+    ClientId, CloseCode, ErrorCode, Heads, MemberChange, Message, Operation, Place, Refusal,
+    Request, Role, RoomId, RoomKind, SessionId, UserId,
     codec::DecodeError,
     frame::{HelloOk, HelloRoom, NodeFrame, SubscribedRoom},
     object::MessageObject,
@@ -165,8 +165,13 @@ fn message(seq: u64) -> Arc<Message> {
     })
 }
 
+/// Has everything up to `seq`.
+fn at(seq: u64) -> Place {
+    Place { seq, rev: 0 }
+}
+
 fn attach(after: u64) -> Effect {
-    Effect::Replay(Step::Attach { room: ROOM, after, member_rev: 4 })
+    Effect::Replay(Step::Attach { room: ROOM, after: at(after), member_rev: 4 })
 }
 
 fn codes(effects: &[Effect]) -> Vec<ErrorCode> {
@@ -286,8 +291,8 @@ fn a_request_without_id_is_answered_only_when_it_fails() {
     let without_id = |operation| Ok(Request { id: None, operation });
     assert_eq!(connection.decoded(without_id(Operation::Ping)), []);
     assert_eq!(connection.decoded(without_id(send("a", "b"))).len(), 1);
-    let receipt = Receipt { room: ROOM, seq: 1, ts: 2, duplicate: false };
-    assert_eq!(connection.does(|logic, out| logic.sent(None, Ok(receipt), out)), []);
+    let receipt = Receipt { room: ROOM, seq: 1, ts: 2, rev: 0, duplicate: false };
+    assert_eq!(connection.does(|logic, out| logic.sent(None, Asked::Send, Ok(receipt), out)), []);
     let refused = connection.decoded(without_id(hello()));
     assert_eq!(codes(&refused), [ErrorCode::Conflict]);
 }
@@ -299,14 +304,14 @@ fn sends_are_bounded_and_checked() {
     assert_eq!(codes(&connection.frame(1, send("a", "12345678901"))), [ErrorCode::TooLarge]);
     for id in [1, 2] {
         let effects = connection.frame(id, send("a", "1234567890"));
-        assert!(matches!(effects[..], [Effect::Submit(Some(_), _)]), "{effects:?}");
+        assert!(matches!(effects[..], [Effect::Submit(Some(_), ROOM, _)]), "{effects:?}");
     }
     assert_eq!(codes(&connection.frame(3, send("c", "x"))), [ErrorCode::Overloaded]);
-    let receipt = Receipt { room: ROOM, seq: 1, ts: 2, duplicate: true };
+    let receipt = Receipt { room: ROOM, seq: 1, ts: 2, rev: 0, duplicate: true };
     let ok = NodeFrame::SendOk { id: 1, room: ROOM, seq: 1, ts: 2, duplicate: true };
-    let answered = connection.does(|logic, out| logic.sent(Some(1), Ok(receipt), out));
+    let answered = connection.does(|logic, out| logic.sent(Some(1), Asked::Send, Ok(receipt), out));
     assert_eq!(answered, [Effect::Push(ok)]);
-    assert!(matches!(connection.frame(4, send("c", "x"))[..], [Effect::Submit(Some(4), _)]));
+    assert!(matches!(connection.frame(4, send("c", "x"))[..], [Effect::Submit(Some(4), ROOM, _)]));
 }
 
 #[test]
@@ -423,7 +428,7 @@ fn subscriptions_are_bounded() {
 #[test]
 fn a_replayed_page_is_followed_by_the_next() {
     let mut connection = Connection::attaching(Some(1), 300);
-    connection.does(|logic, out| logic.attached(Some(Attached::Behind), out));
+    connection.does(|logic, out| logic.attached(Some(Attached::Behind(at(500))), out));
     let effects = connection.does(|logic, out| logic.go(out));
     assert_eq!(effects, [Effect::Replay(Step::ReadPage { room: ROOM, after: 1 })]);
     let object = |seq| MessageObject::seen_by(&message(seq), Some(ANN.user));

@@ -1,7 +1,7 @@
 //! One event of a room on its way to its readers.
 
 use bytes::Bytes;
-use madang_protocol::{UserId, codec::Codec, frame::NodeFrame};
+use madang_protocol::{Place, UserId, codec::Codec, frame::NodeFrame};
 use std::sync::{Arc, OnceLock};
 
 /// An event of a room, encoded for all who get it. Shared by the hubs: a frame is encoded when the
@@ -10,6 +10,8 @@ use std::sync::{Arc, OnceLock};
 pub struct Item {
     /// Its place, for a message.
     pub(super) seq: Option<u64>,
+    /// What it took, for a change of a message.
+    rev: Option<u64>,
     /// For everybody.
     frame: Frame,
     /// For the connections of one user, another frame.
@@ -23,13 +25,19 @@ pub struct Item {
 impl Item {
     /// The same frame for everybody.
     pub fn new(frame: NodeFrame) -> Self {
-        Self { seq: None, frame: Frame::new(frame), own: None, ends: None, is_ephemeral: false }
+        let frame = Frame::new(frame);
+        Self { seq: None, rev: None, frame, own: None, ends: None, is_ephemeral: false }
     }
 
     /// It has this place in the room's sequence: readers that are beyond it do not get it again,
     /// and it is kept for those who attach.
     pub fn at(self, seq: u64) -> Self {
         Self { seq: Some(seq), ..self }
+    }
+
+    /// It is the change that took this `rev`: readers that are beyond it do not get it again.
+    pub fn changed_at(self, rev: u64) -> Self {
+        Self { rev: Some(rev), ..self }
     }
 
     /// The connections of `user` get this instead: a sender sees its own `client_id`.
@@ -57,6 +65,17 @@ impl Item {
     pub fn message_bytes_max(&self) -> usize {
         let own = self.own.as_ref().map_or(0, |(_, frame)| frame.message_bytes_max());
         size_of::<Self>() + self.frame.message_bytes_max() + own
+    }
+
+    /// One who stands there lacks it.
+    pub(super) fn is_news_at(&self, place: Place) -> bool {
+        self.seq.is_none_or(|seq| seq > place.seq) && self.rev.is_none_or(|rev| rev > place.rev)
+    }
+
+    /// Where one stands who stood at `place` and got it.
+    pub(super) fn leads_to(&self, place: Place) -> Place {
+        let Place { seq, rev } = place;
+        Place { seq: seq.max(self.seq.unwrap_or(0)), rev: rev.max(self.rev.unwrap_or(0)) }
     }
 
     pub(super) fn bytes_for(&self, user: UserId, codec: Codec) -> &Bytes {
@@ -87,7 +106,9 @@ impl Frame {
 
     fn message_bytes_max(&self) -> usize {
         match &self.frame {
-            NodeFrame::Message(message) => message.encoded_bytes_max(),
+            NodeFrame::Message(message) | NodeFrame::Changed(message) => {
+                message.encoded_bytes_max()
+            }
             _ => 0,
         }
     }

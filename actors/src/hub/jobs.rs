@@ -125,7 +125,7 @@ impl Core {
         if !self.get(slot)?.rooms.contains(&room) {
             return None;
         }
-        self.jobs.rooms.get(&room).map(|readers| readers.delivered)
+        self.jobs.rooms.get(&room).map(|readers| readers.delivered.seq)
     }
 
     /// A reader stops receiving a room.
@@ -148,14 +148,13 @@ impl Core {
         let to = (from + *budget).min(readers.places().len());
         let is_last = to == readers.places().len();
         if is_last {
-            let newest = delivery.items.iter().filter_map(|item| item.seq).max();
-            readers.delivered = delivered.max(newest.unwrap_or(0));
+            let items = delivery.items.iter();
+            readers.delivered = items.fold(delivered, |place, item| item.leads_to(place));
         }
         let mut slice = readers.places()[from..to].to_vec();
         *budget -= slice.len();
         let mut count = 0;
-        for item in delivery.items.iter().filter(|item| item.seq.is_none_or(|seq| seq > delivered))
-        {
+        for item in delivery.items.iter().filter(|item| item.is_news_at(delivered)) {
             for slot in &slice {
                 count += u64::from(self.deliver_one(*slot, item));
             }

@@ -37,7 +37,7 @@ use crate::{
     connection::Attached,
     kernel::{Address, Reply},
 };
-use madang_protocol::{Heads, Role, RoomId, SessionId, UserId};
+use madang_protocol::{Heads, Place, Role, RoomId, SessionId, UserId};
 use std::{
     io,
     sync::Arc,
@@ -138,7 +138,7 @@ pub struct Attach {
     /// Which life of the audience counts it.
     pub epoch: u64,
     /// The audience's head: the next delivery begins after it.
-    pub head: u64,
+    pub head: Place,
     /// What lies between.
     pub catch_up: Items,
     /// Tells the connection that it is live.
@@ -163,7 +163,7 @@ pub struct Adopted {
     /// How many.
     pub readers: usize,
     /// Up to where they were served, if there are any.
-    pub delivered: Option<u64>,
+    pub delivered: Option<Place>,
 }
 
 /// All hubs of a node, one per edge arbiter.

@@ -2,6 +2,7 @@
 
 use super::SlotId;
 use crate::{audience::AudienceMessage, kernel::Address};
+use madang_protocol::Place;
 
 /// Stands where a reader was, until the list is tidied.
 const GONE: SlotId = SlotId { index: u32::MAX, generation: u32::MAX };
@@ -12,14 +13,14 @@ pub(super) struct Readers {
     pub(super) audience: Address<AudienceMessage>,
     /// Which life of the audience counts them.
     pub(super) epoch: u64,
-    /// Up to which `seq` they were served.
-    pub(super) delivered: u64,
+    /// Up to where they were served.
+    pub(super) delivered: Place,
     slots: Vec<SlotId>,
     gone: usize,
 }
 
 impl Readers {
-    pub(super) fn new(audience: Address<AudienceMessage>, epoch: u64, delivered: u64) -> Self {
+    pub(super) fn new(audience: Address<AudienceMessage>, epoch: u64, delivered: Place) -> Self {
         Self { audience, epoch, delivered, slots: Vec::new(), gone: 0 }
     }
 

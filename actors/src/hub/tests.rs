@@ -14,7 +14,7 @@ use crate::{
 };
 use bytes::Bytes;
 use madang_protocol::{
-    CloseCode, RoomId, SessionId, UserId, codec::Codec, frame::NodeFrame, websocket,
+    CloseCode, Place, RoomId, SessionId, UserId, codec::Codec, frame::NodeFrame, websocket,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -121,7 +121,7 @@ impl Hub {
             slot,
             audience: self.audience.clone(),
             epoch: 1,
-            head,
+            head: Place { seq: head, rev: 0 },
             catch_up: catch_up.into_iter().map(Arc::new).collect(),
             reply,
         }
@@ -414,7 +414,7 @@ fn an_audience_that_begins_again_finds_its_readers() {
     let ann = hub.reader(1);
     hub.attach(&ann, 4, vec![]);
     hub.deliver(vec![item(5, "5")]);
-    assert_eq!(adopt(1), Adopted { readers: 1, delivered: Some(5) });
+    assert_eq!(adopt(1), Adopted { readers: 1, delivered: Some(Place { seq: 5, rev: 0 }) });
 }
 
 fn taken<T>(mut answer: oneshot::Receiver<Result<T, crate::kernel::Lost>>) -> T {

@@ -2,7 +2,7 @@
 
 use super::{
     TICK, WINDOW_MESSAGES,
-    logic::{Effect, Logic, pending},
+    logic::{Effect, Logic, ReadBack, pending},
     pending::Submit,
     standing::{Change, Standing},
 };
@@ -16,18 +16,18 @@ use crate::{
 };
 use madang_cluster::Bus;
 use madang_protocol::{
-    ClientId, Heads, Message, Publication, Refusal, Role, RoomId, UserId, operation::Range,
+    ClientId, Entry, Heads, Message, Publication, Refusal, Role, RoomId, UserId, operation::Range,
 };
 use madang_store::{
     RoomStore, StoreError,
-    log::{Activation, Appended, Page, Sent, Stopped},
+    log::{Activation, Appended, ChangedPage, Page, Stopped, Target},
     rooms::{Access, RoomChanged},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// Messages of one page when what is true is read back.
-const READ_BACK_MESSAGES: usize = 1_000;
+/// Entries of one page when what is true is read back.
+const READ_BACK_MAX: usize = 1_000;
 
 /// What rooms and audiences share.
 pub struct Services {
@@ -54,16 +54,18 @@ pub struct Caught {
     pub heads: Heads,
     /// The newest messages above what the audience has, as far as they are kept.
     pub messages: Vec<Arc<Message>>,
+    /// The messages that changed since, by rising `rev`; `None`: not all of them are kept.
+    pub changed: Option<Vec<Arc<Message>>>,
 }
 
 /// What a room is told.
 pub enum RoomMessage {
-    /// A send.
+    /// Something to be committed.
     Submit(Submit, Reply<Result<Receipt, Refusal>>),
     /// A change of the room, or of who is in it.
     Change(Change, Reply<Result<Option<Role>, Refusal>>),
-    /// An audience that stands at this `seq` asks what it missed. Dropped when there is no room.
-    CatchUp(u64, Reply<Caught>),
+    /// An audience that stands here asks what it missed. Dropped when there is no room.
+    CatchUp(Heads, Reply<Caught>),
     /// Answers to what the room itself asked.
     Answer(Answer),
 }
@@ -75,9 +77,11 @@ pub enum Answer {
     /// To `Effect::AskStanding`.
     Standing(UserId, Result<Option<Access>, StoreError>),
     /// To `Effect::Append`.
-    Appended(Vec<Arc<Message>>, Result<Appended, Lost>),
+    Appended(Vec<Entry>, Result<Appended, Lost>),
     /// To `Effect::ReadBack`.
-    ReadBack(Result<(Vec<Option<Sent>>, Page), StoreError>),
+    ReadBack(Result<Box<ReadBack>, StoreError>),
+    /// To `Effect::Look`.
+    Looked((u64, UserId, u64), Result<Option<Target>, StoreError>),
     /// To `Effect::Change`, about this user.
     Changed(UserId, Result<RoomChanged, StoreError>),
     /// The time of `Effect::RetryAfter`.
@@ -97,7 +101,7 @@ pub struct RoomActor {
     logic: Logic<SendReply, ChangeReply>,
     effects: Vec<Effect<SendReply, ChangeReply>>,
     /// Audiences that asked before the heads were known; one per node.
-    catching_up: Vec<(u64, Reply<Caught>)>,
+    catching_up: Vec<(Heads, Reply<Caught>)>,
 }
 
 impl RoomActor {
@@ -109,7 +113,7 @@ impl RoomActor {
     }
 
     fn answer(&mut self, answer: Answer, context: &mut Context<RoomMessage>) {
-        let effects = &mut self.effects;
+        let (effects, now) = (&mut self.effects, Instant::now());
         match answer {
             Answer::Activated(read) => self.logic.activated(read, fastrand::u64(..), effects),
             Answer::Standing(user, access) => {
@@ -118,14 +122,19 @@ impl RoomActor {
                 }
                 self.logic.standing(user, access.map(Standing::from_access), effects);
             }
-            Answer::Appended(batch, Ok(outcome)) => self.logic.appended(&batch, outcome, effects),
+            Answer::Appended(batch, Ok(outcome)) => {
+                self.logic.appended(&batch, outcome, now, effects)
+            }
             Answer::Appended(batch, Err(_)) => {
                 // The store writer was restarted: the batch may be under way still.
                 let error = StoreError::Unknown("the store writer was restarted".into());
                 let outcome = Appended { committed: 0, stopped: Some(Stopped::Unknown(error)) };
-                self.logic.appended(&batch, outcome, effects);
+                self.logic.appended(&batch, outcome, now, effects);
             }
-            Answer::ReadBack(read) => self.logic.read_back_done(read, fastrand::u64(..), effects),
+            Answer::ReadBack(read) => {
+                self.logic.read_back_done(read.map(|read| *read), fastrand::u64(..), effects)
+            }
+            Answer::Looked(asked, read) => self.logic.looked(asked, read, effects),
             Answer::Changed(user, outcome) => {
                 if let Err(error) = &outcome {
                     tracing::warn!(room = %self.room, %error, "a change of the room failed");
@@ -134,7 +143,7 @@ impl RoomActor {
             }
             Answer::Retry => self.logic.retry(effects),
             Answer::Tick => {
-                self.logic.tick(Instant::now(), effects);
+                self.logic.tick(now, effects);
                 context.after(TICK, RoomMessage::Answer(Answer::Tick));
             }
         }
@@ -161,6 +170,7 @@ impl RoomActor {
             Effect::Activate => self.activate(context),
             Effect::AskStanding(user) => self.ask_standing(user, context),
             Effect::ReadBack { sent, after } => self.read_back(sent, after, context),
+            Effect::Look { seq, user, life } => self.look((seq, user, life), context),
             Effect::Change(change) => self.change(change, context),
             Effect::AnnounceJoined(user, role, heads) => {
                 self.router.announce_joined(self.room, heads, vec![(user, role)]);
@@ -170,7 +180,7 @@ impl RoomActor {
         }
     }
 
-    fn append(&mut self, batch: Vec<Arc<Message>>, context: &mut Context<RoomMessage>) {
+    fn append(&mut self, batch: Vec<Entry>, context: &mut Context<RoomMessage>) {
         let given = batch.clone();
         let reply = context.reply(|answer| RoomMessage::Answer(Answer::Appended(given, answer)));
         // What is given back by a full writer is dropped, its reply says "lost", and the logic
@@ -196,16 +206,28 @@ impl RoomActor {
     fn read_back(
         &self,
         sent: Vec<(UserId, ClientId)>,
-        after: u64,
+        after: Heads,
         context: &mut Context<RoomMessage>,
     ) {
         let (reader, room) = (self.services.reader.clone(), self.room);
+        let Heads { last_seq, last_rev, .. } = after;
         let read = async move {
             let found = reader.find_sent(room, sent).await?;
-            let newer = reader.page_now(room, Range::After(after), READ_BACK_MESSAGES).await?;
-            Ok((found, Page::clone(&newer)))
+            let marks = reader.marks(room, last_rev, READ_BACK_MAX).await?;
+            let changed = reader.changed_now(room, last_rev, last_seq, READ_BACK_MAX).await?;
+            let newer = reader.page_now(room, Range::After(last_seq), READ_BACK_MAX).await?;
+            let (newer, changed) = (Page::clone(&newer), ChangedPage::clone(&changed));
+            Ok(Box::new(ReadBack { found, newer, marks, changed }))
         };
         context.spawn(read, |read| RoomMessage::Answer(Answer::ReadBack(read)));
+    }
+
+    fn look(&self, asked: (u64, UserId, u64), context: &mut Context<RoomMessage>) {
+        let (reader, room) = (self.services.reader.clone(), self.room);
+        let (seq, user, _) = asked;
+        context.spawn(async move { reader.target(room, seq, user).await }, move |read| {
+            RoomMessage::Answer(Answer::Looked(asked, read))
+        });
     }
 
     fn change(&self, change: Change, context: &mut Context<RoomMessage>) {
@@ -230,7 +252,9 @@ impl RoomActor {
             return;
         };
         for (after, reply) in self.catching_up.drain(..) {
-            reply.send(Caught { heads, messages: self.logic.recent(after) });
+            let messages = self.logic.recent(after.last_seq);
+            let changed = self.logic.recent_changes(after.last_rev);
+            reply.send(Caught { heads, messages, changed });
         }
     }
 }
@@ -261,7 +285,7 @@ impl Actor for RoomActor {
     }
 
     fn turn_ended(&mut self, context: &mut Context<RoomMessage>) {
-        self.logic.begin_batch(self.services.clock.now(), &mut self.effects);
+        self.logic.begin_batch(self.services.clock.now(), Instant::now(), &mut self.effects);
         self.perform(context);
         self.answer_audiences();
     }

@@ -1,30 +1,40 @@
 //! What a room decides: pure, time passed in, effects out.
 
+mod commit;
 mod membership;
 
 use super::{
-    ACTIVE_FOR, BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, QUEUE_MAX,
-    pending::{Pending, Queue, Submit},
+    ACTIVE_FOR, QUEUE_MAX,
+    board::Board,
+    pending::{Pending, Queue, Submit, Work},
     standing::{Change, Standing, Standings},
     window::Window,
 };
-use crate::route::{Receipt, posting_refused};
+use crate::route::Receipt;
 use madang_protocol::{
-    ClientId, Event, EventBatch, Heads, Message, Millis, Refusal, Role, RoomId, RoomKind, UserId,
+    ClientId, Entry, ErrorCode, Event, EventBatch, Heads, Message, Millis, Refusal, Role, RoomId,
+    RoomKind, UserId,
 };
 use madang_resilience::Backoff;
 use madang_store::{
     StoreError,
-    log::{Activation, Appended, Page, Sent, Stopped},
+    log::{Activation, ChangedPage, Mark, Page, Sent, Target},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// The first and the longest wait between two reads of a state in doubt.
 const RETRY_FIRST_MS: u64 = 10;
 const RETRY_MAX_MS: u64 = 1_000;
 
-/// What is to be done. `S` answers a send, `M` a change.
+/// Asks for a message when nobody's reactions are of interest.
+const NOBODY: UserId = UserId([0; 15]);
+
+/// What is to be done. `S` answers a submit, `M` a change.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect<S, M> {
     /// Read the heads and the newest messages.
@@ -32,19 +42,28 @@ pub enum Effect<S, M> {
     /// Find out what a user is to the room.
     AskStanding(UserId),
     /// Hand this batch to the store writer.
-    Append(Vec<Arc<Message>>),
-    /// Read what is true: where these sends stand, and the messages above `after`.
+    Append(Vec<Entry>),
+    /// Read what is true: where these sends stand, and what there is above `after`.
     ReadBack {
         /// The sends in doubt, in order.
         sent: Vec<(UserId, ClientId)>,
-        /// The committed head as known.
-        after: u64,
+        /// The committed heads as known.
+        after: Heads,
+    },
+    /// Read the message that a change is about; `looked` tells.
+    Look {
+        /// Which.
+        seq: u64,
+        /// Whose reactions to it matter.
+        user: UserId,
+        /// Given back to `looked`.
+        life: u64,
     },
     /// Call `retry` after this time.
     RetryAfter(Duration),
     /// Write a change of the room or of who is in it.
     Change(Change),
-    /// Answer a send.
+    /// Answer a submit.
     AnswerSend(S, Result<Receipt, Refusal>),
     /// Answer a change with the role that the user it concerns holds now.
     AnswerChange(M, Result<Option<Role>, Refusal>),
@@ -54,6 +73,19 @@ pub enum Effect<S, M> {
     Publish(EventBatch),
     /// There is no such room, or nothing has happened for long: stop unless something waits.
     Stop,
+}
+
+/// What is true of a room, as far as it was in doubt.
+#[derive(Debug)]
+pub struct ReadBack {
+    /// Where the sends in doubt stand, in order.
+    pub found: Vec<Option<Sent>>,
+    /// The messages above the known head.
+    pub newer: Page,
+    /// Who changed what above the known `rev`.
+    pub marks: Vec<Mark>,
+    /// What these changes made of the messages up to the known head.
+    pub changed: ChangedPage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +106,8 @@ pub struct Logic<S, M> {
     room: RoomId,
     kind: RoomKind,
     state: State,
+    /// A batch is with the store writer.
+    is_writing: bool,
     /// A committed prefix, always.
     heads: Heads,
     last_ts: Millis,
@@ -82,8 +116,25 @@ pub struct Logic<S, M> {
     standings: Standings<S, M>,
     /// What is told once the changes before it are; see `membership`.
     early: BTreeMap<u64, Vec<Event>>,
+    board: Board,
+    /// Changes whose message is being read; counted in `QUEUE_MAX`.
+    looking: HashMap<(u64, UserId), Vec<Pending<S>>>,
+    /// Messages with reactions that were not told yet.
+    uncounted: BTreeSet<u64>,
+    /// Messages whose reactions were told just now, and when they may be told again.
+    counted: HashMap<u64, Instant>,
+    doubt: Doubt,
     backoff: Backoff,
     last_activity: Instant,
+}
+
+/// What was found out so far about a batch in doubt.
+#[derive(Default)]
+struct Doubt {
+    /// The heads when the batch was handed over; `None`: nothing is in doubt.
+    known: Option<Heads>,
+    /// Changes found above them.
+    marks: Vec<Mark>,
 }
 
 impl<S, M> Logic<S, M> {
@@ -93,12 +144,18 @@ impl<S, M> Logic<S, M> {
             room,
             kind: RoomKind::Group,
             state: State::Activating,
+            is_writing: false,
             heads: Heads::default(),
             last_ts: 0,
             window: Window::default(),
             queue: Queue::new(),
             standings: Standings::new(),
             early: BTreeMap::new(),
+            board: Board::default(),
+            looking: HashMap::new(),
+            uncounted: BTreeSet::new(),
+            counted: HashMap::new(),
+            doubt: Doubt::default(),
             backoff: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
             last_activity: now,
         }
@@ -119,6 +176,11 @@ impl<S, M> Logic<S, M> {
         self.window.after(seq)
     }
 
+    /// The messages that changed above `rev`, by rising `rev`; `None`: ask the store.
+    pub fn recent_changes(&self, rev: u64) -> Option<Vec<Arc<Message>>> {
+        self.window.changed_after(rev)
+    }
+
     /// The heads were read. Readers are told at once where the room stands.
     pub fn activated(
         &mut self,
@@ -135,22 +197,19 @@ impl<S, M> Logic<S, M> {
                 self.kind = found.kind;
                 self.heads = found.heads;
                 self.last_ts = found.last_ts;
-                found.window.into_iter().for_each(|message| self.window.push(message));
+                self.uncounted.extend(found.uncounted);
+                self.window.begin(found.window, found.heads.last_rev);
                 effects.push(self.beacon());
-                if self.kind == RoomKind::Channel {
-                    // What came before was taken from everybody.
-                    let taken: Vec<_> = self.queue.drain().collect();
-                    taken.into_iter().for_each(|pending| self.accept(pending, effects));
-                }
                 self.settle_changes(effects);
             }
         }
     }
 
-    /// A send arrives.
+    /// Something is to be committed.
     pub fn submit(&mut self, pending: Pending<S>, now: Instant, effects: &mut Vec<Effect<S, M>>) {
         self.last_activity = now;
-        if self.queue.len() + self.standings.waiting() >= QUEUE_MAX {
+        let looking: usize = self.looking.values().map(Vec::len).sum();
+        if self.queue.len() + self.standings.waiting() + looking >= QUEUE_MAX {
             return refuse(pending, &Refusal::overloaded("the room is busy"), effects);
         }
         self.accept(pending, effects);
@@ -182,89 +241,41 @@ impl<S, M> Logic<S, M> {
         }
     }
 
-    /// Hands the next batch over if the last one's outcome is known. Called at the end of a turn,
-    /// so that what came together goes together.
-    pub fn begin_batch(&mut self, now: Millis, effects: &mut Vec<Effect<S, M>>) {
-        if self.state != State::Active || self.queue.is_writing() || self.queue.is_empty() {
-            return;
-        }
-        let ts = now.max(self.last_ts);
-        let head = self.heads.last_seq;
-        let batch =
-            self.queue.begin_batch(self.room, head, ts, BATCH_MESSAGES_MAX, BATCH_BYTES_MAX);
-        effects.push(Effect::Append(batch));
-    }
-
-    /// The store writer answered; `batch` is what it was given.
-    pub fn appended(
-        &mut self,
-        batch: &[Arc<Message>],
-        outcome: Appended,
-        effects: &mut Vec<Effect<S, M>>,
-    ) {
-        let before = self.heads;
-        let mut events = Vec::with_capacity(outcome.committed);
-        for message in &batch[..outcome.committed] {
-            let pending = self.queue.settle_first().expect("the batch is pending");
-            answer(pending, receipt(message, false), effects);
-            self.advance(message, &mut events);
-        }
-        self.publish(before, events, effects);
-        match outcome.stopped {
-            None => {}
-            Some(Stopped::Refused(error)) => self.refuse_batch(&error, effects),
-            // Whatever the doubt, one answer: read back what is true.
-            Some(Stopped::Duplicate | Stopped::Taken | Stopped::Unknown(_)) => {
-                self.state = State::Resyncing;
-                effects.push(self.read_back());
-            }
-        }
-        self.settle_changes(effects);
-    }
-
-    /// What is true was read: `found` says where the sends in doubt stand, in order; `newer` are
-    /// the messages above the known head.
-    pub fn read_back_done(
-        &mut self,
-        read: Result<(Vec<Option<Sent>>, Page), StoreError>,
-        random: u64,
-        effects: &mut Vec<Effect<S, M>>,
-    ) {
-        let Ok((found, newer)) = read else {
-            return self.retry_later(random, effects);
-        };
-        let known = self.heads.last_seq;
-        let before = self.heads;
-        let mut events = Vec::with_capacity(newer.messages.len());
-        for message in &newer.messages {
-            self.advance(message, &mut events);
-        }
-        self.publish(before, events, effects);
-        let head = self.heads.last_seq;
-        if head < newer.last_seq || found.iter().flatten().any(|sent| sent.seq > head) {
-            effects.push(self.read_back()); // more than one page, or committed meanwhile
-            return;
-        }
-        let is_news = head > known || found.iter().any(Option::is_some);
-        self.settle_found(&found, known, effects);
-        self.state = State::Active;
-        if is_news {
-            self.backoff.reset();
-        } else {
-            self.state = State::Resyncing;
-            self.retry_later(random, effects);
-        }
-        self.settle_changes(effects);
-    }
-
     /// The time of a `RetryAfter` has come.
     pub fn retry(&mut self, effects: &mut Vec<Effect<S, M>>) {
         match self.state {
             State::Activating => effects.push(Effect::Activate),
-            State::Resyncing if self.queue.is_writing() => effects.push(self.read_back()),
+            State::Resyncing if self.doubt.known.is_some() => {
+                let read_back = self.read_back();
+                effects.push(read_back);
+            }
             State::Resyncing => self.state = State::Active,
             State::Active | State::Absent => {}
         }
+    }
+
+    /// A message was read; `life` is that of the question.
+    pub fn looked(
+        &mut self,
+        (seq, user, life): (u64, UserId, u64),
+        read: Result<Option<Target>, StoreError>,
+        effects: &mut Vec<Effect<S, M>>,
+    ) {
+        if life != self.board.life() {
+            // Read before something was found out that was in doubt.
+            return effects.push(Effect::Look { seq, user, life: self.board.life() });
+        }
+        let waiting = self.looking.remove(&(seq, user)).unwrap_or_default();
+        let refusal = match read {
+            Ok(Some(target)) => {
+                self.board.forget_if_many(|| pinned(&self.queue, &self.looking, &self.uncounted));
+                self.board.learn(seq, user, target);
+                return waiting.into_iter().for_each(|pending| self.queue.push(pending));
+            }
+            Ok(None) => Refusal::new(ErrorCode::NotFound, "no such message"),
+            Err(_) => Refusal::unavailable("the message cannot be read now"),
+        };
+        waiting.into_iter().for_each(|pending| refuse(pending, &refusal, effects));
     }
 
     /// Once a second: late sends are answered, readers are told where the room stands, a room
@@ -275,8 +286,15 @@ impl<S, M> Logic<S, M> {
             effects.push(Effect::AnswerSend(reply, Err(refusal)));
         });
         self.settle_changes(effects);
+        self.counted.retain(|_, due| *due > now);
+        let unseen = self.uncounted.iter().filter(|seq| self.board.message(**seq).is_none());
+        let life = self.board.life();
+        effects.extend(unseen.map(|seq| Effect::Look { seq: *seq, user: NOBODY, life }));
         let is_quiet = now.duration_since(self.last_activity) >= ACTIVE_FOR;
-        let has_work = !self.queue.is_empty() || !self.standings.is_idle();
+        let has_work = !self.queue.is_empty()
+            || !self.standings.is_idle()
+            || !self.looking.is_empty()
+            || !self.uncounted.is_empty();
         if self.is_absent() || (is_quiet && !has_work) {
             effects.push(Effect::Stop);
         } else if !is_quiet && self.heads().is_some() {
@@ -285,84 +303,64 @@ impl<S, M> Logic<S, M> {
     }
 
     /// Known to be no member, known to be sent, or to the queue.
-    fn accept(&mut self, pending: Pending<S>, effects: &mut Vec<Effect<S, M>>) {
-        let submit = &pending.submit;
+    fn accept(&mut self, mut pending: Pending<S>, effects: &mut Vec<Effect<S, M>>) {
+        let user = pending.submit.sender;
         if self.state == State::Absent {
             return refuse(pending, &Refusal::no_room(), effects);
         }
-        let known = self.standings.known(submit.sender);
-        match known.map(|standing| self.refusal(standing)) {
+        let role = match self.standings.known(user).map(Standing::role) {
             None => {
-                let user = submit.sender;
                 if self.standings.wait(pending) {
                     effects.push(Effect::AskStanding(user));
                 }
+                return;
             }
-            Some(Some(refusal)) => refuse(pending, &refusal, effects),
-            Some(None) => match self.window.sent(submit.sender, &submit.client_id) {
-                Some(sent) => {
-                    let receipt = self.receipt_of(sent, true);
-                    answer(pending, receipt, effects);
-                }
-                None => self.queue.push(pending),
-            },
+            Some(Err(refusal)) => return refuse(pending, &refusal, effects),
+            Some(Ok(role)) => role,
+        };
+        pending.role = role;
+        let sent = match &pending.submit.work {
+            Work::Send { client_id, .. } => self.window.sent(user, client_id),
+            Work::Edit(_) | Work::Delete(_) | Work::React(_) => None,
+        };
+        match sent {
+            Some(Sent { seq, ts }) => {
+                let receipt = Receipt { room: self.room, seq, ts, rev: 0, duplicate: true };
+                answer(pending, receipt, effects);
+            }
+            None => self.queue.push(pending),
         }
     }
 
-    /// Why one of this standing may not post.
-    fn refusal(&self, standing: Standing) -> Option<Refusal> {
-        let only_reads = standing == Standing::Member(Role::Member);
-        match self.kind {
-            RoomKind::Channel if only_reads => Some(posting_refused()),
-            _ => standing.refusal(),
+    /// Waits until the message that a change is about was read.
+    fn look_up(&mut self, pending: Pending<S>, effects: &mut Vec<Effect<S, M>>) {
+        let Some(seq) = pending.submit.work.target() else {
+            return self.queue.push(pending);
+        };
+        let user = pending.submit.sender;
+        let waiting = self.looking.entry((seq, user)).or_default();
+        waiting.push(pending);
+        if waiting.len() == 1 {
+            effects.push(Effect::Look { seq, user, life: self.board.life() });
         }
+    }
+
+    /// Something taken from `user` is not settled.
+    fn has_work_of(&self, user: UserId) -> bool {
+        self.queue.has_work_of(user) || self.looking.keys().any(|(_, of)| *of == user)
     }
 
     fn become_absent(&mut self, effects: &mut Vec<Effect<S, M>>) {
         self.state = State::Absent;
         let (sends, changes) = self.standings.drain();
-        for pending in self.queue.drain().chain(sends) {
+        let looking = std::mem::take(&mut self.looking).into_values().flatten();
+        for pending in self.queue.drain().chain(sends).chain(looking) {
             refuse(pending, &Refusal::no_room(), effects);
         }
         for reply in changes {
             effects.push(Effect::AnswerChange(reply, Err(Refusal::no_room())));
         }
         effects.push(Effect::Stop);
-    }
-
-    fn refuse_batch(&mut self, error: &StoreError, effects: &mut Vec<Effect<S, M>>) {
-        let refusal = match error {
-            StoreError::Overloaded => Refusal::overloaded("the store is busy"),
-            _ => Refusal::unavailable("the store takes no messages now"),
-        };
-        while let Some(pending) = self.queue.settle_first() {
-            refuse(pending, &refusal, effects);
-        }
-    }
-
-    /// Answers the sends that were found and puts the others back, in their order.
-    fn settle_found(
-        &mut self,
-        found: &[Option<Sent>],
-        known: u64,
-        effects: &mut Vec<Effect<S, M>>,
-    ) {
-        let room = self.room;
-        let settled: Vec<bool> = found.iter().map(Option::is_some).collect();
-        self.queue.end_batch(&settled, |index, pending| {
-            if let Some(Sent { seq, ts }) = found[index] {
-                // Above the head we knew it was this very attempt that put it there.
-                answer(pending, Receipt { room, seq, ts, duplicate: seq <= known }, effects);
-            }
-        });
-    }
-
-    fn advance(&mut self, message: &Arc<Message>, events: &mut Vec<Event>) {
-        debug_assert_eq!(message.seq, self.heads.last_seq + 1, "no hole");
-        self.heads.last_seq = message.seq;
-        self.last_ts = self.last_ts.max(message.ts);
-        self.window.push(message.clone());
-        events.push(Event::Message(message.clone()));
     }
 
     fn publish(&self, before: Heads, events: Vec<Event>, effects: &mut Vec<Effect<S, M>>) {
@@ -377,24 +375,10 @@ impl<S, M> Logic<S, M> {
         Effect::Publish(EventBatch { room, before: heads, after: heads, events: Vec::new() })
     }
 
-    fn read_back(&self) -> Effect<S, M> {
-        let sends = self.queue.batch();
-        let sent = sends.map(|entry| (entry.submit.sender, entry.submit.client_id.clone()));
-        Effect::ReadBack { sent: sent.collect(), after: self.heads.last_seq }
-    }
-
     fn retry_later(&mut self, random: u64, effects: &mut Vec<Effect<S, M>>) {
         let wait_ms = self.backoff.next_ms(random).max(RETRY_FIRST_MS);
         effects.push(Effect::RetryAfter(Duration::from_millis(wait_ms)));
     }
-
-    fn receipt_of(&self, sent: Sent, duplicate: bool) -> Receipt {
-        Receipt { room: self.room, seq: sent.seq, ts: sent.ts, duplicate }
-    }
-}
-
-fn receipt(message: &Message, duplicate: bool) -> Receipt {
-    Receipt { room: message.room, seq: message.seq, ts: message.ts, duplicate }
 }
 
 /// The first who waits sent it; the others sent it again.
@@ -411,7 +395,17 @@ fn refuse<S, M>(pending: Pending<S>, refusal: &Refusal, effects: &mut Vec<Effect
     }
 }
 
-/// A send with one who waits for it.
+/// The messages that something pending is about.
+fn pinned<S>(
+    queue: &Queue<S>,
+    looking: &HashMap<(u64, UserId), Vec<Pending<S>>>,
+    uncounted: &BTreeSet<u64>,
+) -> HashSet<u64> {
+    let looking = looking.keys().map(|(seq, _)| *seq);
+    queue.targets().chain(looking).chain(uncounted.iter().copied()).collect()
+}
+
+/// A submit with one who waits for it.
 pub fn pending<S>(submit: Submit, reply: S) -> Pending<S> {
-    Pending { submit, replies: vec![reply] }
+    Pending { submit, role: Role::Member, replies: vec![reply] }
 }

@@ -17,6 +17,7 @@
 //! are settled. The rules behind this are those of the room protocol, see `docs/architecture.md`.
 
 mod actor;
+pub mod board;
 pub mod logic;
 pub mod pending;
 pub mod refusal;
@@ -33,14 +34,18 @@ use std::time::Duration;
 pub const INBOX_BOUND: usize = 4_096;
 /// Sends taken and not yet committed.
 pub const QUEUE_MAX: usize = 4_096;
-/// Messages of one batch.
-pub const BATCH_MESSAGES_MAX: usize = 1_000;
+/// Entries of one batch.
+pub const BATCH_ENTRIES_MAX: usize = 1_000;
 /// Weight of one batch.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Messages kept for readers that missed some and for retries.
 pub const WINDOW_MESSAGES: usize = 128;
 /// Weight of them.
 pub const WINDOW_BYTES: usize = 256 * 1024;
+/// Changed messages kept for readers that missed some.
+pub const WINDOW_CHANGES: usize = 128;
+/// The reactions to a message are told at most this often.
+pub const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// How often deadlines are looked at and heads are announced.
 pub const TICK: Duration = Duration::from_secs(1);
 /// Heads are announced, and the actor stays, for this long after the last activity.

@@ -1,36 +1,98 @@
-//! Sends that are taken and not settled.
+//! What was asked of a room and is not settled.
 
-use madang_protocol::{ClientId, Message, Millis, RoomId, UserId};
+use crate::route::Receipt;
+use madang_protocol::{
+    ClientId, Entry, Message, Millis, Refusal, Role, RoomId, UserId,
+    operation::{self, Edit, React, Target},
+};
 use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
 };
 use tokio::time::Instant;
 
-/// A send as it reaches its room.
+/// Something to be committed, as it reaches its room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submit {
-    /// Who sends.
+    /// Who asks.
     pub sender: UserId,
-    /// The sender's name for it.
-    pub client_id: ClientId,
-    /// The text.
-    pub body: Arc<str>,
-    /// The message it answers.
-    pub reply_to: Option<u64>,
+    /// What for.
+    pub work: Work,
     /// Until when an answer is waited for.
     pub deadline: Instant,
 }
 
-/// A send and who waits for it: the first, and retries that arrived meanwhile.
+/// What is to be committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// A message.
+    Send {
+        /// The sender's name for it.
+        client_id: ClientId,
+        /// The text.
+        body: Arc<str>,
+        /// The message it answers.
+        reply_to: Option<u64>,
+    },
+    /// Another text for a message.
+    Edit(Edit),
+    /// No text for it any more.
+    Delete(Target),
+    /// A reaction to it, or its end.
+    React(React),
+}
+
+impl Work {
+    /// A message for a room.
+    pub fn send(send: operation::Send) -> (RoomId, Self) {
+        let operation::Send { room, client_id, body, reply_to } = send;
+        (room, Self::Send { client_id, body, reply_to })
+    }
+
+    /// The message it is about, unless it makes one.
+    pub fn target(&self) -> Option<u64> {
+        match self {
+            Self::Send { .. } => None,
+            Self::Edit(Edit { target, .. }) | Self::Delete(target) => Some(target.seq),
+            Self::React(React { target, .. }) => Some(target.seq),
+        }
+    }
+}
+
+/// A submit and who waits for it: the first, and retries that arrived meanwhile.
 pub struct Pending<S> {
-    /// The send.
+    /// What is asked for.
     pub submit: Submit,
+    /// What its sender was when it was taken.
+    pub role: Role,
     /// Empty once the deadline has passed: then only its outcome matters.
     pub replies: Vec<S>,
 }
 
-/// Taken sends in arrival order; the first `in_flight` of them are with the store writer.
+/// What becomes of a submit whose turn has come.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is written.
+    Write(Entry),
+    /// It is answered without being written.
+    Settle(Result<Receipt, Refusal>),
+    /// Its message has to be looked at first.
+    Look,
+    /// What it asks for depends on what stands before it in the batch: the batch ends here.
+    Later,
+}
+
+/// A batch that was begun.
+pub struct Batch<S> {
+    /// To be written, in order.
+    pub entries: Vec<Entry>,
+    /// Answered without being written.
+    pub settled: Vec<(Pending<S>, Result<Receipt, Refusal>)>,
+    /// To be taken again once their messages were looked at.
+    pub looked_up: Vec<Pending<S>>,
+}
+
+/// Taken submits in arrival order; the first `in_flight` of them are with the store writer.
 pub struct Queue<S> {
     entries: VecDeque<Pending<S>>,
     in_flight: usize,
@@ -43,65 +105,62 @@ impl<S> Queue<S> {
         Self { entries: VecDeque::new(), in_flight: 0, names: HashSet::new() }
     }
 
-    /// Sends pending.
+    /// Submits pending.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// No send pending.
+    /// Nothing pending.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// A batch is with the store writer.
-    pub fn is_writing(&self) -> bool {
-        self.in_flight > 0
-    }
-
-    /// Takes a send; one that is pending already gets one more who waits.
+    /// Takes a submit; a send that is pending already gets one more who waits.
     pub fn push(&mut self, pending: Pending<S>) {
-        let name = (pending.submit.sender, pending.submit.client_id.clone());
-        if self.names.insert(name) {
-            self.entries.push_back(pending);
-            return;
+        let Some(name) = name(&pending.submit) else {
+            return self.entries.push_back(pending);
+        };
+        if self.names.insert(name.clone()) {
+            return self.entries.push_back(pending);
         }
-        let same = self.entries.iter_mut().find(|entry| {
-            entry.submit.sender == pending.submit.sender
-                && entry.submit.client_id == pending.submit.client_id
-        });
+        let same =
+            self.entries.iter_mut().find(|entry| self::name(&entry.submit).as_ref() == Some(&name));
         same.expect("every name has its entry").replies.extend(pending.replies);
     }
 
-    /// Numbers the first sends from `head + 1` and marks them as with the store writer.
+    /// Works through the queue from the front until the batch is full or has to end. What is to
+    /// be written is with the store writer from now on.
     pub fn begin_batch(
         &mut self,
-        room: RoomId,
-        head: u64,
-        ts: Millis,
-        messages_max: usize,
+        entries_max: usize,
         bytes_max: usize,
-    ) -> Vec<Arc<Message>> {
+        mut decide: impl FnMut(&Pending<S>) -> Decision,
+    ) -> Batch<S> {
         debug_assert_eq!(self.in_flight, 0, "one batch at a time");
-        let mut batch = Vec::new();
+        let mut batch = Batch { entries: Vec::new(), settled: Vec::new(), looked_up: Vec::new() };
         let mut bytes = 0;
-        for entry in self.entries.iter().take(messages_max) {
-            let message = entry.submit.to_message(room, head + 1 + batch.len() as u64, ts);
-            bytes += message.weight_bytes();
-            if bytes > bytes_max && !batch.is_empty() {
-                break;
+        while batch.entries.len() < entries_max.min(self.entries.len()) && bytes < bytes_max {
+            let place = batch.entries.len();
+            match decide(&self.entries[place]) {
+                Decision::Write(entry) => {
+                    bytes += entry.weight_bytes();
+                    batch.entries.push(entry);
+                }
+                Decision::Settle(answer) => {
+                    batch.settled.extend(self.take(place).zip(Some(answer)))
+                }
+                Decision::Look => batch.looked_up.extend(self.take(place)),
+                Decision::Later => break,
             }
-            batch.push(Arc::new(message));
         }
-        self.in_flight = batch.len();
+        self.in_flight = batch.entries.len();
         batch
     }
 
-    /// Removes the first send of the batch under way.
+    /// Removes the first of the batch under way.
     pub fn settle_first(&mut self) -> Option<Pending<S>> {
         self.in_flight = self.in_flight.checked_sub(1)?;
-        let entry = self.entries.pop_front()?;
-        self.names.remove(&(entry.submit.sender, entry.submit.client_id.clone()));
-        Some(entry)
+        self.take(0)
     }
 
     /// The batch under way, in order.
@@ -109,21 +168,21 @@ impl<S> Queue<S> {
         self.entries.iter().take(self.in_flight)
     }
 
-    /// The batch is not under way any more; its sends keep their places, without numbers.
-    /// `settled[i]` says that the i-th was found in the log: it is given to `found`.
-    pub fn end_batch(&mut self, settled: &[bool], mut found: impl FnMut(usize, Pending<S>)) {
-        let batch = std::mem::take(&mut self.in_flight);
-        let rest = self.entries.split_off(batch);
-        for (index, entry) in
-            std::mem::replace(&mut self.entries, rest).into_iter().enumerate().rev()
-        {
-            if settled.get(index).copied().unwrap_or(false) {
-                self.names.remove(&(entry.submit.sender, entry.submit.client_id.clone()));
-                found(index, entry);
-            } else {
-                self.entries.push_front(entry);
+    /// The batch is not under way any more; what is left of it keeps its place, without numbers.
+    /// Those that `found` has a receipt for are taken out and given back with it.
+    pub fn end_batch(
+        &mut self,
+        mut found: impl FnMut(&Submit) -> Option<Receipt>,
+    ) -> Vec<(Pending<S>, Receipt)> {
+        let mut settled = Vec::new();
+        let mut place = 0;
+        for _ in 0..std::mem::take(&mut self.in_flight) {
+            match found(&self.entries[place].submit) {
+                Some(receipt) => settled.extend(self.take(place).zip(Some(receipt))),
+                None => place += 1,
             }
         }
+        settled
     }
 
     /// Takes out everything that is not with the store writer and whose wait is over; of what is,
@@ -139,16 +198,21 @@ impl<S> Queue<S> {
                 return true;
             }
             entry.replies.drain(..).for_each(&mut late);
-            if !is_out {
-                names.remove(&(entry.submit.sender, entry.submit.client_id.clone()));
+            if !is_out && let Some(name) = name(&entry.submit) {
+                names.remove(&name);
             }
             is_out
         });
     }
 
-    /// Some send of `user` is pending.
-    pub fn has_sends_of(&self, user: UserId) -> bool {
+    /// Something of `user` is pending.
+    pub fn has_work_of(&self, user: UserId) -> bool {
         self.entries.iter().any(|entry| entry.submit.sender == user)
+    }
+
+    /// The messages that something pending is about.
+    pub fn targets(&self) -> impl Iterator<Item = u64> {
+        self.entries.iter().filter_map(|entry| entry.submit.work.target())
     }
 
     /// Empties it.
@@ -156,6 +220,14 @@ impl<S> Queue<S> {
         self.in_flight = 0;
         self.names.clear();
         std::mem::take(&mut self.entries).into_iter()
+    }
+
+    fn take(&mut self, place: usize) -> Option<Pending<S>> {
+        let entry = self.entries.remove(place)?;
+        if let Some(name) = name(&entry.submit) {
+            self.names.remove(&name);
+        }
+        Some(entry)
     }
 }
 
@@ -166,16 +238,28 @@ impl<S> Default for Queue<S> {
 }
 
 impl Submit {
-    fn to_message(&self, room: RoomId, seq: u64, ts: Millis) -> Message {
-        Message {
+    /// The message that a send makes, in its place.
+    pub fn to_message(&self, room: RoomId, seq: u64, ts: Millis) -> Option<Message> {
+        let Work::Send { client_id, body, reply_to } = &self.work else {
+            return None;
+        };
+        Some(Message {
             room,
             seq,
             ts,
             sender: self.sender,
-            client_id: self.client_id.clone(),
-            body: self.body.clone(),
-            reply_to: self.reply_to,
+            client_id: client_id.clone(),
+            body: body.clone(),
+            reply_to: *reply_to,
             amended: None,
-        }
+        })
+    }
+}
+
+/// What tells a send from others, for retries.
+pub fn name(submit: &Submit) -> Option<(UserId, ClientId)> {
+    match &submit.work {
+        Work::Send { client_id, .. } => Some((submit.sender, client_id.clone())),
+        Work::Edit(_) | Work::Delete(_) | Work::React(_) => None,
     }
 }

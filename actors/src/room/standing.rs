@@ -33,12 +33,12 @@ impl Standing {
         }
     }
 
-    /// Why this user may not post; `None`: it may.
-    pub fn refusal(self) -> Option<Refusal> {
+    /// The role of a member; of others, what they are told.
+    pub fn role(self) -> Result<Role, Refusal> {
         match self {
-            Self::Member(_) => None,
-            Self::Outsider => Some(Refusal::not_a_member()),
-            Self::Stranger => Some(Refusal::no_room()),
+            Self::Member(role) => Ok(role),
+            Self::Outsider => Err(Refusal::not_a_member()),
+            Self::Stranger => Err(Refusal::no_room()),
         }
     }
 }

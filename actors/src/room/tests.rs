@@ -1,20 +1,21 @@
 //! The room's decisions, by input and exact effects.
 
+mod changes;
 mod membership;
 
 use super::{
     QUEUE_MAX,
-    logic::{Effect, Logic, pending},
-    pending::Submit,
+    logic::{Effect, Logic, ReadBack, pending},
+    pending::{Submit, Work},
     standing::Standing,
 };
 use crate::route::Receipt;
 use madang_protocol::{
-    ClientId, ErrorCode, Event, EventBatch, Heads, Message, Role, RoomId, RoomKind, UserId,
+    ClientId, Entry, ErrorCode, Event, EventBatch, Heads, Message, Role, RoomId, RoomKind, UserId,
 };
 use madang_store::{
     StoreError,
-    log::{Activation, Appended, Page, Sent, Stopped},
+    log::{Activation, Appended, ChangedPage, Page, Sent, Stopped},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -49,7 +50,7 @@ impl Room {
     }
 
     /// Has sends 1.. with the store writer, one of Ann's for each name.
-    fn writing(last_seq: u64, names: &[&str]) -> (Self, Vec<Arc<Message>>) {
+    fn writing(last_seq: u64, names: &[&str]) -> (Self, Vec<Entry>) {
         let mut room = Self::active(last_seq);
         for (reply, name) in (1..).zip(names) {
             assert_eq!(room.submit(ANN, name, reply), []);
@@ -67,39 +68,40 @@ impl Room {
     }
 
     fn submit(&mut self, sender: UserId, name: &str, reply: u32) -> Effects {
-        let (submit, now) = (submit(sender, name, self.now), self.now);
+        self.asks(submit(sender, name, self.now), reply)
+    }
+
+    fn asks(&mut self, submit: Submit, reply: u32) -> Effects {
+        let now = self.now;
         self.does(|logic, effects| logic.submit(pending(submit, reply), now, effects))
     }
 
     fn batch(&mut self) -> Effects {
-        self.does(|logic, effects| logic.begin_batch(1_000, effects))
+        let now = self.now;
+        self.does(|logic, effects| logic.begin_batch(1_000, now, effects))
     }
 
-    fn appended(
-        &mut self,
-        batch: &[Arc<Message>],
-        committed: usize,
-        stopped: Option<Stopped>,
-    ) -> Effects {
-        let outcome = Appended { committed, stopped };
-        self.does(|logic, effects| logic.appended(batch, outcome, effects))
+    fn appended(&mut self, batch: &[Entry], committed: usize, stopped: Option<Stopped>) -> Effects {
+        let (outcome, now) = (Appended { committed, stopped }, self.now);
+        self.does(|logic, effects| logic.appended(batch, outcome, now, effects))
     }
 
     fn read_back(&mut self, found: &[Option<u64>], newer: Vec<Arc<Message>>, last: u64) -> Effects {
         let found = found.iter().map(|seq| seq.map(|seq| Sent { seq, ts: 1_000 })).collect();
-        let page = Page { messages: newer, last_seq: last, last_rev: 0 };
-        self.does(|logic, effects| logic.read_back_done(Ok((found, page)), 0, effects))
+        let newer = Page { messages: newer, last_seq: last, last_rev: 0 };
+        let changed = ChangedPage { heads: heads(last), ..ChangedPage::default() };
+        self.reads(ReadBack { found, newer, marks: Vec::new(), changed })
+    }
+
+    fn reads(&mut self, read: ReadBack) -> Effects {
+        self.does(|logic, effects| logic.read_back_done(Ok(read), 0, effects))
     }
 }
 
 fn submit(sender: UserId, name: &str, now: Instant) -> Submit {
-    Submit {
-        sender,
-        client_id: ClientId::new(name).unwrap(),
-        body: name.into(),
-        reply_to: None,
-        deadline: now + Duration::from_secs(15),
-    }
+    let client_id = ClientId::new(name).unwrap();
+    let work = Work::Send { client_id, body: name.into(), reply_to: None };
+    Submit { sender, work, deadline: now + Duration::from_secs(15) }
 }
 
 fn message(seq: u64, sender: UserId, name: &str) -> Arc<Message> {
@@ -136,12 +138,20 @@ fn publish(before: u64, messages: &[Arc<Message>]) -> Effect<u32, u32> {
 }
 
 fn ok(reply: u32, seq: u64, duplicate: bool) -> Effect<u32, u32> {
-    Effect::AnswerSend(reply, Ok(Receipt { room: ROOM, seq, ts: 1_000, duplicate }))
+    Effect::AnswerSend(reply, Ok(Receipt { room: ROOM, seq, ts: 1_000, rev: 0, duplicate }))
 }
 
 fn asks(names: &[&str], after: u64) -> Effect<u32, u32> {
     let sent = names.iter().map(|name| (ANN, ClientId::new(name).unwrap())).collect();
-    Effect::ReadBack { sent, after }
+    Effect::ReadBack { sent, after: heads(after) }
+}
+
+fn entries(messages: &[Arc<Message>]) -> Vec<Entry> {
+    messages.iter().cloned().map(Entry::Message).collect()
+}
+
+fn appends(messages: &[Arc<Message>]) -> Effect<u32, u32> {
+    Effect::Append(entries(messages))
 }
 
 fn code(effect: &Effect<u32, u32>) -> Option<(u32, ErrorCode)> {
@@ -181,7 +191,7 @@ fn a_room_that_is_none_refuses_everything_and_goes() {
 #[test]
 fn sends_are_numbered_from_the_head_in_arrival_order() {
     let (_, batch) = Room::writing(7, &["a", "b"]);
-    assert_eq!(batch, [message(8, ANN, "a"), message(9, ANN, "b")]);
+    assert_eq!(batch, entries(&[message(8, ANN, "a"), message(9, ANN, "b")]));
 }
 
 #[test]
@@ -191,7 +201,7 @@ fn one_batch_is_out_at_a_time() {
     assert_eq!(room.batch(), []);
     let first = message(1, ANN, "a");
     assert_eq!(room.appended(&batch, 1, None), [ok(1, 1, false), publish(0, &[first])]);
-    assert_eq!(room.batch(), [Effect::Append(vec![message(2, ANN, "b")])]);
+    assert_eq!(room.batch(), [appends(&[message(2, ANN, "b")])]);
 }
 
 #[test]
@@ -203,7 +213,8 @@ fn time_never_runs_backwards() {
     room.submit(ANN, "a", 1);
     let effects = room.batch();
     let [Effect::Append(batch)] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!(batch[0].ts, 5_000);
+    let [Entry::Message(message)] = &batch[..] else { panic!("{batch:?}") };
+    assert_eq!(message.ts, 5_000);
 }
 
 #[test]
@@ -227,7 +238,7 @@ fn the_same_name_of_another_sender_is_another_message() {
     room.appended(&batch, 1, None);
     room.does(|logic, out| logic.standing(BOB, Ok(Standing::Member(Role::Member)), out));
     assert_eq!(room.submit(BOB, "a", 2), []);
-    assert_eq!(room.batch(), [Effect::Append(vec![message(2, BOB, "a")])]);
+    assert_eq!(room.batch(), [appends(&[message(2, BOB, "a")])]);
 }
 
 #[test]
@@ -237,7 +248,7 @@ fn a_duplicate_far_back_is_found_and_the_rest_is_renumbered() {
     assert_eq!(effects, [asks(&["old", "new"], 5)]);
     assert_eq!(room.batch(), [], "no number while in doubt");
     assert_eq!(room.read_back(&[Some(2), None], vec![], 5), [ok(1, 2, true)]);
-    assert_eq!(room.batch(), [Effect::Append(vec![message(6, ANN, "new")])]);
+    assert_eq!(room.batch(), [appends(&[message(6, ANN, "new")])]);
 }
 
 #[test]
@@ -260,7 +271,7 @@ fn a_place_taken_by_another_is_published_and_the_send_gets_the_next() {
     assert_eq!(room.appended(&batch, 0, Some(Stopped::Taken)), [asks(&["mine"], 5)]);
     let foreign = vec![message(6, BOB, "theirs")];
     assert_eq!(room.read_back(&[None], foreign.clone(), 6), [publish(5, &foreign)]);
-    assert_eq!(room.batch(), [Effect::Append(vec![message(7, ANN, "mine")])]);
+    assert_eq!(room.batch(), [appends(&[message(7, ANN, "mine")])]);
 }
 
 #[test]
@@ -272,7 +283,7 @@ fn a_doubt_without_news_is_tried_again_later_with_the_same_number() {
     assert_eq!(room.read_back(&[None], vec![], 5), [later]);
     assert_eq!(room.batch(), []);
     room.does(|logic, out| logic.retry(out));
-    assert_eq!(room.batch(), [Effect::Append(vec![message(6, ANN, "a")])]);
+    assert_eq!(room.batch(), [appends(&[message(6, ANN, "a")])]);
 }
 
 #[test]
@@ -302,7 +313,7 @@ fn a_refused_batch_is_refused_to_its_senders_and_the_next_is_tried() {
     let effects = room.appended(&batch, 1, Some(full));
     assert_eq!(effects[..2], [ok(1, 6, false), publish(5, &[message(6, ANN, "a")])]);
     assert_eq!(code(&effects[2]), Some((2, ErrorCode::Unavailable)));
-    assert_eq!(room.batch(), [Effect::Append(vec![message(7, ANN, "c")])]);
+    assert_eq!(room.batch(), [appends(&[message(7, ANN, "c")])]);
 }
 
 #[test]

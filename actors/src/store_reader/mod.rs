@@ -30,6 +30,10 @@ pub(crate) enum Query {
     Activate(RoomId),
     FindSent(RoomId),
     Page(RoomId, Range, usize),
+    Changed(RoomId, u64, u64, usize),
+    Marks(RoomId, u64),
+    Target(RoomId, u64, UserId),
+    MyReactions(RoomId, UserId, Vec<u64>),
     View(RoomId, UserId),
     List(UserId, Option<ListPlace>, usize),
     Access(UserId, Vec<RoomId>),
@@ -46,6 +50,6 @@ pub(crate) enum Query {
 impl Query {
     /// These carry arguments beside the query, or are asked by one actor alone: never shared.
     fn is_shared(&self) -> bool {
-        !matches!(self, Self::Activate(_) | Self::FindSent(_))
+        !matches!(self, Self::Activate(_) | Self::FindSent(_) | Self::Marks(..))
     }
 }

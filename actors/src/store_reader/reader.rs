@@ -6,13 +6,13 @@ use crate::{
     kernel::{Address, Reply, SendError},
 };
 use madang_protocol::{
-    ClientId, ErrorCode, Millis, Refusal, RoomId, UserId, limits::ANSWER_BYTES_MAX,
-    operation::Range,
+    ClientId, Emoji, ErrorCode, Millis, Refusal, RoomId, UserId, limits::ANSWER_BYTES_MAX,
+    object::MessageObject, operation::Range,
 };
 use madang_store::{
     Store, StoreError,
     accounts::{AddressKey, Credentials, Profile, ProfileKeys, Session, TokenHash},
-    log::{Activation, Page, Sent},
+    log::{Activation, ChangedPage, Mark, Page, Sent, Target},
     rooms::{Access, ListPlace, Member, RoomView},
 };
 use std::{sync::Arc, time::Duration};
@@ -242,6 +242,85 @@ impl Reader {
             store.log.page(room, range, limit, PAGE_BYTES_MAX).await.map(Arc::new)
         };
         self.read(Query::Page(room, range, limit), read).await
+    }
+
+    /// See `MessageLog::my_reactions`.
+    pub async fn my_reactions(
+        &self,
+        room: RoomId,
+        user: UserId,
+        seqs: Vec<u64>,
+    ) -> Result<Vec<Vec<Emoji>>, Refusal> {
+        let query = Query::MyReactions(room, user, seqs.clone());
+        let read = async move |store: Store| store.log.my_reactions(room, user, seqs).await;
+        self.answer(query, read).await
+    }
+
+    /// Says in `messages`, of one room, what `user` reacted with: one more read when there are
+    /// reactions at all, else none.
+    pub async fn add_my_reactions(
+        &self,
+        room: RoomId,
+        user: UserId,
+        messages: &mut [MessageObject],
+    ) -> Result<(), Refusal> {
+        let mut reacted: Vec<&mut MessageObject> =
+            messages.iter_mut().filter(|message| !message.reactions.is_empty()).collect();
+        if reacted.is_empty() {
+            return Ok(());
+        }
+        let seqs = reacted.iter().map(|message| message.seq).collect();
+        let mine = self.my_reactions(room, user, seqs).await?;
+        for (message, mine) in reacted.iter_mut().zip(mine) {
+            message.my_reactions = mine;
+        }
+        Ok(())
+    }
+
+    /// See `MessageLog::changed`.
+    pub async fn changed(
+        &self,
+        room: RoomId,
+        after_rev: u64,
+        to_seq: u64,
+        limit: usize,
+    ) -> Result<Arc<ChangedPage>, Refusal> {
+        let read = self.changed_now(room, after_rev, to_seq, limit).await;
+        read.map_err(|error| refusal(&error))
+    }
+
+    pub(crate) async fn changed_now(
+        &self,
+        room: RoomId,
+        after_rev: u64,
+        to_seq: u64,
+        limit: usize,
+    ) -> Result<Arc<ChangedPage>, StoreError> {
+        let read = async move |store: Store| {
+            let page = store.log.changed(room, after_rev, to_seq, limit, PAGE_BYTES_MAX).await?;
+            Ok(Arc::new(page))
+        };
+        self.read(Query::Changed(room, after_rev, to_seq, limit), read).await
+    }
+
+    pub(crate) async fn marks(
+        &self,
+        room: RoomId,
+        after_rev: u64,
+        limit: usize,
+    ) -> Result<Vec<Mark>, StoreError> {
+        let read = async move |store: Store| store.log.marks(room, after_rev, limit).await;
+        self.read(Query::Marks(room, after_rev), read).await
+    }
+
+    pub(crate) async fn target(
+        &self,
+        room: RoomId,
+        seq: u64,
+        user: UserId,
+    ) -> Result<Option<Target>, StoreError> {
+        let read = async move |store: Store| store.log.target(room, seq, user).await;
+        self.read(Query::Target(room, seq, user), read).await
     }
 
     pub(crate) async fn access_now(

@@ -2,14 +2,14 @@
 
 use super::logic::{Batch, Effect, Logic};
 use crate::kernel::{Actor, Context, Reply};
-use madang_protocol::{Entry, Message};
+use madang_protocol::Entry;
 use madang_store::{MessageLog, log::Appended};
 use std::sync::Arc;
 
 /// What the store writer is told.
 pub enum Append {
-    /// A room's next messages.
-    Batch(Vec<Arc<Message>>, Reply<Appended>),
+    /// A room's next entries.
+    Batch(Vec<Entry>, Reply<Appended>),
     /// The command under way was answered.
     Written(Appended),
 }
@@ -31,9 +31,8 @@ impl StoreWriter {
         for effect in self.effects.drain(..) {
             match effect {
                 Effect::Answer(reply, outcome) => reply.send(outcome),
-                Effect::Write(messages) => {
+                Effect::Write(entries) => {
                     let log = self.log.clone();
-                    let entries = messages.into_iter().map(Entry::Message).collect();
                     context.spawn(async move { log.append(entries).await }, Append::Written);
                 }
             }
@@ -47,7 +46,7 @@ impl Actor for StoreWriter {
 
     fn handle(&mut self, message: Append, _context: &mut Context<Append>) {
         match message {
-            Append::Batch(messages, reply) => self.logic.submit(Batch { messages, reply }),
+            Append::Batch(entries, reply) => self.logic.submit(Batch { entries, reply }),
             Append::Written(outcome) => self.logic.written(outcome, &mut self.effects),
         }
     }

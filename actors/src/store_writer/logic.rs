@@ -1,20 +1,20 @@
 //! Gathers the rooms' batches into ordered commands, one in flight: pure.
 
-use madang_protocol::Message;
+use madang_protocol::Entry;
 use madang_store::log::{Appended, Stopped};
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
-/// Messages of one command at most: what a MongoDB `insert` is given, and a good deal more than
+/// Entries of one command at most: what a MongoDB `insert` is given, and a good deal more than
 /// one commit of the embedded store needs to be cheap.
-pub const COMMAND_MESSAGES_MAX: usize = 1_000;
+pub const COMMAND_ENTRIES_MAX: usize = 1_000;
 /// Weight of one command at most, unless its first batch alone is heavier.
 pub const COMMAND_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// One room's next messages. A room has one batch out at a time, so what stands behind a failed
-/// message in the same room is always in the same batch and goes back with it.
+/// One room's next entries. A room has one batch out at a time, so what stands behind a failed
+/// entry in the same room is always in the same batch and goes back with it.
 pub struct Batch<R> {
     /// Numbered by the room from its committed head on.
-    pub messages: Vec<Arc<Message>>,
+    pub entries: Vec<Entry>,
     /// Where the outcome goes.
     pub reply: R,
 }
@@ -23,7 +23,7 @@ pub struct Batch<R> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect<R> {
     /// Send this command to the store. There is no other under way.
-    Write(Vec<Arc<Message>>),
+    Write(Vec<Entry>),
     /// Tell a room what became of its batch.
     Answer(R, Appended),
 }
@@ -54,16 +54,16 @@ impl<R> Logic<R> {
         }
         let (mut count, mut bytes) = (0, 0);
         while let Some(next) = self.gathered.front() {
-            count += next.messages.len();
-            bytes += next.messages.iter().map(|message| message.weight_bytes()).sum::<usize>();
-            let fits = count <= COMMAND_MESSAGES_MAX && bytes <= COMMAND_BYTES_MAX;
+            count += next.entries.len();
+            bytes += next.entries.iter().map(Entry::weight_bytes).sum::<usize>();
+            let fits = count <= COMMAND_ENTRIES_MAX && bytes <= COMMAND_BYTES_MAX;
             if !fits && !self.in_flight.is_empty() {
                 break;
             }
             self.in_flight.extend(self.gathered.pop_front());
         }
-        let messages = self.in_flight.iter().flat_map(|batch| batch.messages.iter().cloned());
-        effects.push(Effect::Write(messages.collect()));
+        let entries = self.in_flight.iter().flat_map(|batch| batch.entries.iter().cloned());
+        effects.push(Effect::Write(entries.collect()));
     }
 
     /// The store answered. Batches that were not attempted go to the front of the next command:
@@ -73,9 +73,9 @@ impl<R> Logic<R> {
         let mut stopped = outcome.stopped;
         let mut unattempted = VecDeque::new();
         for batch in std::mem::take(&mut self.in_flight) {
-            let of_batch = committed.min(batch.messages.len());
+            let of_batch = committed.min(batch.entries.len());
             committed -= of_batch;
-            if of_batch == batch.messages.len() {
+            if of_batch == batch.entries.len() {
                 let all = Appended { committed: of_batch, stopped: None };
                 effects.push(Effect::Answer(batch.reply, all));
                 continue;
@@ -106,11 +106,12 @@ impl<R> Default for Logic<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use madang_protocol::{ClientId, RoomId, UserId};
+    use madang_protocol::{ClientId, Message, RoomId, UserId};
     use madang_store::StoreError;
+    use std::sync::Arc;
 
-    fn message(room: u8, seq: u64) -> Arc<Message> {
-        Arc::new(Message {
+    fn message(room: u8, seq: u64) -> Entry {
+        Entry::Message(Arc::new(Message {
             room: RoomId([room; 15]),
             seq,
             ts: 0,
@@ -119,11 +120,11 @@ mod tests {
             body: "".into(),
             reply_to: None,
             amended: None,
-        })
+        }))
     }
 
     fn batch(room: u8, seqs: std::ops::RangeInclusive<u64>) -> Batch<u8> {
-        Batch { messages: seqs.map(|seq| message(room, seq)).collect(), reply: room }
+        Batch { entries: seqs.map(|seq| message(room, seq)).collect(), reply: room }
     }
 
     fn begin(logic: &mut Logic<u8>) -> Vec<Effect<u8>> {
@@ -178,8 +179,8 @@ mod tests {
         logic.submit(batch(3, 1..=101));
         for expected in [1_500, 900, 101] {
             let effects = begin(&mut logic);
-            let [Effect::Write(messages)] = &effects[..] else { panic!("{effects:?}") };
-            assert_eq!(messages.len(), expected);
+            let [Effect::Write(entries)] = &effects[..] else { panic!("{effects:?}") };
+            assert_eq!(entries.len(), expected);
             written(&mut logic, expected, None);
         }
     }

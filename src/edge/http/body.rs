@@ -8,7 +8,7 @@ use hyper::{
     body::Body,
     header::{CONTENT_ENCODING, CONTENT_TYPE},
 };
-use madang_protocol::{ErrorCode, Refusal};
+use madang_protocol::{ErrorCode, Refusal, limits::NUMBER_END};
 use serde_json::{Map, Value};
 use std::{pin::pin, time::Duration};
 
@@ -105,6 +105,17 @@ impl Fields {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),
             Some(_) => Err(Refusal::invalid(name, "must be true or false")),
+        }
+    }
+
+    /// An integer from 0 below 2^53, or absent.
+    pub(super) fn number(&mut self, name: &'static str) -> Result<Option<u64>, Refusal> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_u64() {
+                Some(number) if number < NUMBER_END => Ok(Some(number)),
+                _ => Err(Refusal::invalid(name, "must be an integer below 2^53")),
+            },
         }
     }
 

@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// Fields of a message that are not offered yet.
-const NOT_OFFERED: [&str; 2] = ["reply_to", "attachments"];
+const NOT_OFFERED: [&str; 1] = ["attachments"];
 
 /// `GET /v1/rooms/{room}/messages`
 pub(super) async fn list(
@@ -35,11 +35,13 @@ pub(super) async fn list(
     rooms::must_be_member(user, room, context).await?;
     let page = context.reader.page(room, range, limit).await?;
     let objects = page.messages.iter().map(|message| MessageObject::seen_by(message, Some(user)));
+    let mut objects: Vec<_> = objects.collect();
+    context.reader.add_my_reactions(room, user, &mut objects).await?;
     let messages = match range {
         Range::After(_) => answer::fitting(objects),
         // What does not fit is left out at the far end, so that the next page continues there.
         Range::Newest | Range::Before(_) => {
-            let mut messages = answer::fitting(objects.rev());
+            let mut messages = answer::fitting(objects.into_iter().rev());
             messages.reverse();
             messages
         }
@@ -56,7 +58,7 @@ pub(super) async fn post(
 ) -> Result<Response, Problem> {
     let body_bytes_max = or_unlimited(context.settings.body_bytes_max);
     let send = parse(rooms::id(room)?, body, body_bytes_max)?;
-    let Receipt { room, seq, ts, duplicate } = context.router.send(user, send).await?;
+    let Receipt { room, seq, ts, duplicate, .. } = context.router.send(user, send).await?;
     let status = if duplicate { StatusCode::OK } else { StatusCode::CREATED };
     Ok(answer::json(status, &Posted { room, seq, ts, duplicate }))
 }
@@ -75,7 +77,8 @@ fn parse(room: RoomId, mut body: Fields, body_bytes_max: usize) -> Result<Send, 
             ..Refusal::new(ErrorCode::TooLarge, message)
         });
     }
-    Ok(Send { room, client_id, body: text.into(), reply_to: None })
+    let reply_to = body.number("reply_to")?;
+    Ok(Send { room, client_id, body: text.into(), reply_to })
 }
 
 #[derive(Serialize)]
@@ -117,7 +120,8 @@ mod tests {
             (r#"{"client_id":"c","body":""}"#, ErrorCode::Invalid, "body"),
             (r#"{"client_id":"c","body":7}"#, ErrorCode::Invalid, "body"),
             (r#"{"client_id":"c","body":"123456789"}"#, ErrorCode::TooLarge, "body"),
-            (r#"{"client_id":"c","body":"a","reply_to":1}"#, ErrorCode::Invalid, "reply_to"),
+            (r#"{"client_id":"c","body":"a","reply_to":"1"}"#, ErrorCode::Invalid, "reply_to"),
+            (r#"{"client_id":"c","body":"a","reply_to":-1}"#, ErrorCode::Invalid, "reply_to"),
             (r#"{"client_id":"c","body":"a","attachments":[]}"#, ErrorCode::Invalid, "attachments"),
         ] {
             let refusal = parsed(body).unwrap_err();
@@ -127,6 +131,9 @@ mod tests {
 
     #[test]
     fn null_is_absent() {
-        assert!(parsed(r#"{"client_id":"c","body":"a","reply_to":null}"#).is_ok());
+        let send = parsed(r#"{"client_id":"c","body":"a","reply_to":null}"#).unwrap();
+        assert_eq!(send.reply_to, None);
+        let send = parsed(r#"{"client_id":"c","body":"a","reply_to":7}"#).unwrap();
+        assert_eq!(send.reply_to, Some(7));
     }
 }

@@ -106,7 +106,10 @@ pub(super) async fn connect(seat: &Seat, wish: Option<Value>) -> Option<(Socket,
         hello["subscribe"] = wish;
     }
     socket.say(&hello).await;
-    let answer = socket.frame().await?;
+    let mut answer = socket.frame().await?;
+    if answer["op"] == "goaway" {
+        answer = socket.frame().await?; // came while the node began to drain
+    }
     if answer["retry_after_ms"].is_u64() || answer["rooms"][0]["error"] == "unavailable" {
         return None;
     }

@@ -3,7 +3,7 @@
 use super::{Effect, Logic, Phase, Wished, readable, refuse};
 use crate::{connection::ConnectionLimits, hub::Identity};
 use madang_protocol::{
-    ErrorCode, Heads, MemberChange, Millis, Refusal, Role, RoomId,
+    ErrorCode, Heads, MemberChange, Millis, Place, Refusal, Role, RoomId,
     frame::{HelloOk, HelloRoom, NodeFrame, SubscribedRoom},
     operation::{Subscription, Wish},
 };
@@ -102,7 +102,7 @@ impl Logic {
                     last_seq: Some(heads.last_seq),
                     last_rev: Some(heads.last_rev),
                 }));
-                self.replay.want(room, heads.last_seq, heads.member_rev, &mut self.steps);
+                self.replay.want(room, heads.place(), heads.member_rev, &mut self.steps);
                 self.take_steps(effects);
             }
             _ => {}
@@ -193,11 +193,17 @@ impl Logic {
         } else if limits.subscriptions_max > 0 && self.replay.count() >= limits.subscriptions_max {
             return Err(Refusal::new(ErrorCode::Full, "too many subscriptions"));
         }
-        let mut after = after_seq.unwrap_or(last_seq);
-        if limits.replay_limit > 0 && last_seq - after > limits.replay_limit {
-            after = last_seq - limits.replay_limit;
+        let mut after =
+            Place { seq: after_seq.unwrap_or(last_seq), rev: after_rev.unwrap_or(last_rev) };
+        if let Some(seq) = truncated(after.seq, last_seq, limits.replay_limit) {
+            after.seq = seq;
             answer.truncated = Some(true);
-            answer.replay_from = Some(after + 1);
+            answer.replay_from = Some(seq + 1);
+        }
+        // Later changes of one message hide earlier ones, so these may be fewer than the limit.
+        if let Some(rev) = truncated(after.rev, last_rev, limits.replay_limit) {
+            after.rev = rev;
+            answer.truncated_changes = Some(true);
         }
         self.replay.want(room, after, member_rev, &mut self.steps);
         Ok(answer)
@@ -208,4 +214,9 @@ impl Logic {
         self.phase = Phase::Fresh;
         refuse(id, refusal, effects);
     }
+}
+
+/// Where to begin instead when more than `limit` (0 = off) lie between.
+fn truncated(after: u64, last: u64, limit: u64) -> Option<u64> {
+    (limit > 0 && last - after > limit).then(|| last - limit)
 }

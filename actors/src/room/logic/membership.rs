@@ -97,7 +97,7 @@ impl<S, M> Logic<S, M> {
 
     fn write_change_if_settled(&mut self, user: UserId, effects: &mut Vec<Effect<S, M>>) {
         // What is told is numbered from the heads, so they have to be known.
-        if self.state == State::Activating || self.queue.has_sends_of(user) {
+        if self.state == State::Activating || self.has_work_of(user) {
             return;
         }
         if let Some(change) = self.standings.start_change(user) {
