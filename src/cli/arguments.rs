@@ -13,6 +13,10 @@ pub(super) enum Action {
     Config,
     /// Examine the data.
     Check,
+    /// Write all data to a file.
+    Export(PathBuf),
+    /// Read all data from a file.
+    Import(PathBuf),
     /// Add users from a file.
     ImportUsers(PathBuf),
 }
@@ -41,11 +45,10 @@ fn read(matches: &ArgMatches, environment: Vec<(String, String)>) -> (Action, Gi
     let (action, matches) = match matches.subcommand() {
         Some(("config", matches)) => (Action::Config, matches),
         Some(("check", matches)) => (Action::Check, matches),
+        Some(("export", matches)) => (Action::Export(file_of(matches)), matches),
+        Some(("import", matches)) => (Action::Import(file_of(matches)), matches),
         Some(("user", matches)) => match matches.subcommand() {
-            Some((_, import)) => {
-                let file = import.get_one::<PathBuf>("file").cloned().unwrap_or_default();
-                (Action::ImportUsers(file), import)
-            }
+            Some((_, import)) => (Action::ImportUsers(file_of(import)), import),
             None => (Action::ImportUsers(PathBuf::new()), matches),
         },
         Some((_, matches)) => (Action::Serve, matches),
@@ -57,6 +60,11 @@ fn read(matches: &ArgMatches, environment: Vec<(String, String)>) -> (Action, Gi
         Some((setting.name.to_owned(), value))
     });
     (action, Given { file: value("config"), environment, flags: flags.collect() })
+}
+
+/// The file a command is about.
+fn file_of(matches: &ArgMatches) -> PathBuf {
+    matches.get_one::<PathBuf>("file").cloned().unwrap_or_default()
 }
 
 /// The variables that may be settings. One that is not UTF-8 is refused: read approximately, it
@@ -89,15 +97,44 @@ fn command() -> Command {
             Command::new("serve").about("Run a node; what `madang` alone does"),
             Command::new("config").about("Print the settings that hold, as a settings file"),
             Command::new("check").about("Examine the data of a node that is not running"),
+            export_command(),
+            import_command(),
             user_command(),
         ])
 }
 
+fn file_argument() -> Arg {
+    Arg::new("file").value_name("FILE").value_parser(clap::value_parser!(PathBuf))
+}
+
+fn export_command() -> Command {
+    let help = "Where to; must not be there yet. `-` is standard output";
+    Command::new("export")
+        .about("Write all data of a node that is not running to a file: the backup")
+        .long_about(
+            "Write all data of a node that is not running as JSON lines: users, sessions, rooms, \
+             members, messages, reactions and changes, with every number they have. `madang \
+             import` reads it back. Changes nothing.\n\n\
+             The file is as secret as the data directory: it holds every message, and the hashes \
+             of passwords and tokens. It is made readable by its owner alone.",
+        )
+        .arg(file_argument().default_value("-").help(help))
+}
+
+fn import_command() -> Command {
+    Command::new("import")
+        .about("Read all data of `madang export` into an empty data directory")
+        .long_about(
+            "Read what `madang export` wrote into a data directory in which nothing is kept yet. \
+             All or nothing: a file that is cut short, damaged or of a later version is refused, \
+             naming the line, and the data directory stays empty.",
+        )
+        .arg(file_argument().required(true).help("Where from. `-` is standard input"))
+}
+
 fn user_command() -> Command {
-    let file = Arg::new("file")
-        .value_name("FILE")
+    let file = file_argument()
         .required(true)
-        .value_parser(clap::value_parser!(PathBuf))
         .help("One JSON object per line: {\"username\", \"password\"?, \"display_name\"?}");
     let import = Command::new("import")
         .about("Add users; prints one JSON object per user, with a token")
@@ -163,6 +200,9 @@ mod tests {
         assert_eq!(parsed("madang serve").0, Action::Serve);
         assert_eq!(parsed("madang config").0, Action::Config);
         assert_eq!(parsed("madang check").0, Action::Check);
+        assert_eq!(parsed("madang export").0, Action::Export(PathBuf::from("-")));
+        assert_eq!(parsed("madang export a.jsonl").0, Action::Export(PathBuf::from("a.jsonl")));
+        assert_eq!(parsed("madang import -").0, Action::Import(PathBuf::from("-")));
         let import = Action::ImportUsers(PathBuf::from("users.jsonl"));
         assert_eq!(parsed("madang user import users.jsonl").0, import);
     }
@@ -182,7 +222,13 @@ mod tests {
 
     #[test]
     fn unknown_words_and_flags_are_refused() {
-        for line in ["madang dance", "madang --frame-rate 7", "madang user", "madang user import"] {
+        for line in [
+            "madang dance",
+            "madang --frame-rate 7",
+            "madang user",
+            "madang user import",
+            "madang import",
+        ] {
             assert!(command().try_get_matches_from(line.split(' ')).is_err(), "{line}");
         }
     }

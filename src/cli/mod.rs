@@ -3,7 +3,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done; `serve`: drained and stopped |
-//! | 1 | failed: an occupied port, data in use, a user that cannot be imported, a second signal |
+//! | 1 | failed: an occupied port, data in use, something that cannot be imported, a second signal |
 //! | 2 | the command line or the settings were refused; nothing was done |
 //! | 3 | `check` found damage |
 //! | 70 | the root supervisor gave up restarting; start the node again |
@@ -12,6 +12,7 @@ mod arguments;
 mod banner;
 mod check;
 mod import;
+mod transfer;
 
 use crate::{
     config::Settings,
@@ -40,6 +41,8 @@ pub fn run() -> ExitCode {
         Action::Serve => serve(settings),
         Action::Config => write_out(&settings.to_toml()).map(|()| ExitCode::SUCCESS),
         Action::Check => check::run(&settings),
+        Action::Export(file) => transfer::export(&file, &settings),
+        Action::Import(file) => transfer::import(&file, &settings),
         Action::ImportUsers(file) => import::run(&file, &settings),
     };
     done.unwrap_or_else(|error| complain(FAILED, &*error))

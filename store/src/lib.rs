@@ -10,6 +10,7 @@
 //! | [`LoginLimits`] | who may try to log in now |
 //! | [`PresenceStore`] | who is online |
 //! | [`StoreControl`] | whether the store works, and its end |
+//! | [`Transfer`] | all of it, to be taken out or in |
 //!
 //! [`open()`] chooses the implementation; nothing outside this crate names a driver. Whoever holds a
 //! [`Store`] may call it from any thread: calls return futures, and writes that arrive while
@@ -27,6 +28,7 @@ pub mod open;
 pub mod presence;
 pub mod receipts;
 pub mod rooms;
+pub mod transfer;
 
 mod redb;
 
@@ -39,3 +41,4 @@ pub use open::{Medium, OpenError, Options, Store, StoreControl, open};
 pub use presence::PresenceStore;
 pub use receipts::ReceiptStore;
 pub use rooms::RoomStore;
+pub use transfer::{Transfer, transfer};

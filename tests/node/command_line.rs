@@ -143,7 +143,7 @@ async fn what_config_prints_can_be_read_back() {
 async fn help_names_the_commands() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let help = launch().command(&["--help"], directory.path()).await.success();
-    for word in ["serve", "config", "check", "user"] {
+    for word in ["serve", "config", "check", "export", "import", "user"] {
         assert!(help.contains(word), "no {word:?} in\n{help}");
     }
     let help = launch().command(&["serve", "--help"], directory.path()).await.success();

@@ -5,4 +5,5 @@ include!("suite.rs");
 
 // What has nothing to do with how a node is spoken to.
 mod admin;
+mod backup;
 mod command_line;

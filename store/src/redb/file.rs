@@ -3,7 +3,7 @@
 //! ```text
 //! madang.lock       empty; locked as long as the store is open
 //! madang.redb       the data
-//! madang.redb.new   an unfinished creation; removed by the next opening
+//! madang.redb.new   an unfinished creation or import; removed by the next one
 //! ```
 
 use super::{
@@ -57,10 +57,7 @@ struct Opened {
 impl Source {
     /// Takes the medium into use; makes an empty database where there is none.
     pub(super) fn new(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
-        if let Medium::Directory(directory) = &medium {
-            fs::create_dir_all(directory).map_err(io_error(directory))?;
-        }
-        let source = Self::lock(medium, cache_bytes)?;
+        let source = Self::to_be_filled(medium, cache_bytes)?;
         source.create_if_missing()?;
         Ok(source)
     }
@@ -122,14 +119,31 @@ impl Source {
         }
     }
 
-    /// Makes the database under another name, so that a crash leaves none rather than half a one.
     fn create_if_missing(&self) -> Result<(), OpenError> {
-        let Medium::Directory(directory) = &self.medium else { return Ok(()) };
-        let (new, path) = (directory.join(NEW_FILE), self.path());
-        if path.try_exists().map_err(io_error(&path))? {
-            return Ok(());
+        if self.exists()? { Ok(()) } else { self.install_new(self.make_new()?) }
+    }
+
+    /// As [`Source::new`], but makes nothing beside the directory.
+    pub(super) fn to_be_filled(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
+        if let Medium::Directory(directory) = &medium {
+            fs::create_dir_all(directory).map_err(io_error(directory))?;
         }
-        let create = || -> io::Result<()> {
+        Self::lock(medium, cache_bytes)
+    }
+
+    /// There is a database, or a storage that is one or becomes one.
+    pub(super) fn exists(&self) -> Result<bool, OpenError> {
+        match &self.medium {
+            Medium::Directory(_) => self.path().try_exists().map_err(io_error(&self.path())),
+            Medium::Storage(_) => Ok(true),
+        }
+    }
+
+    /// Makes an empty database under another name, so that a crash before it is installed leaves
+    /// none rather than half a one.
+    pub(super) fn make_new(&self) -> Result<Database, OpenError> {
+        let new = self.new_path()?;
+        let make = || -> io::Result<Database> {
             if new.try_exists()? {
                 fs::remove_file(&new)?;
             }
@@ -137,12 +151,38 @@ impl Source {
             let backend = FileBackend::new(file).map_err(io::Error::other)?;
             let database = self.builder().create_with_backend(backend).map_err(io::Error::other)?;
             initialise(&database).map_err(io::Error::other)?;
+            Ok(database)
+        };
+        make().map_err(io_error(&new))
+    }
+
+    /// Gives the database of [`Source::make_new`] its name. It takes the place of an empty one.
+    pub(super) fn install_new(&self, database: Database) -> Result<(), OpenError> {
+        let (new, path) = (self.new_path()?, self.path());
+        let install = || -> io::Result<()> {
             database.close().map_err(io::Error::other)?;
             File::open(&new)?.sync_all()?;
             fs::rename(&new, &path)?;
-            File::open(directory)?.sync_all()
+            path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
         };
-        create().map_err(io_error(&new))
+        install().map_err(io_error(&new))
+    }
+
+    /// Removes what [`Source::make_new`] made, and nobody wants any more.
+    pub(super) fn discard_new(&self) {
+        // Left there it only takes room, until the next creation or import.
+        if let Ok(new) = self.new_path() {
+            let _ = fs::remove_file(new);
+        }
+    }
+
+    fn new_path(&self) -> Result<PathBuf, OpenError> {
+        match &self.medium {
+            Medium::Directory(directory) => Ok(directory.join(NEW_FILE)),
+            Medium::Storage(_) => {
+                Err(io_error(&self.path())(io::Error::from(io::ErrorKind::Unsupported)))
+            }
+        }
     }
 
     fn open_held(&self, verify: bool) -> Result<Opened, OpenError> {

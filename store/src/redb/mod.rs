@@ -12,6 +12,7 @@
 //! | [`engine`], [`job`], [`writer`] | reads on snapshots, writes gathered by one thread |
 //! | [`log`], [`changes`], [`rooms`], [`creation`], [`membership`], [`receipts`], [`accounts`] | the traits |
 //! | [`mod@check`] | does the file contradict itself? |
+//! | [`mod@transfer`] | taking everything out of the file, and into a new one |
 //!
 //! **Reads** run to their end in the poll of the future that asks for them, in one snapshot, and
 //! never wait for a commit; pages that are not in memory are read from the disk meanwhile. So they
@@ -36,11 +37,13 @@ mod record;
 mod rooms;
 mod tables;
 mod transaction;
+mod transfer;
 mod unsynced;
 mod witness;
 mod writer;
 
 pub(crate) use check::check;
+pub(crate) use transfer::Transfer;
 
 use crate::open::{OpenError, Options, StoreControl};
 use async_trait::async_trait;
