@@ -19,8 +19,14 @@ async fn past_hello(stage: &Stage) -> RawSocket {
     socket
 }
 
+/// The next frame but `presence`, which comes whenever somebody comes or goes.
 async fn read(socket: &mut RawSocket) -> Value {
-    socket.read().await.expect("the node answers").value()
+    loop {
+        let frame = socket.read().await.expect("the node answers").value();
+        if frame["op"] != "presence" {
+            return frame;
+        }
+    }
 }
 
 /// The frame type of the codec, and the one of the other.

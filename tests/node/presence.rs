@@ -73,7 +73,7 @@ async fn a_page_that_is_loaded_again_is_not_seen() {
     until_told(&mut ann, "offline", &eve).await;
     assert_eq!(online(&mut ann, &room).await, ordered([&stage.ann, &stage.ben]));
     let of_ben = |frame: &&Value| list(frame, "offline").contains(&json!(stage.ben.user));
-    assert!(!ann.queued().filter(|frame| frame["op"] == "presence").any(|frame| of_ben(&frame)));
+    assert!(!ann.presence().any(|frame| of_ben(&frame)));
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn strangers_learn_nothing() {
     let mut ben = stage.join(&stage.ben).await;
     until_told(&mut ben, "online", &stage.ben).await;
     socket.ok("ping", json!({})).await;
-    assert!(!socket.queued().any(|frame| frame["op"] == "presence"), "no room in common");
+    assert_eq!(socket.presence().next(), None, "no room in common");
 }
 
 #[tokio::test]
@@ -128,7 +128,7 @@ async fn large_rooms_are_told_nothing_and_answered_in_part() {
     let answer = ann.ok("presence", json!({"room": stage.room})).await;
     assert!(answer.get("truncated").is_none(), "{answer}");
     let in_large = |frame: &Value| frame["op"] == "presence" && frame["room"] == large;
-    assert!(!ann.queued().any(in_large));
+    assert!(!ann.presence().any(in_large));
 }
 
 #[tokio::test]

@@ -96,6 +96,8 @@ pub struct Socket {
     pub handshake: reqwest::header::HeaderMap,
     codec: Codec,
     queued: VecDeque<Value>,
+    /// Kept apart: they come whenever somebody comes or goes, whatever else a test is about.
+    presence: VecDeque<Value>,
     last_id: u64,
     closed: Option<u16>,
 }
@@ -106,7 +108,15 @@ impl Socket {
         codec: Codec,
         handshake: reqwest::header::HeaderMap,
     ) -> Self {
-        Self { stream, handshake, codec, queued: VecDeque::new(), last_id: 0, closed: None }
+        Self {
+            stream,
+            handshake,
+            codec,
+            queued: VecDeque::new(),
+            presence: VecDeque::new(),
+            last_id: 0,
+            closed: None,
+        }
     }
 
     /// Opens a connection; no `hello` is said.
@@ -198,12 +208,13 @@ impl Socket {
         self.take(&format!("a frame {op:?}"), |frame| frame["op"] == op).await
     }
 
-    /// The next frame of any kind; `None` when the connection has ended.
+    /// The next frame of any kind but `presence`; `None` when the connection has ended.
     pub async fn frame(&mut self) -> Option<Value> {
-        match self.queued.pop_front() {
-            Some(frame) => Some(frame),
-            None => self.read().await,
+        while self.queued.is_empty() {
+            let frame = self.read().await?;
+            self.keep(frame);
         }
+        self.queued.pop_front()
     }
 
     /// The next frame as it came, JSON, without looking into it: for readers of many frames. `None`
@@ -214,16 +225,21 @@ impl Socket {
         Some(message.into_text().expect("text frames"))
     }
 
-    /// What has been received and not yet been asked for.
+    /// What has been received and not yet been asked for, but for `presence`.
     pub fn queued(&self) -> impl Iterator<Item = &Value> {
         self.queued.iter()
+    }
+
+    /// The `presence` received and not yet asked for.
+    pub fn presence(&self) -> impl Iterator<Item = &Value> {
+        self.presence.iter()
     }
 
     /// Reads to the end of the connection; the code it was closed with, 1006 without one.
     pub async fn close_code(&mut self) -> u16 {
         let end = async {
             while let Some(frame) = self.read().await {
-                self.queued.push_back(frame);
+                self.keep(frame);
             }
         };
         within("the connection is closed", SOON, end).await;
@@ -237,20 +253,28 @@ impl Socket {
     }
 
     async fn take(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        if let Some(index) = self.queued.iter().position(&wanted) {
-            return self.queued.remove(index).expect("found at this index");
+        for kept in [&mut self.queued, &mut self.presence] {
+            if let Some(index) = kept.iter().position(&wanted) {
+                return kept.remove(index).expect("found at this index");
+            }
         }
         let read = async {
             while let Some(frame) = self.read().await {
                 if wanted(&frame) {
                     return Some(frame);
                 }
-                self.queued.push_back(frame);
+                self.keep(frame);
             }
             None
         };
         let frame = within(what, SOON, read).await;
         frame.unwrap_or_else(|| panic!("closed with {:?}, no {what}", self.closed))
+    }
+
+    fn keep(&mut self, frame: Value) {
+        let is_presence = frame["op"] == "presence";
+        let kept = if is_presence { &mut self.presence } else { &mut self.queued };
+        kept.push_back(frame);
     }
 
     async fn read(&mut self) -> Option<Value> {
