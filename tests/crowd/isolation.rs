@@ -55,9 +55,10 @@ async fn a_crowd_at_the_door_is_not_felt_inside() {
     for login in logins {
         let answer = login.await.expect("the task ends");
         match answer.status {
-            401 => answer.refused(401, "bad_credentials"),
-            _ => answer.refused(503, "overloaded"),
-        };
+            401 => drop(answer.refused(401, "bad_credentials")),
+            // Refused at once, or not worked off in time.
+            _ => assert_eq!(answer.status, 503, "{answer:?}"),
+        }
     }
 }
 
