@@ -17,6 +17,7 @@ pub mod config;
 pub(crate) mod drain;
 pub mod edge;
 pub(crate) mod gathered;
+pub(crate) mod memory;
 pub mod metrics;
 pub mod node;
 pub mod observability;

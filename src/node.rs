@@ -27,7 +27,7 @@ use crate::{
         tls::{Acceptors, Tls, TlsError},
     },
     gathered::Gathered,
-    metrics,
+    memory, metrics,
     observability::Recorder,
 };
 use madang_actors::{
@@ -222,6 +222,7 @@ impl Node {
         if let Some(tls) = tls {
             tokio::task::spawn_local(tls.reload_on_hangup());
         }
+        tokio::task::spawn_local(memory::give_back());
         let threads = [edge_threads, store_threads];
         Ok(Self {
             address: listeners.clients(),

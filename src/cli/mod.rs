@@ -16,6 +16,7 @@ mod transfer;
 
 use crate::{
     config::Settings,
+    memory,
     node::{self, Ended},
     observability,
 };
@@ -53,6 +54,7 @@ type Done = Result<ExitCode, Box<dyn Error>>;
 
 fn serve(settings: Settings) -> Done {
     observability::start_logs(&settings)?;
+    memory::use_small_pages();
     let banner = banner::Banner::new(&settings);
     // A node whose standard output is closed works all the same.
     let ended =
