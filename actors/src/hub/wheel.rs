@@ -3,8 +3,8 @@
 use super::SlotId;
 use std::time::Duration;
 
-/// Buckets at most: with more, ticks get shorter than a ping is worth.
-const BUCKETS_MAX: u32 = 256;
+/// Buckets at most: with more, waking the thread costs more than the few pings of a tick.
+const BUCKETS_MAX: u32 = 100;
 /// A tick at least.
 const TICK_MIN: Duration = Duration::from_millis(20);
 
@@ -89,6 +89,6 @@ mod tests {
     #[test]
     fn ticks_are_neither_too_short_nor_too_long() {
         assert_eq!(Wheel::new(Duration::from_millis(5)).tick(), Duration::from_millis(5));
-        assert_eq!(Wheel::new(Duration::from_secs(25)).buckets.len(), 256);
+        assert_eq!(Wheel::new(Duration::from_secs(25)).buckets.len(), 100);
     }
 }
