@@ -15,6 +15,8 @@ const HTTP_SECONDS: &str = "madang_http_request_seconds";
 const LOGINS: &str = "madang_logins_total";
 /// Signups, by `outcome`.
 const SIGNUPS: &str = "madang_signups_total";
+/// Sessions that products asked for with an API key, by `outcome`.
+const TOKENS: &str = "madang_tokens_total";
 /// How long a password waited for a hashing thread.
 const HASH_WAIT: &str = "madang_hash_queue_wait_seconds";
 /// Passwords refused because the queue was full.
@@ -29,6 +31,7 @@ pub struct Metrics {
     routes: Arc<[RouteMetrics]>,
     logins: Outcomes,
     signups: Outcomes,
+    tokens: Outcomes,
     /// Those of the hashing pool.
     pub hashing: HashingMetrics,
 }
@@ -63,6 +66,7 @@ impl Metrics {
             routes: routes.iter().map(|route| RouteMetrics::new(route)).collect(),
             logins: Outcomes::new(LOGINS),
             signups: Outcomes::new(SIGNUPS),
+            tokens: Outcomes::new(TOKENS),
             hashing: HashingMetrics::default(),
         }
     }
@@ -86,6 +90,11 @@ impl Metrics {
     /// A signup ended.
     pub fn signup(&self, outcome: Outcome) {
         self.signups.count(outcome);
+    }
+
+    /// A product asked for a session.
+    pub fn token(&self, outcome: Outcome) {
+        self.tokens.count(outcome);
     }
 }
 
@@ -151,6 +160,7 @@ fn describe() {
     describe_histogram!(HTTP_SECONDS, Unit::Seconds, "From the end of the head to the answer");
     describe_counter!(LOGINS, "Logins, by outcome");
     describe_counter!(SIGNUPS, "Signups, by outcome");
+    describe_counter!(TOKENS, "Sessions asked for with an API key, by outcome");
     describe_histogram!(HASH_WAIT, Unit::Seconds, "Wait of a password for a hashing thread");
     describe_counter!(HASH_REFUSED, "Passwords refused because the queue was full");
 }

@@ -13,8 +13,8 @@ use crate::{
 use dashmap::DashMap;
 use madang_cluster::Subscription;
 use madang_protocol::{
-    Entry, Ephemeral, ErrorCode, Heads, Message, Millis, Publication, Reaction, Refusal, Role,
-    RoomId, SessionId, UserId, operation,
+    CloseCode, Entry, Ephemeral, ErrorCode, Heads, Message, Millis, Publication, Reaction, Refusal,
+    Role, RoomId, SessionId, UserId, operation,
 };
 use madang_store::rooms::RoomChange;
 use std::{sync::Arc, time::Duration};
@@ -177,9 +177,12 @@ impl Router {
         self.0.services.bus.publish(&Publication::Ephemeral(room, Arc::new(ephemeral)));
     }
 
-    /// Closes every socket of a session with 4001.
-    pub fn end_session(&self, session: SessionId) {
-        self.0.hubs.tell_all(|| HubMessage::EndSession(session));
+    /// Closes every socket of sessions that ended.
+    pub fn end_sessions(&self, sessions: Vec<SessionId>, code: CloseCode) {
+        if !sessions.is_empty() {
+            let sessions: Arc<[SessionId]> = sessions.into();
+            self.0.hubs.tell_all(|| HubMessage::EndSessions(sessions.clone(), code));
+        }
     }
 
     /// Asks the home of `room` something. Gives the question back when it is full.

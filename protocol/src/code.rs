@@ -180,13 +180,15 @@ pub enum CloseCode {
     ForbiddenOrigin = 4003,
     /// The out-queue outgrew its bound; resume.
     TooSlow = 4008,
+    /// The user has a newer session and may have no more, or just one.
+    Replaced = 4009,
     /// Too many refused frames.
     TooManyFrames = 4029,
 }
 
 impl CloseCode {
     /// Every code the node sends, for metric labels.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Normal,
         Self::ProtocolError,
         Self::WrongType,
@@ -198,6 +200,7 @@ impl CloseCode {
         Self::Silent,
         Self::ForbiddenOrigin,
         Self::TooSlow,
+        Self::Replaced,
         Self::TooManyFrames,
     ];
 
@@ -220,6 +223,7 @@ impl CloseCode {
             Self::Silent => "silent for two heartbeats",
             Self::ForbiddenOrigin => "origin not allowed",
             Self::TooSlow => "too slow, resume",
+            Self::Replaced => "replaced by a newer session",
             Self::TooManyFrames => "too many refused frames",
         }
     }

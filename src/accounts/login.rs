@@ -1,16 +1,12 @@
 //! Login: who may try, whether the password is right, and the session that follows.
 
-use super::{Accounts, Started, username};
-use crate::{metrics::Outcome, store_call::within};
-use madang_protocol::{ErrorCode, Millis, Refusal, UserId};
+use super::{Accounts, Started, turns::Turn, username};
+use crate::metrics::Outcome;
+use madang_protocol::{ErrorCode, Refusal, UserId};
 use madang_store::{
-    accounts::{AddressKey, Credentials},
+    accounts::{AddressKey, Credentials, LOGIN_REMEMBERED_MS},
     limits::Verdict,
 };
-
-/// An address stays known to a user for 90 days after a login from it: wrong passwords that
-/// others try from elsewhere do not lock the user out there.
-const ADDRESS_KNOWN_MS: Millis = 90 * 24 * 60 * 60 * 1_000;
 
 impl Accounts {
     /// Starts a session of the user with this name and password.
@@ -34,27 +30,38 @@ impl Accounts {
         password: String,
         address: AddressKey,
     ) -> Result<Started, Refusal> {
+        // Until the session is there, so that none begins with a password just changed.
+        let (user, _turn) = self.prove(&username::fold(username), password, address).await?;
+        let (session, started) = self.new_session(user, Some(address))?;
+        self.start_session(session).await?;
+        Ok(started)
+    }
+
+    /// The user of this folded username, if the password is theirs; nobody else tries one of
+    /// theirs meanwhile. Refuses, and counts, as [`Accounts::login`] says.
+    pub(super) async fn prove(
+        &self,
+        account: &str,
+        password: String,
+        address: AddressKey,
+    ) -> Result<(UserId, Turn<'_>), Refusal> {
         self.count_address(address).await?;
-        let account = username::fold(username);
-        let turn = self.turns.take(&account, self.turn_wait).await?;
-        let credentials = self.parts.reader.credentials(account.clone()).await?;
+        let turn = self.turns.take(account, self.turn_wait).await?;
+        let credentials = self.parts.reader.credentials(account.to_owned()).await?;
         let user = credentials.as_ref().map(|credentials| credentials.user);
         let known = self.knows_address(user, address).await?;
         if !known {
-            self.may_try(&account).await?;
+            self.may_try(account).await?;
         }
         let right = self.is_right(password, credentials).await?;
         let Some(user) = user.filter(|_| right) else {
             if !known {
-                self.parts.limits.count_wrong(&account, self.parts.clock.now()).await;
+                self.parts.limits.count_wrong(account, self.parts.clock.now()).await;
             }
             return Err(Refusal::new(ErrorCode::BadCredentials, "wrong username or password"));
         };
-        self.parts.limits.forget_wrong(&account).await;
-        drop(turn);
-        let (session, started) = self.new_session(user, address)?;
-        within(self.write_wait, self.parts.store.start_session(session)).await?;
-        Ok(started)
+        self.parts.limits.forget_wrong(account).await;
+        Ok((user, turn))
     }
 
     async fn count_address(&self, address: AddressKey) -> Result<(), Refusal> {
@@ -77,6 +84,8 @@ impl Accounts {
         }
     }
 
+    /// An address stays known to a user for some time after a login from it: wrong passwords that
+    /// others try from elsewhere do not lock the user out there.
     async fn knows_address(
         &self,
         user: Option<UserId>,
@@ -84,7 +93,7 @@ impl Accounts {
     ) -> Result<bool, Refusal> {
         let Some(user) = user else { return Ok(false) };
         let last = self.parts.reader.last_login_from(user, address).await?;
-        let since = self.parts.clock.now().saturating_sub(ADDRESS_KNOWN_MS);
+        let since = self.parts.clock.now().saturating_sub(LOGIN_REMEMBERED_MS);
         Ok(last.is_some_and(|at| at >= since))
     }
 

@@ -1,4 +1,5 @@
-//! Users and their sessions: signup, login, logout, and who a token speaks for.
+//! Users and their sessions: signup, login, logout, what users change about themselves, users of a
+//! product with accounts of its own, and who a token speaks for.
 //!
 //! Everything that costs much is bounded before it begins: addresses are counted, passwords wait
 //! in a bounded queue for threads of low priority, store calls have a deadline. Nothing tells a
@@ -6,6 +7,9 @@
 //!
 //! Passwords and tokens are in no error, no log line and no `Debug`.
 
+mod api_keys;
+mod change;
+mod external;
 mod hasher;
 mod login;
 pub mod password;
@@ -15,12 +19,14 @@ pub mod token;
 mod turns;
 pub mod username;
 
+pub use external::ExternalUser;
 pub use hasher::Hasher;
 pub use signup::Signup;
 
 use crate::{config::Settings, metrics::Metrics, store_call::within};
+use api_keys::ApiKeys;
 use madang_actors::{Reader, Router, kernel::Clock};
-use madang_protocol::{ErrorCode, Millis, Refusal, SessionId, UserId};
+use madang_protocol::{CloseCode, ErrorCode, Millis, Refusal, SessionId, UserId};
 use madang_store::{
     AccountStore, LoginLimits,
     accounts::{AddressKey, NewSession, Profile, ProfileKeys, Session, TokenHash},
@@ -29,6 +35,10 @@ use madang_store::{
 use std::{sync::Arc, time::Duration};
 use token::Token;
 use turns::Turns;
+
+/// Sessions of one user; beyond, those end that were unused for longest. Far more than anybody has
+/// devices, and few enough for every login to look through.
+const SESSIONS_MAX: usize = 1_000;
 
 /// What the accounts of a node are made of.
 pub struct Parts {
@@ -52,8 +62,11 @@ pub struct Parts {
 pub struct Accounts {
     parts: Parts,
     turns: Turns,
+    api_keys: ApiKeys,
     signup_open: bool,
     session_lifetime_ms: Millis,
+    /// Sessions of one user.
+    sessions_max: usize,
     /// How long a write waits for the store.
     write_wait: Duration,
     /// How long a login waits for others of the same account.
@@ -77,8 +90,10 @@ impl Accounts {
         Self {
             parts,
             turns: Turns::new(settings.hash_queue + settings.hash_thread_count()),
+            api_keys: ApiKeys::new(settings.api_keys.reveal()),
             signup_open: settings.signup,
             session_lifetime_ms: settings.session_lifetime_ms(),
+            sessions_max: if settings.single_session { 1 } else { SESSIONS_MAX },
             write_wait: settings.send_wait(),
             turn_wait: settings.read_wait(),
         }
@@ -104,7 +119,15 @@ impl Accounts {
         if let Some(hash) = token::hash_of(token) {
             within(self.write_wait, self.parts.store.end_session(hash)).await?;
         }
-        self.parts.router.end_session(session);
+        self.parts.router.end_sessions(vec![session], CloseCode::Unauthenticated);
+        Ok(())
+    }
+
+    /// Stores a session; the sockets of those that must end for it close with 4009.
+    async fn start_session(&self, session: NewSession) -> Result<(), Refusal> {
+        let start = self.parts.store.start_session(session, self.sessions_max);
+        let ended = within(self.write_wait, start).await?;
+        self.parts.router.end_sessions(ended, CloseCode::Replaced);
         Ok(())
     }
 
@@ -112,11 +135,11 @@ impl Accounts {
     fn new_session(
         &self,
         user: UserId,
-        address: AddressKey,
+        address: Option<AddressKey>,
     ) -> Result<(NewSession, Started), Refusal> {
         let (token, created_at) = (Token::generate()?, self.parts.clock.now());
         let lifetime_ms = self.session_lifetime_ms;
-        let session = session_of(user, token.hash(), created_at, lifetime_ms, Some(address))?;
+        let session = session_of(user, token.hash(), created_at, lifetime_ms, address)?;
         let started = Started { user, token, expires_at: session.expires_at };
         Ok((session, started))
     }

@@ -37,7 +37,7 @@ impl Accounts {
         self.count_signup(address).await?;
         let hash = self.parts.hasher.hash(wish.password).await?;
         let user = UserId(token::random_id()?);
-        let (session, started) = self.new_session(user, address)?;
+        let (session, started) = self.new_session(user, Some(address))?;
         let new = NewUser {
             user,
             username: username.typed,

@@ -31,7 +31,7 @@ impl Token {
 
     /// What is kept of it.
     pub fn hash(&self) -> TokenHash {
-        Sha256::digest(self.0.as_bytes()).into()
+        sha256(&self.0)
     }
 }
 
@@ -44,8 +44,11 @@ impl std::fmt::Debug for Token {
 /// What a token that a client showed hashes to; `None` when it cannot be one of ours, so that
 /// junk costs no look-up.
 pub fn hash_of(text: &str) -> Option<TokenHash> {
-    (text.len() == TEXT_BYTES && text.starts_with(PREFIX))
-        .then(|| Sha256::digest(text.as_bytes()).into())
+    (text.len() == TEXT_BYTES && text.starts_with(PREFIX)).then(|| sha256(text))
+}
+
+pub(super) fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
 }
 
 /// The bytes of a new id.

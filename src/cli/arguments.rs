@@ -1,6 +1,6 @@
 //! What the command line may say.
 
-use crate::config::{FILE_VARIABLE, Given, SETTINGS, Setting, Settings};
+use crate::config::{FILE_VARIABLE, Given, SETTINGS, Setting, Settings, unless_secret};
 use clap::{Arg, ArgMatches, Command};
 use std::{error::Error, path::PathBuf};
 
@@ -73,7 +73,11 @@ fn environment() -> Result<Vec<(String, String)>, String> {
     let named = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok().filter(|name| name.starts_with("MADANG_"))?;
         let value = value.into_string();
-        let refused = |value| format!("environment variable {name} = {value:?}: must be UTF-8");
+        let refused = |value: std::ffi::OsString| {
+            let value = format!("{value:?}");
+            let value = unless_secret(&name, &value);
+            format!("environment variable {name} = {value}: must be UTF-8")
+        };
         Some(value.map_err(refused).map(|value| (name.clone(), value)))
     });
     named.collect()
@@ -172,7 +176,9 @@ fn value_name(setting: &str) -> &'static str {
         "allowed_origins" => "ORIGINS",
         "log" => "FILTER",
         "log_format" => "FORMAT",
-        "signup" => "BOOL",
+        "signup" | "single_session" => "BOOL",
+        "trusted_proxies" => "ADDRESSES",
+        "api_keys" => "KEYS",
         name if name.ends_with("_ms") => "MILLISECONDS",
         name if name.contains("bytes") => "BYTES",
         _ => "NUMBER",

@@ -6,7 +6,8 @@
 //! refused before a port is bound: unknown keys, unknown `MADANG_*` variables, values of the wrong
 //! type or out of range (also where another place overrides them), and contradictions.
 //!
-//! No setting is secret; [`Settings::to_toml`] may be shown to any operator.
+//! Secret settings are shown to nobody: [`Settings::to_toml`] leaves their values out, and errors
+//! name only the key.
 
 mod error;
 mod settings;
@@ -15,13 +16,15 @@ mod value;
 
 pub use error::{Place, SettingsError};
 pub use settings::{SETTINGS, Setting, Settings, or_unlimited};
-pub use value::LogFormat;
+pub use value::{LogFormat, Secrets};
 
 use std::fmt::Write as _;
 
 /// The variable that names the settings file.
 pub const FILE_VARIABLE: &str = "MADANG_CONFIG";
 const VARIABLE_PREFIX: &str = "MADANG_";
+/// What stands in for a value that is secret.
+const HIDDEN: &str = "(not shown)";
 
 /// What was given, by place. Names of flags are those of the settings.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +69,11 @@ impl Settings {
 
     fn take_file(&mut self, path: &str, text: &str) -> Result<(), SettingsError> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            SettingsError::File { path: path.to_owned(), reason: error.to_string() }
+            // Its own words would quote the line, which may hold a secret.
+            let before = error.span().map_or("", |span| text.get(..span.start).unwrap_or(text));
+            let line = before.matches('\n').count() + 1;
+            let reason = format!("not TOML at line {line}: {}", error.message());
+            SettingsError::File { path: path.to_owned(), reason }
         })?;
         for (key, value) in &table {
             let place = Place::File(path.to_owned());
@@ -97,7 +104,8 @@ impl Settings {
         setting.check(read, || format!("{text:?}"), place)
     }
 
-    /// All settings as a settings file; reading it gives the same settings.
+    /// All settings as a settings file; reading it gives the same settings, but for those that are
+    /// secret.
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
         let mut group = "";
@@ -108,7 +116,10 @@ impl Settings {
                 // Writing to a string cannot fail.
                 let _ = writeln!(text, "{blank}# {group}");
             }
-            let _ = writeln!(text, "{} = {}", setting.name, setting.shown(self));
+            let _ = match setting.is_hidden(self) {
+                true => writeln!(text, "# {} is set, and not shown", setting.name),
+                false => writeln!(text, "{} = {}", setting.name, setting.shown(self)),
+            };
         }
         text
     }
@@ -129,16 +140,22 @@ impl Setting {
             }
             _ => return Ok(()),
         };
-        Err(SettingsError::Unusable { key: self.name, value: value(), place, reason })
+        let value = if self.is_secret { HIDDEN.to_owned() } else { value() };
+        Err(SettingsError::Unusable { key: self.name, value, place, reason })
     }
 }
 
 fn find(name: &str, value: &str, place: &Place) -> Result<&'static Setting, SettingsError> {
     SETTINGS.iter().find(|setting| setting.name == name).ok_or_else(|| SettingsError::Unknown {
         key: name.to_owned(),
-        value: value.to_owned(),
+        value: unless_secret(name, value).to_owned(),
         place: place.clone(),
     })
+}
+
+/// The value given under a name that may be misspelt, unless it could be a key.
+pub fn unless_secret<'a>(name: &str, value: &'a str) -> &'a str {
+    if name.to_ascii_lowercase().contains("key") { HIDDEN } else { value }
 }
 
 fn read_file(path: &str) -> Result<String, SettingsError> {

@@ -1,6 +1,7 @@
 //! The list of all settings: type, default, range and meaning, each once.
 
-use super::value::{LogFormat, Value};
+use super::value::{LogFormat, Secrets, Value};
+use ipnet::IpNet;
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// One entry of the list: how a setting is named, explained, read and shown.
@@ -16,6 +17,8 @@ pub struct Setting {
     pub(super) read_text: fn(&mut Settings, &str) -> Result<Option<u64>, String>,
     pub(super) read_toml: fn(&mut Settings, &toml::Value) -> Result<Option<u64>, String>,
     pub(super) show: fn(&Settings) -> toml::Value,
+    pub(super) is_secret: bool,
+    is_default: fn(&Settings) -> bool,
 }
 
 impl Setting {
@@ -29,7 +32,12 @@ impl Setting {
         format!("MADANG_{}", self.name.to_ascii_uppercase())
     }
 
-    /// Its value in these settings, as the file would have it.
+    /// Whether its value in these settings is kept from everybody.
+    pub(super) fn is_hidden(&self, settings: &Settings) -> bool {
+        self.is_secret && !(self.is_default)(settings)
+    }
+
+    /// Its value in these settings, as the file would have it; nothing of a secret.
     pub fn shown(&self, settings: &Settings) -> String {
         (self.show)(settings).to_string()
     }
@@ -68,6 +76,11 @@ macro_rules! settings {
                 Ok(settings.$name.number())
             },
             show: |settings| settings.$name.to_toml(),
+            is_secret: <$type as Value>::IS_SECRET,
+            is_default: |settings| {
+                let default: $type = $default;
+                settings.$name == default
+            },
         },)+)+];
     };
     (@range) => { None };
@@ -108,8 +121,12 @@ settings! {
     /// Connections of any kind at once. 0 = off: as many as there are file descriptors for, which
     /// holds in any case. Beyond: HTTP 503 `overloaded`.
     max_connections: usize = 100_000, in 0..=10_000_000;
-    /// The same, of one address (IPv6: of one /64). 0 = off.
+    /// The same, of one address (IPv6: of one /64); behind a trusted proxy only WebSockets count,
+    /// to the address that was forwarded. 0 = off.
     max_connections_per_address: usize = 0, in 0..=10_000_000;
+    /// Addresses and prefixes of proxies, separated by commas, such as `10.0.0.0/8`: of what they
+    /// send, the last entry of `X-Forwarded-For` that is none of them is the client's address.
+    trusted_proxies: Vec<IpNet> = Vec::new();
     /// Origins of web pages that may use the node, separated by commas, such as
     /// `https://chat.example.org`; `*` = all. Empty: pages served from the same host. Others are
     /// closed with 4003.
@@ -177,6 +194,14 @@ settings! {
     login_block_seconds: u64 = 180, in 0..=86_400;
     /// Days after which an unused session ends.
     session_days: u64 = 30, in 1..=3_650;
+    /// Whether a user has one session at a time: a login ends the others, whose connections are
+    /// closed with 4009.
+    single_session: bool = false;
+    /// Keys for `POST /v1/tokens`, separated by commas: with one a product that has accounts of
+    /// its own starts sessions for its users. Each of at least 16 characters, not to be guessed.
+    /// Secret: better in the file or the environment than in a flag, which other users of the
+    /// machine can see. Empty: answered `forbidden`.
+    api_keys: Secrets = Secrets::default();
     /// Threads that hash passwords, at low priority; each takes 19 MiB while it does. 0 = as many
     /// as there are cores.
     hash_threads: usize = 0, in 0..=256;

@@ -39,6 +39,8 @@ fn every_type_is_read_alike_from_every_place() {
         signup = false
         allowed_origins = ["https://a.b", "http://c:8"]
         outbox_bytes_max = 2_000_000
+        trusted_proxies = ["10.0.0.0/8", "2001:db8::1", "::ffff:192.0.2.1"]
+        api_keys = ["0123456789abcdef", "fedcba9876543210"]
     "#;
     let texts = [
         ("listen", "[::1]:9"),
@@ -49,6 +51,8 @@ fn every_type_is_read_alike_from_every_place() {
         ("signup", "false"),
         ("allowed_origins", "https://a.b, http://c:8"),
         ("outbox_bytes_max", "2_000_000"),
+        ("trusted_proxies", "10.0.0.0/8,2001:db8::1/128,192.0.2.1"),
+        ("api_keys", "0123456789abcdef, fedcba9876543210"),
     ];
     let from_file = merge(file, &[], &[]).unwrap();
     assert_eq!(from_file.log_format, LogFormat::Json);
@@ -64,7 +68,12 @@ fn what_is_shown_reads_as_the_same() {
     let changed = merge(
         "",
         &[],
-        &[("metrics_listen", "127.0.0.1:1"), ("allowed_origins", "*"), ("signup", "false")],
+        &[
+            ("metrics_listen", "127.0.0.1:1"),
+            ("allowed_origins", "*"),
+            ("signup", "false"),
+            ("trusted_proxies", "10.0.0.0/8,::1"),
+        ],
     );
     let changed = changed.unwrap();
     assert_eq!(merge(&changed.to_toml(), &[], &[]).unwrap(), changed);
@@ -106,6 +115,8 @@ fn every_refusal_names_key_and_value() {
         (flag("log", "loud=="), "log", "loud=="),
         (flag("allowed_origins", "https://a/b"), "allowed_origins", "https://a/b"),
         (flag("allowed_origins", "example.org"), "allowed_origins", "example.org"),
+        (flag("trusted_proxies", "10.0.0.1,proxy"), "trusted_proxies", "proxy"),
+        (merge("trusted_proxies = [\"10.0.0.0/33\"]", &[], &[]), "trusted_proxies", "/33"),
         // Contradictions.
         (flag("metrics_listen", "127.0.0.1:8080"), "metrics_listen", "127.0.0.1:8080"),
         (flag("admin_listen", "127.0.0.1:8080"), "admin_listen", "same as listen"),
@@ -147,4 +158,33 @@ fn a_missing_or_broken_file_is_named() {
     assert!(Settings::load(&missing).unwrap_err().to_string().contains("no/such/file.toml"));
     let message = merge("listen = ", &[], &[]).unwrap_err().to_string();
     assert!(message.starts_with("settings file madang.toml: "), "{message}");
+}
+
+#[test]
+fn a_secret_is_shown_to_nobody() {
+    const SECRET: &str = "s3cret-s3cret-s3cret";
+    let settings = merge("", &[("MADANG_API_KEYS", SECRET)], &[]).unwrap();
+    assert_eq!(settings.api_keys.reveal(), [SECRET]);
+    let shown = settings.to_toml();
+    assert!(shown.contains("\n# api_keys is set, and not shown\n"), "{shown}");
+    assert_eq!(merge(&shown, &[], &[]), Ok(Settings::default()));
+    assert!(!format!("{settings:?}{shown}").contains("s3cret"));
+
+    let quoted = format!("\"{SECRET}\"");
+    for (refused, key) in [
+        (merge("", &[("MADANG_API_KEYS", "s3cret-too-short,x")], &[]), "api_keys"),
+        (merge("", &[("MADANG_API_KEYS", "s3cret with blanks in it")], &[]), "api_keys"),
+        (merge("", &[("MADANG_API_KEY", SECRET)], &[]), "api_key"),
+        (merge("", &[], &[("api_keys", "s3cret")]), "api_keys"),
+        (merge("api_keys = [\"s3cret\"]", &[], &[]), "api_keys"),
+        (merge(&format!("api_keys = {quoted}"), &[], &[]), "api_keys"),
+        (merge(&format!("api_keys = [[{quoted}]]"), &[], &[]), "api_keys"),
+        (merge(&format!("api-keys = [{quoted}]"), &[], &[]), "api-keys"),
+        (merge(&format!("\n\napi_keys = [{quoted}"), &[], &[]), "line 3"),
+        (merge(&format!("api_keys = [{quoted}] {SECRET}"), &[], &[]), "line 1"),
+        (merge(&format!("api_keys = {SECRET}"), &[], &[]), "line 1"),
+    ] {
+        let message = refused.expect_err(key).to_string();
+        assert!(message.contains(key) && !message.contains("s3cret"), "{message}");
+    }
 }

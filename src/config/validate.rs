@@ -1,6 +1,9 @@
 //! Settings held against each other.
 
-use super::{SettingsError, settings::Settings};
+use super::{HIDDEN, SettingsError, settings::Settings};
+
+/// What a search through all keys cannot find.
+const API_KEY_CHARS_MIN: usize = 16;
 
 /// Twice a page of a replay and what an audience keeps for readers that come back.
 const OUTBOX_FRAMES_MIN: usize = 1_024;
@@ -15,6 +18,7 @@ impl Settings {
         self.validate_origins()?;
         self.validate_addresses()?;
         self.validate_tls()?;
+        self.validate_api_keys()?;
         self.validate_waits()?;
         self.validate_out_queue()?;
         self.validate_sizes()
@@ -57,6 +61,25 @@ impl Settings {
             (Some(cert), None) => refuse("tls_cert", cert.display(), "needs tls_key beside it"),
             (None, Some(key)) => refuse("tls_key", key.display(), "needs tls_cert beside it"),
             _ => Ok(()),
+        }
+    }
+
+    /// The value is secret, so only the key is named.
+    fn validate_api_keys(&self) -> Result<(), SettingsError> {
+        let is_usable = |key: &String| {
+            key.len() >= API_KEY_CHARS_MIN
+                && key.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
+        };
+        match self.api_keys.reveal().iter().position(|key| !is_usable(key)) {
+            None => Ok(()),
+            Some(index) => {
+                let reason = format!(
+                    "number {} must have at least {API_KEY_CHARS_MIN} characters, only visible \
+                     ones of ASCII, no comma",
+                    index + 1
+                );
+                refuse("api_keys", HIDDEN, reason)
+            }
         }
     }
 

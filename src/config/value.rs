@@ -1,7 +1,9 @@
 //! How the type of a setting is read from text and TOML, and shown.
 
+use ipnet::IpNet;
 use std::{
-    net::SocketAddr,
+    fmt,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -15,6 +17,8 @@ pub(super) trait Value: Sized {
     fn from_toml(value: &toml::Value) -> Result<Self, String>;
     /// As `madang config` shows it; reading that gives the same value.
     fn to_toml(&self) -> toml::Value;
+    /// Whether it is shown to nobody.
+    const IS_SECRET: bool = false;
     /// The number it is, for the range check.
     fn number(&self) -> Option<u64> {
         None
@@ -130,6 +134,57 @@ impl Value for Vec<String> {
     }
     fn to_toml(&self) -> toml::Value {
         toml::Value::Array(self.iter().cloned().map(toml::Value::String).collect())
+    }
+}
+
+impl Value for Vec<IpNet> {
+    fn from_text(text: &str) -> Result<Self, String> {
+        Vec::<String>::from_text(text)?.iter().map(|item| network(item)).collect()
+    }
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        Vec::<String>::from_toml(value)?.iter().map(|item| network(item)).collect()
+    }
+    fn to_toml(&self) -> toml::Value {
+        toml::Value::Array(self.iter().map(|item| toml::Value::String(item.to_string())).collect())
+    }
+}
+
+/// An address alone is the prefix of all its bits.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    address.or_else(|_| text.parse()).map_err(|_| {
+        format!("{text:?} must be an address or a prefix, such as 10.0.0.0/8 or 2001:db8::/32")
+    })
+}
+
+/// Texts that nobody is shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// The texts themselves.
+    pub fn reveal(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
+impl Value for Secrets {
+    const IS_SECRET: bool = true;
+    fn from_text(text: &str) -> Result<Self, String> {
+        Vec::from_text(text).map(Self)
+    }
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        Vec::from_toml(value).map(Self)
+    }
+    /// Only that there are none: see [`Value::IS_SECRET`].
+    fn to_toml(&self) -> toml::Value {
+        toml::Value::Array(Vec::new())
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::{
     address,
-    capacity::{Capacity, Lease},
+    capacity::{AddressLease, Capacity, Lease},
     http::{self, HttpContext, Response},
     tls::Acceptors,
     websocket,
@@ -71,6 +71,10 @@ impl Edge {
         self.services.clone()
     }
 
+    fn is_proxy(&self, peer: SocketAddr) -> bool {
+        address::is_trusted(peer.ip(), &self.settings().trusted_proxies)
+    }
+
     pub(super) fn hub(&self) -> LocalHub {
         self.hub.clone()
     }
@@ -115,7 +119,9 @@ async fn serve(
     mut stopping: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true); // frames are gathered by us, not by the kernel
-    let lease = edge.capacity.take(address::key(peer.ip())).map(Rc::new);
+    // Whose connection a proxy's is says each of its requests.
+    let address = (!edge.is_proxy(peer)).then(|| address::key(peer.ip()));
+    let lease = edge.capacity.take(address).map(Rc::new);
     let Some(acceptors) = &edge.tls else {
         return serve_http(stream, peer, lease, edge, stopping).await;
     };
@@ -184,20 +190,44 @@ async fn answer(
     lease: Option<Rc<Lease>>,
 ) -> Response {
     let Some(lease) = lease else {
-        let refusal = Refusal::overloaded("the node has all the connections it may have");
-        return closing(http::refuse(&request, &edge.context, refusal.into()));
+        return closing(full(&request, &edge));
     };
     match websocket::handshake(&request) {
         None => http::handle(request, &edge.context, peer).await,
         Some(Err(problem)) => http::refuse(&request, &edge.context, problem),
         Some(Ok(handshake)) => {
+            let Ok(of_address) = count_forwarded(&request, peer, &edge) else {
+                return full(&request, &edge);
+            };
             let is_allowed = edge.context.origins.allow(request.headers());
-            let start =
-                websocket::start(request, handshake.codec, is_allowed, edge, Box::new(lease));
+            let lease = Box::new((lease, of_address));
+            let start = websocket::start(request, handshake.codec, is_allowed, edge, lease);
             tokio::task::spawn_local(start);
             handshake.response
         }
     }
+}
+
+/// Counts a WebSocket that came through a proxy to the address it came from.
+fn count_forwarded(
+    request: &Request<Incoming>,
+    peer: SocketAddr,
+    edge: &Edge,
+) -> Result<Option<AddressLease>, Full> {
+    if !edge.is_proxy(peer) {
+        return Ok(None); // counted when it was accepted
+    }
+    let trusted = &edge.settings().trusted_proxies;
+    let client = address::client(peer.ip(), request.headers(), trusted);
+    edge.capacity.take_of(address::key(client)).map(Some).ok_or(Full)
+}
+
+/// There is no place for one more connection.
+struct Full;
+
+fn full(request: &Request<Incoming>, edge: &Edge) -> Response {
+    let refusal = Refusal::overloaded("the node has all the connections it may have");
+    http::refuse(request, &edge.context, refusal.into())
 }
 
 fn closing(mut response: Response) -> Response {

@@ -28,6 +28,12 @@ struct Counts {
 /// One connection; gives its place back when dropped.
 pub struct Lease {
     shared: Arc<Shared>,
+    _of_address: Option<AddressLease>,
+}
+
+/// One connection of an address; counted until it is dropped.
+pub struct AddressLease {
+    shared: Arc<Shared>,
     address: AddressKey,
 }
 
@@ -37,18 +43,33 @@ impl Capacity {
         Self(Arc::new(Shared { max, max_per_address, counts: Mutex::default() }))
     }
 
-    /// Counts one more connection of `address`; `None`: there is no place.
-    pub fn take(&self, address: AddressKey) -> Option<Lease> {
-        let Shared { max, max_per_address, .. } = *self.0;
+    /// Counts one more connection, of `address` if it is known whose it is; `None`: there is no
+    /// place.
+    pub fn take(&self, address: Option<AddressKey>) -> Option<Lease> {
         let mut counts = self.0.lock();
-        let of_address = counts.by_address.get(&address).copied().unwrap_or(0);
-        let is_full = |count: usize, max: usize| max > 0 && count >= max;
-        if is_full(counts.all, max) || is_full(of_address, max_per_address) {
+        if self.0.max > 0 && counts.all >= self.0.max {
             return None;
         }
+        let of_address = match address {
+            Some(address) => Some(self.count(&mut counts, address)?),
+            None => None,
+        };
         counts.all += 1;
+        Some(Lease { shared: self.0.clone(), _of_address: of_address })
+    }
+
+    /// Counts a connection that was taken before as one of `address`; `None`: there is no place.
+    pub fn take_of(&self, address: AddressKey) -> Option<AddressLease> {
+        self.count(&mut self.0.lock(), address)
+    }
+
+    fn count(&self, counts: &mut Counts, address: AddressKey) -> Option<AddressLease> {
+        let of_address = counts.by_address.get(&address).copied().unwrap_or(0);
+        if self.0.max_per_address > 0 && of_address >= self.0.max_per_address {
+            return None;
+        }
         counts.by_address.insert(address, of_address + 1);
-        Some(Lease { shared: self.0.clone(), address })
+        Some(AddressLease { shared: self.0.clone(), address })
     }
 
     /// How many there are.
@@ -66,8 +87,13 @@ impl Shared {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        self.shared.lock().all -= 1;
+    }
+}
+
+impl Drop for AddressLease {
+    fn drop(&mut self) {
         let mut counts = self.shared.lock();
-        counts.all -= 1;
         if let Some(count) = counts.by_address.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -87,21 +113,33 @@ mod tests {
     #[test]
     fn no_more_than_there_are_places() {
         let capacity = Capacity::new(3, 2);
-        let first = capacity.take(A).unwrap();
-        let _second = capacity.take(A).unwrap();
-        assert!(capacity.take(A).is_none(), "two of one address");
-        let _third = capacity.take(B).unwrap();
-        assert!(capacity.take(B).is_none(), "three in all");
+        let first = capacity.take(Some(A)).unwrap();
+        let _second = capacity.take(Some(A)).unwrap();
+        assert!(capacity.take(Some(A)).is_none(), "two of one address");
+        let _third = capacity.take(Some(B)).unwrap();
+        assert!(capacity.take(Some(B)).is_none(), "three in all");
         drop(first);
-        assert!(capacity.take(A).is_some());
+        assert!(capacity.take(Some(A)).is_some());
+    }
+
+    #[test]
+    fn whose_a_connection_is_may_be_learnt_later() {
+        let capacity = Capacity::new(3, 1);
+        let _unknown = [capacity.take(None).unwrap(), capacity.take(None).unwrap()];
+        let of_address = capacity.take_of(A).unwrap();
+        assert!(capacity.take_of(A).is_none() && capacity.take(Some(A)).is_none());
+        assert_eq!(capacity.taken(), 2, "what is refused is not counted");
+        drop(of_address);
+        assert!(capacity.take(Some(A)).is_some());
     }
 
     #[test]
     fn nothing_is_kept_of_addresses_that_left() {
         let capacity = Capacity::new(0, 0);
-        let leases: Vec<_> = (0..100).map(|_| capacity.take(A).unwrap()).collect();
+        let leases: Vec<_> = (0..100).map(|_| capacity.take(Some(A)).unwrap()).collect();
+        let of_address = capacity.take_of(B).unwrap();
         assert_eq!(capacity.taken(), 100);
-        drop(leases);
+        drop((leases, of_address));
         assert_eq!(capacity.taken(), 0);
         assert!(capacity.0.lock().by_address.is_empty());
     }

@@ -22,7 +22,23 @@ pub trait AccountStore: Send + Sync + 'static {
     async fn profiles(&self, which: ProfileKeys) -> Result<Vec<Profile>, StoreError>;
 
     /// Starts a session and remembers that its user logged in from `address`.
-    async fn start_session(&self, session: NewSession) -> Result<(), StoreError>;
+    ///
+    /// In the same write the user's expired sessions are cleared away, and of the others those
+    /// end that expire first, until the user has `sessions_max` with the new one (0 counts as 1).
+    /// Returns which had to end, not those that had expired.
+    async fn start_session(
+        &self,
+        session: NewSession,
+        sessions_max: usize,
+    ) -> Result<Vec<SessionId>, StoreError>;
+
+    /// Starts a session of the user of an external id, who is made if there is none: all in one
+    /// write, so that of many at once one makes the user and the others find it.
+    async fn start_external_session(
+        &self,
+        login: ExternalLogin,
+        sessions_max: usize,
+    ) -> Result<ExternalStarted, StoreError>;
 
     /// The session of a token, if it is there and not expired at `now`. Slides its expiry to
     /// `now + lifetime_ms` when a day or more would be gained; that write is not waited for.
@@ -33,16 +49,42 @@ pub trait AccountStore: Send + Sync + 'static {
         lifetime_ms: Millis,
     ) -> Result<Option<Session>, StoreError>;
 
+    /// Moves the ends of sessions, all in one write. Never back; sessions that are not there are
+    /// passed over.
+    async fn touch_sessions(&self, touches: Vec<Touch>) -> Result<(), StoreError>;
+
     /// Ends a session; ending one that is not there changes nothing.
     async fn end_session(&self, token_hash: TokenHash) -> Result<(), StoreError>;
 
-    /// When `user` last logged in from this address; `None`: never.
+    /// Gives the user of the session `keep` another password and ends all their other sessions,
+    /// in one write; returns which. `None`: that session is not there, and nothing is changed.
+    async fn set_password(
+        &self,
+        keep: TokenHash,
+        password_hash: String,
+    ) -> Result<Option<Vec<SessionId>>, StoreError>;
+
+    /// Gives a user another name to be shown; returns the profile with it. `None`: no such user.
+    async fn set_display_name(
+        &self,
+        user: UserId,
+        display_name: String,
+    ) -> Result<Option<Profile>, StoreError>;
+
+    /// When `user` last logged in from this address; `None`: never, or forgotten. Remembered are
+    /// the latest [`LOGINS_REMEMBERED_MAX`] addresses of a user, and each for at least
+    /// [`LOGIN_REMEMBERED_MS`] unless there are more.
     async fn last_login_from(
         &self,
         user: UserId,
         address: AddressKey,
     ) -> Result<Option<Millis>, StoreError>;
 }
+
+/// How long a login is remembered: 90 days.
+pub const LOGIN_REMEMBERED_MS: Millis = 90 * 24 * 60 * 60 * 1_000;
+/// Addresses remembered of one user; a phone that wanders between networks has a new one a day.
+pub const LOGINS_REMEMBERED_MAX: usize = 100;
 
 /// SHA-256 of a bearer token.
 pub type TokenHash = [u8; 32];
@@ -96,6 +138,42 @@ pub enum CreatedUsers {
         /// Which.
         index: usize,
     },
+}
+
+/// A session to be started by a product that knows the user under a name of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalLogin {
+    /// The product's name for the user, compared byte for byte.
+    pub external_id: String,
+    /// The user to be made if there is none. One who is there gets only its session.
+    pub user: NewUser,
+    /// The new display name of one who is there; `None`: it stays.
+    pub display_name: Option<String>,
+}
+
+/// What became of an [`ExternalLogin`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExternalStarted {
+    /// The user was there.
+    Found {
+        /// Who.
+        user: UserId,
+        /// The sessions that had to end; see [`AccountStore::start_session`].
+        ended: Vec<SessionId>,
+    },
+    /// The user was made.
+    Made,
+    /// There is no such user, and another has the username; nothing is written.
+    UsernameTaken,
+}
+
+/// A session that was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Touch {
+    /// Which.
+    pub token_hash: TokenHash,
+    /// When it ends from now on.
+    pub expires_at: Millis,
 }
 
 /// What a login is checked against.

@@ -103,7 +103,8 @@ async fn a_newer_format_is_refused() {
 /// What was added since is made by the first opening, and missed by nobody before it.
 #[tokio::test]
 async fn a_file_without_later_tables_is_completed() {
-    const LATER: [&str; 5] = ["amended", "changes", "latest_changes", "reactions", "uncounted"];
+    const LATER: [&str; 6] =
+        ["amended", "changes", "latest_changes", "reactions", "uncounted", "external_ids"];
     let (directory, path) = used_directory().await;
     let database = Database::open(&path).expect("opened");
     let transaction = database.begin_write().expect("begun");

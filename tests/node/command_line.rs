@@ -140,6 +140,28 @@ async fn what_config_prints_can_be_read_back() {
 }
 
 #[tokio::test]
+async fn a_secret_setting_is_printed_nowhere() {
+    const SECRET: &str = "s3cret-s3cret-s3cret";
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let with_key = launch().environment("MADANG_API_KEYS", SECRET);
+    for command in ["config", "--help"] {
+        let printed = with_key.command(&[command], directory.path()).await;
+        assert!(!printed.text().contains("s3cret"), "{}", printed.text());
+        printed.success();
+    }
+    let unusable = launch().environment("MADANG_API_KEYS", "s3cret").fail().await;
+    assert_names(&unusable, REFUSED, &["api_keys", "16 characters"]);
+    assert!(!unusable.text().contains("s3cret"), "{}", unusable.text());
+
+    let mut node = with_key.with("log", "debug").start().await;
+    let body = json!({"external_id": "1"});
+    node.http().post("/v1/tokens", body).token(SECRET).send().await.expect(200);
+    node.terminate();
+    node.wait_for_exit().await;
+    assert!(!node.printed().contains("s3cret"), "{}", node.printed());
+}
+
+#[tokio::test]
 async fn help_names_the_commands() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let help = launch().command(&["--help"], directory.path()).await.success();

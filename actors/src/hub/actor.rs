@@ -6,7 +6,6 @@ use crate::{
     kernel::{Actor, Address, Arbiter, Context, Exhausted, Supervisor, start_supervised_with},
     metrics::Metrics,
 };
-use madang_protocol::CloseCode;
 use std::{
     sync::Arc,
     task::{self, Poll},
@@ -50,14 +49,7 @@ impl Actor for Hub {
     fn handle(&mut self, message: HubMessage, context: &mut Context<HubMessage>) {
         let mut core = self.local.core();
         match core.jobs.add(message) {
-            Some(HubMessage::EndSession(session)) => {
-                let ended = core.select(|slot| {
-                    slot.identity.is_some_and(|identity| identity.session == session)
-                });
-                for slot in ended {
-                    core.close(slot, CloseCode::Unauthenticated);
-                }
-            }
+            Some(HubMessage::EndSessions(sessions, code)) => core.end_sessions(&sessions, code),
             Some(HubMessage::Joined(joined)) => core.joined(&joined),
             Some(HubMessage::Goaway(within)) => core.goaway(within, Instant::now()),
             Some(HubMessage::Tick) => {

@@ -14,10 +14,14 @@ use crate::{
     metrics::Metrics,
 };
 use bytes::Bytes;
-use madang_protocol::{CloseCode, RoomId, UserId, codec::Codec, websocket};
+use madang_protocol::{CloseCode, RoomId, SessionId, UserId, codec::Codec, websocket};
 use slab::Slab;
-use std::{rc::Rc, sync::Arc, task, time::Duration};
+use std::{collections::VecDeque, rc::Rc, sync::Arc, task, time::Duration};
 use tokio::time::Instant;
+
+/// Sessions that ended and are remembered: a connection whose token was found just before its
+/// session ended says so some milliseconds after, at most a store's deadline.
+const ENDED_REMEMBERED: usize = 1_024;
 
 /// The bounds of a hub's connections.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +74,8 @@ pub(super) struct Core {
     pub(super) ready: Ready,
     pub(super) jobs: Jobs,
     pub(super) liveness: Liveness,
+    /// The sessions that ended last, and how their connections were closed.
+    ended: VecDeque<(SessionId, CloseCode)>,
     scratch: Vec<u8>,
 }
 
@@ -91,6 +97,7 @@ impl Core {
             ready: Ready::default(),
             jobs: Jobs::default(),
             liveness: Liveness::new(limits.heartbeat),
+            ended: VecDeque::new(),
             scratch: Vec::new(),
         }
     }
@@ -125,22 +132,28 @@ impl Core {
         slot
     }
 
-    /// Says who a connection speaks for. One that has to say `hello` again is counted once.
+    /// Says who a connection speaks for. One that has to say `hello` again is counted once; one
+    /// whose session ended meanwhile is closed. True: the hub has to be woken for it.
     pub(super) fn identify(
         &mut self,
         id: SlotId,
         identity: Identity,
         wants_all: bool,
         now: Instant,
-    ) {
+    ) -> bool {
         let Some(slot) = self.get(id) else {
-            return;
+            return false;
         };
         slot.wants_all = wants_all;
         let before = slot.identity.replace(identity);
         self.connected.came(identity.user, now);
         if let Some(before) = before {
             self.connected.went(before.user, now);
+        }
+        let ended = self.ended.iter().find(|(session, _)| *session == identity.session);
+        match ended.copied() {
+            Some((_, code)) => self.close(id, code),
+            None => false,
         }
     }
 
@@ -261,6 +274,18 @@ impl Core {
                 self.tell(id, &connection, message);
             }
         }
+    }
+
+    /// Closes the connections of sessions that ended.
+    pub(super) fn end_sessions(&mut self, sessions: &[SessionId], code: CloseCode) {
+        let is_meant =
+            |slot: &Slot| slot.identity.is_some_and(|known| sessions.contains(&known.session));
+        for id in self.select(is_meant) {
+            self.close(id, code);
+        }
+        self.ended.extend(sessions.iter().map(|session| (*session, code)));
+        let surplus = self.ended.len().saturating_sub(ENDED_REMEMBERED);
+        self.ended.drain(..surplus);
     }
 
     /// Wants to be told once half of the out-queue is free.

@@ -48,9 +48,13 @@ impl LocalHub {
         self.core().remove(slot);
     }
 
-    /// Says who a connection speaks for, and whether it wants every room its user joins.
+    /// Says who a connection speaks for, and whether it wants every room its user joins. One whose
+    /// session ended meanwhile is closed.
     pub fn identify(&self, slot: SlotId, identity: Identity, wants_all: bool) {
-        self.core().identify(slot, identity, wants_all, Instant::now());
+        let mut core = self.core();
+        if core.identify(slot, identity, wants_all, Instant::now()) {
+            core.ready.wake_hub();
+        }
     }
 
     /// The connection gave a sign of life.

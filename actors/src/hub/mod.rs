@@ -37,7 +37,7 @@ use crate::{
     connection::Attached,
     kernel::{Address, Reply},
 };
-use madang_protocol::{Heads, Place, Role, RoomId, SessionId, UserId};
+use madang_protocol::{CloseCode, Heads, Place, Role, RoomId, SessionId, UserId};
 use std::{
     io,
     sync::Arc,
@@ -99,8 +99,9 @@ pub enum HubMessage {
     Recheck(RoomId),
     /// Users became members of a room: those who want all their rooms receive it from now on.
     Joined(Arc<Joined>),
-    /// A session ended: its sockets are closed.
-    EndSession(SessionId),
+    /// These sessions ended: their sockets are closed with this code, also those that say `hello`
+    /// just now.
+    EndSessions(Arc<[SessionId]>, CloseCode),
     /// The node is about to stop: everybody is told to come back elsewhere within this time.
     Goaway(Duration),
     /// The hub's own timer.

@@ -472,6 +472,20 @@ fn a_goodbye_that_is_not_answered_ends_all_the_same() {
 }
 
 #[test]
+fn a_session_that_ended_is_closed_also_when_it_says_so_late() {
+    let hub = Hub::new();
+    let (ann, ben) = (hub.reader(1), hub.reader(2));
+    let ended = [SessionId([1; 15]), SessionId([3; 15])];
+    hub.local.core().end_sessions(&ended, CloseCode::Replaced);
+    let late = hub.reader(3);
+    hub.local.core().flush();
+    for reader in [&ann, &late] {
+        assert!(reader.takes().ends_with(CloseCode::Replaced.reason()));
+    }
+    assert_eq!(ben.takes(), "");
+}
+
+#[test]
 fn a_hub_that_failed_tells_everybody_to_resume() {
     let hub = Hub::new();
     let ann = hub.reader(1);

@@ -1,13 +1,13 @@
-//! Signup, login, logout, and who is who.
+//! Signup, login, logout, what users change about themselves, and who is who.
 
 use super::{
     HttpContext, Peer, answer, answer::Response, body::Fields, caller, problem::Problem,
     query::Query,
 };
-use crate::accounts::{Signup, Started, username};
+use crate::accounts::{ExternalUser, Signup, Started, username};
 use hyper::{HeaderMap, StatusCode};
-use madang_protocol::{Millis, SessionId, UserId, object::UserObject};
-use madang_store::accounts::Profile;
+use madang_protocol::{Millis, Refusal, SessionId, UserId, object::UserObject};
+use madang_store::accounts::{Profile, Session};
 use serde::Serialize;
 
 /// `POST /v1/signup`
@@ -36,6 +36,35 @@ pub(super) async fn login(
     Ok(started_answer(StatusCode::OK, &started))
 }
 
+/// Whether who asks has an API key.
+pub(super) fn check_api_key(headers: &HeaderMap, context: &HttpContext) -> Result<(), Refusal> {
+    context.accounts.check_api_key(caller::token(headers).ok())
+}
+
+/// `POST /v1/tokens`, by one who has an API key.
+pub(super) async fn tokens(mut body: Fields, context: &HttpContext) -> Result<Response, Problem> {
+    let wish = ExternalUser {
+        external_id: body.required_text("external_id")?,
+        username: body.text("username")?,
+        display_name: body.text("display_name")?,
+    };
+    let started = context.accounts.start_external(wish).await?;
+    Ok(started_answer(StatusCode::OK, &started))
+}
+
+/// `POST /v1/password`
+pub(super) async fn password(
+    session: Session,
+    token: &str,
+    mut body: Fields,
+    context: &HttpContext,
+    peer: Peer,
+) -> Result<Response, Problem> {
+    let (old, new) = (body.required_text("old")?, body.required_text("new")?);
+    context.accounts.change_password(session, token, old, new, peer.key).await?;
+    Ok(answer::empty())
+}
+
 /// `POST /v1/logout`
 pub(super) async fn logout(
     headers: &HeaderMap,
@@ -48,8 +77,19 @@ pub(super) async fn logout(
 /// `GET /v1/me`
 pub(super) async fn me(headers: &HeaderMap, context: &HttpContext) -> Result<Response, Problem> {
     let session = caller::session(headers, context).await?;
-    let profile = user_object(context.accounts.profile(session.user).await?);
-    Ok(answer::json(StatusCode::OK, &Me { profile, session: session.session }))
+    let profile = context.accounts.profile(session.user).await?;
+    Ok(me_answer(session, profile))
+}
+
+/// `PATCH /v1/me`
+pub(super) async fn change_me(
+    session: Session,
+    mut body: Fields,
+    context: &HttpContext,
+) -> Result<Response, Problem> {
+    let display_name = body.required_text("display_name")?;
+    let profile = context.accounts.change_display_name(session.user, display_name).await?;
+    Ok(me_answer(session, profile))
 }
 
 /// `GET /v1/users`: one store call however many are asked for.
@@ -88,6 +128,11 @@ fn started_answer(status: StatusCode, started: &Started) -> Response {
     let Started { user, token, expires_at } = started;
     let object = StartedObject { user: *user, token: token.reveal(), expires_at: *expires_at };
     answer::json(status, &object)
+}
+
+fn me_answer(session: Session, profile: Profile) -> Response {
+    let me = Me { profile: user_object(profile), session: session.session };
+    answer::json(StatusCode::OK, &me)
 }
 
 fn user_object(profile: Profile) -> UserObject {

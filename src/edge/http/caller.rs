@@ -3,6 +3,7 @@
 use super::HttpContext;
 use crate::{accounts::unauthenticated, edge::address};
 use hyper::{HeaderMap, header::AUTHORIZATION};
+use ipnet::IpNet;
 use madang_protocol::{Refusal, UserId};
 use madang_store::accounts::{AddressKey, Session};
 use std::net::SocketAddr;
@@ -15,9 +16,9 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// The other end of a connection.
-    pub(super) fn new(address: SocketAddr) -> Self {
-        Self { key: address::key(address.ip()) }
+    /// Whom a request that came over a connection of `address` is from.
+    pub(super) fn of(address: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Self {
+        Self { key: address::key(address::client(address.ip(), headers, trusted)) }
     }
 }
 

@@ -107,7 +107,8 @@ impl Surface {
     }
 }
 
-/// Answers one request of `peer`. Never fails: what goes wrong is in the answer.
+/// Answers one request that came over a connection of `peer`. Never fails: what goes wrong is in
+/// the answer.
 pub async fn handle<B>(request: Request<B>, context: &HttpContext, peer: SocketAddr) -> Response
 where
     B: Body<Error: std::error::Error + Send + Sync + 'static>,
@@ -119,7 +120,10 @@ where
     let mut response = match route {
         _ if cors::is_preflight(&request) => cors::preflight(shared_with.is_some()),
         None => Problem::no_path().into_response(),
-        Some(route) => guarded(route, request, context, Peer::new(peer)).await,
+        Some(route) => {
+            let peer = Peer::of(peer, request.headers(), &context.settings.trusted_proxies);
+            guarded(route, request, context, peer).await
+        }
     };
     cors::share(&mut response, shared_with);
     let template = route.map_or(route::UNKNOWN, |route| route.template());
@@ -208,7 +212,9 @@ async fn read(
         Route::Socket => Err(Refusal::invalid("upgrade", "must ask for a WebSocket").into()),
         Route::Signup
         | Route::Login
+        | Route::Tokens
         | Route::Logout
+        | Route::Password
         | Route::Join(_)
         | Route::Leave(_)
         | Route::Member(..)
@@ -231,7 +237,21 @@ where
     match route {
         Route::Signup => accounts::signup(body::read(request, limits).await?, context, peer).await,
         Route::Login => accounts::login(body::read(request, limits).await?, context, peer).await,
+        Route::Tokens => {
+            accounts::check_api_key(headers, context)?;
+            accounts::tokens(body::read(request, limits).await?, context).await
+        }
         Route::Logout => accounts::logout(headers, context).await,
+        Route::Password => {
+            let token = caller::token(headers)?.to_owned();
+            let session = caller::session(headers, context).await?;
+            let body = body::read(request, limits).await?;
+            accounts::password(session, &token, body, context, peer).await
+        }
+        Route::Me => {
+            let session = caller::session(headers, context).await?;
+            accounts::change_me(session, body::read(request, limits).await?, context).await
+        }
         Route::Join(room) => {
             members::join(caller::user(headers, context).await?, room, context).await
         }
@@ -264,8 +284,7 @@ where
             let user = caller::user(headers, context).await?;
             messages::post(user, room, body::read(request, limits).await?, context).await
         }
-        Route::Me
-        | Route::Users
+        Route::Users
         | Route::Readers(..)
         | Route::Socket
         | Route::Health

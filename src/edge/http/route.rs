@@ -10,8 +10,12 @@ pub(super) enum Route<'a> {
     Signup,
     /// `/v1/login`
     Login,
+    /// `/v1/tokens`
+    Tokens,
     /// `/v1/logout`
     Logout,
+    /// `/v1/password`
+    Password,
     /// `/v1/me`
     Me,
     /// `/v1/users`
@@ -48,10 +52,12 @@ pub(super) enum Route<'a> {
 pub(super) const UNKNOWN: &str = "unknown";
 
 /// Every template, for metrics.
-pub const TEMPLATES: [&str; 21] = [
+pub const TEMPLATES: [&str; 23] = [
     "/v1/signup",
     "/v1/login",
+    "/v1/tokens",
     "/v1/logout",
+    "/v1/password",
     "/v1/me",
     "/v1/users",
     "/v1/rooms",
@@ -80,7 +86,9 @@ impl<'a> Route<'a> {
         Some(match *segments {
             ["v1", "signup"] => Self::Signup,
             ["v1", "login"] => Self::Login,
+            ["v1", "tokens"] => Self::Tokens,
             ["v1", "logout"] => Self::Logout,
+            ["v1", "password"] => Self::Password,
             ["v1", "me"] => Self::Me,
             ["v1", "users"] => Self::Users,
             ["v1", "rooms"] => Self::Rooms,
@@ -105,7 +113,9 @@ impl<'a> Route<'a> {
         match self {
             Self::Signup => "/v1/signup",
             Self::Login => "/v1/login",
+            Self::Tokens => "/v1/tokens",
             Self::Logout => "/v1/logout",
+            Self::Password => "/v1/password",
             Self::Me => "/v1/me",
             Self::Users => "/v1/users",
             Self::Rooms => "/v1/rooms",
@@ -127,11 +137,12 @@ impl<'a> Route<'a> {
     /// The methods it takes, as the `Allow` header lists them.
     pub(super) fn methods(&self) -> &'static str {
         match self {
-            Self::Signup | Self::Login | Self::Logout | Self::Join(_) | Self::Leave(_) => "POST",
-            Self::Room(_) => "GET, HEAD, PATCH",
+            Self::Signup | Self::Login | Self::Tokens | Self::Logout | Self::Password => "POST",
+            Self::Join(_) | Self::Leave(_) => "POST",
+            Self::Me | Self::Room(_) => "GET, HEAD, PATCH",
             Self::Rooms | Self::Members(_) | Self::Messages(_) => "GET, HEAD, POST",
             Self::Member(..) => "PATCH, DELETE",
-            Self::Me | Self::Users | Self::Readers(..) => "GET, HEAD",
+            Self::Users | Self::Readers(..) => "GET, HEAD",
             Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
             Self::Socket => "GET",
             Self::Admin(call) => call.methods(),
@@ -176,7 +187,7 @@ mod tests {
             "/v1/rooms/x/messages/1/readers/y",
             "/v1/rooms/x/members/y/z",
             "/v1/rooms/a/b/c/d/e/f",
-            "/v1/tokens",
+            "/v1/token",
         ] {
             assert_eq!(Route::of(path), None, "{path}");
         }
@@ -189,6 +200,9 @@ mod tests {
             (Route::Room(""), Method::POST, false),
             (Route::Member("", ""), Method::DELETE, true),
             (Route::Member("", ""), Method::GET, false),
+            (Route::Me, Method::GET, true),
+            (Route::Me, Method::PATCH, true),
+            (Route::Me, Method::POST, false),
             (Route::Login, Method::POST, true),
             (Route::Login, Method::HEAD, false),
             (Route::Rooms, Method::HEAD, true),

@@ -8,6 +8,7 @@
 
 pub mod account_store;
 pub mod changes;
+pub mod external_users;
 pub mod fixtures;
 pub mod login_limits;
 pub mod message_log;
@@ -143,6 +144,19 @@ macro_rules! store_conformance {
             slides_a_session_by_a_day_or_more
             remembers_where_users_log_in_from
             ends_one_session
+            ends_the_sessions_a_user_has_too_many_of
+            concurrent_single_sessions_leave_one
+            touches_many_sessions_at_once
+            a_new_password_ends_the_other_sessions
+            changes_a_display_name
+            forgets_old_logins
+        }
+        $crate::conformance_cases! { external_users, $subject:
+            makes_a_user_once_per_external_id
+            concurrent_first_calls_make_one_user
+            a_taken_username_makes_no_external_user
+            a_display_name_of_an_external_user_follows
+            an_external_session_ends_those_too_many
         }
     };
 }

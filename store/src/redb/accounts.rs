@@ -2,16 +2,16 @@
 
 use super::{
     Redb,
-    keys::Key,
     record::Raw,
-    tables::{Logins, SessionRecord, Sessions, UserRecord, UserSessions, Usernames, Users},
+    sessions::{end_others, end_session, session_of, slide, start_session},
+    tables::{ExternalIds, Logins, Sessions, UserRecord, Usernames, Users},
     transaction::{Read, Tables},
 };
 use crate::{
     AccountStore, StoreError,
     accounts::{
-        AddressKey, CreatedUsers, Credentials, NewSession, NewUser, Profile, ProfileKeys, Session,
-        TokenHash,
+        AddressKey, CreatedUsers, Credentials, ExternalLogin, ExternalStarted, NewSession, NewUser,
+        Profile, ProfileKeys, Session, TokenHash, Touch,
     },
     metrics::Call,
 };
@@ -54,8 +54,23 @@ impl AccountStore for Redb {
         })
     }
 
-    async fn start_session(&self, session: NewSession) -> Result<(), StoreError> {
-        self.engine.write(Call::StartSession, move |tables| start_session(tables, &session)).await
+    async fn start_session(
+        &self,
+        session: NewSession,
+        sessions_max: usize,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let start = move |tables: &mut Tables<'_>| start_session(tables, &session, sessions_max);
+        self.engine.write(Call::StartSession, start).await
+    }
+
+    async fn start_external_session(
+        &self,
+        login: ExternalLogin,
+        sessions_max: usize,
+    ) -> Result<ExternalStarted, StoreError> {
+        let start =
+            move |tables: &mut Tables<'_>| start_external_session(tables, &login, sessions_max);
+        self.engine.write(Call::StartExternalSession, start).await
     }
 
     async fn session(
@@ -74,13 +89,48 @@ impl AccountStore for Redb {
         let slid = now.saturating_add(lifetime_ms);
         if slid >= record.expires_at.saturating_add(SLIDE_STEP_MS) {
             record.expires_at = slid;
-            self.slide_later(token_hash, slid);
+            self.slide_later(Touch { token_hash, expires_at: slid });
         }
         Ok(Some(session_of(&record)))
     }
 
+    async fn touch_sessions(&self, touches: Vec<Touch>) -> Result<(), StoreError> {
+        let touch = move |tables: &mut Tables<'_>| {
+            touches.iter().try_for_each(|touch| slide(tables, *touch))
+        };
+        self.engine.write(Call::TouchSessions, touch).await
+    }
+
     async fn end_session(&self, token_hash: TokenHash) -> Result<(), StoreError> {
         self.engine.write(Call::EndSession, move |tables| end_session(tables, token_hash)).await
+    }
+
+    async fn set_password(
+        &self,
+        keep: TokenHash,
+        password_hash: String,
+    ) -> Result<Option<Vec<SessionId>>, StoreError> {
+        let set = move |tables: &mut Tables<'_>| {
+            let Some(kept) = tables.get::<Sessions>(&keep)? else { return Ok(None) };
+            let user = UserId(kept.user.0);
+            let known = tables.expect::<Users>(&user)?;
+            let password_hash = Some(password_hash.clone());
+            tables.put::<Users>(&user, &UserRecord { password_hash, ..known })?;
+            end_others(tables, user, keep).map(Some)
+        };
+        self.engine.write(Call::SetPassword, set).await
+    }
+
+    async fn set_display_name(
+        &self,
+        user: UserId,
+        display_name: String,
+    ) -> Result<Option<Profile>, StoreError> {
+        let set = move |tables: &mut Tables<'_>| {
+            let Some(known) = tables.get::<Users>(&user)? else { return Ok(None) };
+            set_display_name(tables, user, known, &display_name).map(Some)
+        };
+        self.engine.write(Call::SetDisplayName, set).await
     }
 
     async fn last_login_from(
@@ -93,16 +143,8 @@ impl AccountStore for Redb {
 }
 
 impl Redb {
-    fn slide_later(&self, token_hash: TokenHash, expires_at: Millis) {
-        self.engine.write_later(Call::SlideSession, move |tables| {
-            match tables.get::<Sessions>(&token_hash)? {
-                Some(known) if known.expires_at < expires_at => {
-                    tables.put::<Sessions>(&token_hash, &SessionRecord { expires_at, ..known })
-                }
-                // Ended, or slid further, since it was read.
-                Some(_) | None => Ok(()),
-            }
-        });
+    fn slide_later(&self, touch: Touch) {
+        self.engine.write_later(Call::SlideSession, move |tables| slide(tables, touch));
     }
 
     fn expire_later(&self, token_hash: TokenHash, now: Millis) {
@@ -126,71 +168,68 @@ fn create_users(tables: &mut Tables<'_>, users: &[NewUser]) -> Result<CreatedUse
         }
     }
     for user in users {
-        tables.put::<Usernames>(&user.username_folded, &Raw(user.user.0))?;
-        tables.put::<Users>(&user.user, &record_of(user))?;
-        start_session(tables, &user.session)?;
+        create_user(tables, user, None)?;
     }
     Ok(CreatedUsers::All)
 }
 
-fn record_of(user: &NewUser) -> UserRecord {
-    UserRecord {
+/// A user with its first session. The name must be free.
+fn create_user(
+    tables: &mut Tables<'_>,
+    user: &NewUser,
+    external_id: Option<&String>,
+) -> Result<(), StoreError> {
+    tables.put::<Usernames>(&user.username_folded, &Raw(user.user.0))?;
+    if let Some(external_id) = external_id {
+        tables.put::<ExternalIds>(external_id, &Raw(user.user.0))?;
+    }
+    let record = UserRecord {
         username: user.username.clone(),
         username_folded: user.username_folded.clone(),
         display_name: user.display_name.clone(),
         password_hash: user.password_hash.clone(),
         created_at: user.created_at,
-    }
-}
-
-/// Also clears away the user's sessions that have expired, so that tokens nobody shows again do
-/// not stay for ever.
-fn start_session(tables: &mut Tables<'_>, new: &NewSession) -> Result<(), StoreError> {
-    for token_hash in expired_sessions(tables, new.user, new.created_at)? {
-        end_session(tables, token_hash)?;
-    }
-    let record = SessionRecord {
-        session: Raw(new.session.0),
-        user: Raw(new.user.0),
-        created_at: new.created_at,
-        expires_at: new.expires_at,
+        external_id: external_id.cloned(),
     };
-    tables.put::<Sessions>(&new.token_hash, &record)?;
-    tables.put::<UserSessions>(&(new.user, new.session), &Raw(new.token_hash))?;
-    match new.address {
-        Some(address) => tables.put::<Logins>(&(new.user, address), &new.created_at),
-        None => Ok(()),
-    }
+    tables.put::<Users>(&user.user, &record)?;
+    // The first session of a user ends no other.
+    start_session(tables, &user.session, 1).map(|_| ())
 }
 
-fn expired_sessions(
-    tables: &Tables<'_>,
-    user: UserId,
-    now: Millis,
-) -> Result<Vec<TokenHash>, StoreError> {
-    let mut expired = Vec::new();
-    for item in tables.scan_prefix::<UserSessions>(&user.to_bytes())? {
-        let (_, token_hash) = item?;
-        if tables.expect::<Sessions>(&token_hash.0)?.expires_at <= now {
-            expired.push(token_hash.0);
+fn start_external_session(
+    tables: &mut Tables<'_>,
+    login: &ExternalLogin,
+    sessions_max: usize,
+) -> Result<ExternalStarted, StoreError> {
+    let ExternalLogin { external_id, user: new, display_name } = login;
+    if let Some(id) = tables.get::<ExternalIds>(external_id)? {
+        let user = UserId(id.0);
+        if let Some(display_name) = display_name {
+            let known = tables.expect::<Users>(&user)?;
+            set_display_name(tables, user, known, display_name)?;
         }
+        let session = NewSession { user, ..new.session.clone() };
+        let ended = start_session(tables, &session, sessions_max)?;
+        return Ok(ExternalStarted::Found { user, ended });
     }
-    Ok(expired)
+    if tables.get::<Usernames>(&new.username_folded)?.is_some() {
+        return Ok(ExternalStarted::UsernameTaken);
+    }
+    create_user(tables, new, Some(external_id))?;
+    Ok(ExternalStarted::Made)
 }
 
-fn end_session(tables: &mut Tables<'_>, token_hash: TokenHash) -> Result<(), StoreError> {
-    let Some(record) = tables.get::<Sessions>(&token_hash)? else { return Ok(()) };
-    tables.remove::<Sessions>(&token_hash)?;
-    let Session { user, session, .. } = session_of(&record);
-    tables.remove::<UserSessions>(&(user, session))
-}
-
-fn session_of(record: &SessionRecord) -> Session {
-    Session {
-        session: SessionId(record.session.0),
-        user: UserId(record.user.0),
-        expires_at: record.expires_at,
-    }
+fn set_display_name(
+    tables: &mut Tables<'_>,
+    user: UserId,
+    known: UserRecord,
+    display_name: &str,
+) -> Result<Profile, StoreError> {
+    let display_name = display_name.to_owned();
+    let record = UserRecord { display_name, ..known };
+    tables.put::<Users>(&user, &record)?;
+    let UserRecord { username, display_name, .. } = record;
+    Ok(Profile { user, username, display_name })
 }
 
 /// The profiles of those of `users` that exist, each once.

@@ -7,8 +7,8 @@ use super::{
     file::Source,
     record::Raw,
     tables::{
-        Bans, CreatedRooms, DirectRooms, HeadsRecord, Logins, Members, MessageRecord, Messages,
-        Meta, RoomCounts, RoomHeads, Rooms, Sent, SentRecord, Sessions, Table, UserRooms,
+        Bans, CreatedRooms, DirectRooms, ExternalIds, HeadsRecord, Logins, Members, MessageRecord,
+        Messages, Meta, RoomCounts, RoomHeads, Rooms, Sent, SentRecord, Sessions, Table, UserRooms,
         UserSessions, Usernames, Users,
     },
     transaction::{Read, Snapshot},
@@ -201,12 +201,24 @@ impl Check {
             check.require(named == Some(Raw(user.0)), || {
                 format!("usernames: {user} is not found by name")
             });
+            if let Some(external_id) = record.external_id {
+                let named = check.find::<ExternalIds>(&external_id)?;
+                check.require(named == Some(Raw(user.0)), || {
+                    format!("external_ids: {user} is not found by external id")
+                });
+            }
             Ok(())
         })?;
         self.each::<Usernames>(|check, name, user| {
             let found = check.find::<Users>(&UserId(user.0))?;
             let agrees = found.is_some_and(|record| record.username_folded == name);
             check.require(agrees, || "usernames: leads to no user of that name".into());
+            Ok(())
+        })?;
+        self.each::<ExternalIds>(|check, external_id, user| {
+            let found = check.find::<Users>(&UserId(user.0))?;
+            let agrees = found.is_some_and(|record| record.external_id == Some(external_id));
+            check.require(agrees, || "external_ids: leads to no user of that external id".into());
             Ok(())
         })?;
         self.each::<Sessions>(|check, token_hash, record| {

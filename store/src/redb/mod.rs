@@ -11,6 +11,7 @@
 //! | [`witness`] | tells damage after a crash from a commit that was cut short |
 //! | [`engine`], [`job`], [`writer`] | reads on snapshots, writes gathered by one thread |
 //! | [`log`], [`changes`], [`rooms`], [`creation`], [`membership`], [`receipts`], [`accounts`] | the traits |
+//! | [`sessions`] | sessions and logins of a user |
 //! | [`mod@check`] | does the file contradict itself? |
 //! | [`mod@transfer`] | taking everything out of the file, and into a new one |
 //!
@@ -35,6 +36,7 @@ mod membership;
 mod receipts;
 mod record;
 mod rooms;
+mod sessions;
 mod tables;
 mod transaction;
 mod transfer;

@@ -22,9 +22,10 @@
 //! | [`CreatedRooms`] | a creator's name for a room |
 //! | [`Users`] | the users |
 //! | [`Usernames`] | index: users by folded username |
+//! | [`ExternalIds`] | index: users by external id |
 //! | [`Sessions`] | the sessions, by token hash |
 //! | [`UserSessions`] | index: the sessions of a user |
-//! | [`Logins`] | when a user last logged in from an address |
+//! | [`Logins`] | when a user last logged in from an address; the latest ones |
 //! | [`Meta`] | [`FORMAT`], and [`COMMITS`]: how many transactions were committed |
 
 use super::{keys::Key, record::Raw};
@@ -86,6 +87,7 @@ tables! {
     CreatedRooms = "created_rooms", (UserId, ClientId) => Raw<15>;
     Users = "users", UserId => UserRecord;
     Usernames = "usernames", String => Raw<15>;
+    ExternalIds = "external_ids", String => Raw<15>;
     Sessions = "sessions", TokenHash => SessionRecord;
     UserSessions = "user_sessions", (UserId, SessionId) => Raw<32>;
     Logins = "logins", (UserId, AddressKey) => Millis;
@@ -162,6 +164,8 @@ pub(super) struct UserRecord {
     pub(super) display_name: String,
     pub(super) password_hash: Option<String>,
     pub(super) created_at: Millis,
+    #[serde(default)]
+    pub(super) external_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

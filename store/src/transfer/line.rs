@@ -82,6 +82,9 @@ pub struct UserLine {
     pub password_hash: Option<String>,
     /// When the user was made.
     pub created_at: Millis,
+    /// What a product with accounts of its own calls the user; unique.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
 }
 
 /// A session of the user above.

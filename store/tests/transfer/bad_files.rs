@@ -189,6 +189,19 @@ async fn missing_lines_are_refused() {
     }
 }
 
+#[tokio::test]
+async fn an_external_id_is_one_users() {
+    let text = good().await;
+    let mut edited = Edited::new(&text);
+    let of_another = edited.find(&["{\"user\"", "\"external_id\":\""]);
+    let at = edited.find(&["{\"user\"", "\"User2\""]);
+    let line = edited.0[of_another].clone();
+    let field = &line[line.find(",\"external_id\"").expect("found")..];
+    let end = edited.0[at].len() - "}}".len();
+    edited.0[at].replace_range(end.., field);
+    Target::new().refuses(&edited.sealed(), of_another + 1, "external_id is another's");
+}
+
 /// What contradicts other lines.
 #[tokio::test]
 async fn lines_that_contradict_others_are_refused() {

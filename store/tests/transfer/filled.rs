@@ -4,7 +4,7 @@ use fastrand::Rng;
 use madang_protocol::{Role, RoomKind, operation::Range};
 use madang_store::{
     Store,
-    accounts::{NewSession, ProfileKeys},
+    accounts::{ExternalLogin, ExternalStarted, NewSession, ProfileKeys},
     conformance::fixtures::{
         append, append_entries, changing, client_id, count, delete, edit, make_room, make_users,
         message, new_direct, new_group, new_session, new_user, reacting, read, room, token_hash,
@@ -21,6 +21,10 @@ pub(crate) const USERS: u64 = 6;
 pub(crate) const ROOMS: u64 = 7;
 /// The address of a login.
 pub(crate) const ADDRESS: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1];
+/// What a product calls the last of the users, who has no password.
+pub(crate) const EXTERNAL_ID: &str = "\"id\" of a 상점";
+/// Sessions of a user; none has to end.
+pub(crate) const SESSIONS_MAX: usize = 9;
 /// Sessions have these numbers at most.
 const SESSIONS: u64 = 12;
 
@@ -45,13 +49,15 @@ pub(crate) async fn fill(store: &Store, seed: u64) {
 
 async fn accounts(store: &Store) {
     make_users(store, 1..USERS).await;
-    let mut without_password = new_user(USERS);
-    without_password.password_hash = None;
-    store.accounts.create_users(vec![without_password]).await.expect("made");
+    let mut user = new_user(USERS);
+    user.password_hash = None;
+    let login = ExternalLogin { external_id: EXTERNAL_ID.into(), user, display_name: None };
+    let started = store.accounts.start_external_session(login, SESSIONS_MAX).await;
+    assert_eq!(started, Ok(ExternalStarted::Made));
     for (number, of, expires_at) in [(11, 1, 5_000), (12, 2, u64::MAX)] {
         let session = new_session(number, of, expires_at);
         let session = NewSession { address: Some(ADDRESS), ..session };
-        store.accounts.start_session(session).await.expect("started");
+        store.accounts.start_session(session, SESSIONS_MAX).await.expect("started");
     }
 }
 

@@ -2,14 +2,15 @@
 
 use super::{
     check, export,
-    filled::{self, observe},
+    filled::{self, EXTERNAL_ID, SESSIONS_MAX, USERS, observe},
     import, open, try_export,
 };
 use madang_store::{
     StoreError,
+    accounts::{ExternalLogin, ExternalStarted},
     conformance::fixtures::{
-        append, client_id, make_group, make_room, message, messages, new_direct, new_group, room,
-        user,
+        append, client_id, make_group, make_room, message, messages, new_direct, new_group,
+        new_user, room, user,
     },
     rooms::{Created, NewRoom, RoomChange, RoomChanged, RoomRefusal},
     transfer::TransferError,
@@ -50,6 +51,10 @@ async fn what_is_unique_stays_so_and_numbers_go_on() {
         let Ok(Created::Existing(view)) = made else { panic!("{made:?}") };
         assert_eq!(view.room, known);
     }
+    let login =
+        ExternalLogin { external_id: EXTERNAL_ID.into(), user: new_user(24), display_name: None };
+    let found = ExternalStarted::Found { user: user(USERS), ended: Vec::new() };
+    assert_eq!(store.accounts.start_external_session(login, SESSIONS_MAX).await, Ok(found));
     let banned = store.rooms.change(room(1), user(3), RoomChange::Join, 3_000).await;
     assert_eq!(banned, Ok(RoomChanged::Refused(RoomRefusal::Banned)));
     let last = store.log.activate(room(1), 1).await.expect("readable").expect("there").heads;

@@ -62,6 +62,11 @@ impl Http {
         self.call(Method::POST, path).json(&body)
     }
 
+    /// Begins a PATCH with a JSON body.
+    pub fn patch(&self, path: &str, body: Value) -> Call {
+        self.call(Method::PATCH, path).json(&body)
+    }
+
     /// True when `/readyz` answers 200; false also when nobody answers.
     pub async fn is_ready(&self) -> bool {
         let probe = self.client.get(format!("{}/readyz", self.base)).send().await;

@@ -8,10 +8,11 @@ use super::super::{
 use super::*;
 use crate::{
     Options, Store,
+    accounts::{ExternalLogin, ExternalStarted},
     conformance::fixtures::{
         append, append_entries, changing, client_id, count, delete, edit, emoji, make_room,
-        make_users, message, messages, new_direct, new_group, reacting, read, room, token_hash,
-        user,
+        make_users, message, messages, new_direct, new_group, new_user, reacting, read, room,
+        token_hash, user,
     },
     metrics::Call,
     rooms::NewRoom,
@@ -21,7 +22,7 @@ use std::sync::Arc;
 
 type Break = fn(&mut Tables<'_>) -> Result<(), StoreError>;
 
-/// Two users, two rooms, some messages and changes.
+/// Three users, one of them with an external id, two rooms, some messages and changes.
 async fn fill(redb: &Arc<Redb>) {
     let store = Store {
         log: redb.clone(),
@@ -46,6 +47,8 @@ async fn fill(redb: &Arc<Redb>) {
     append_entries(&store, entries).await;
     let told = count(&read(&store, 1, 2).await, 3);
     append_entries(&store, vec![changing(&told)]).await;
+    let login = ExternalLogin { external_id: "x".into(), user: new_user(3), display_name: None };
+    assert_eq!(store.accounts.start_external_session(login, 1).await, Ok(ExternalStarted::Made));
 }
 
 /// The problems of sound data that was broken in one way.
@@ -233,7 +236,9 @@ async fn contradictions_among_rooms_and_members_are_found() {
 
 #[tokio::test]
 async fn contradictions_of_names_and_sessions_are_found() {
-    let cases: [(Break, &str); 7] = [
+    let cases: [(Break, &str); 9] = [
+        (|tables| tables.remove::<ExternalIds>(&"x".into()), "is not found by external id"),
+        (|tables| tables.put::<ExternalIds>(&"y".into(), &Raw(user(1).0)), "external_ids: leads"),
         (|tables| tables.remove::<Usernames>(&"user1".into()), "is not found by name"),
         (|tables| tables.put::<Usernames>(&"user1".into(), &Raw([9; 15])), "usernames: leads"),
         (|tables| tables.remove::<Users>(&user(2)), "members:"),

@@ -47,14 +47,14 @@ pub(super) fn export(snapshot: &Snapshot, sink: &mut Sink<'_>) -> Done {
 
 /// A user, with sessions and logins.
 fn account(snapshot: &Snapshot, user: UserId, record: UserRecord, sink: &mut Sink<'_>) -> Done {
-    let UserRecord { username, username_folded, display_name, password_hash, created_at } = record;
     sink(Line::User(UserLine {
         user,
-        username,
-        username_folded,
-        display_name,
-        password_hash,
-        created_at,
+        username: record.username,
+        username_folded: record.username_folded,
+        display_name: record.display_name,
+        password_hash: record.password_hash,
+        created_at: record.created_at,
+        external_id: record.external_id,
     }))?;
     for item in snapshot.scan_prefix::<UserSessions>(&user.to_bytes())? {
         let ((_, session), token_hash) = item?;

@@ -6,10 +6,10 @@ use crate::{
         membership::write_member,
         record::Raw,
         tables::{
-            Amendments, Bans, ChangeRecord, Changes, CreatedRooms, DirectRooms, HeadsRecord,
-            LatestChanges, Logins, Marker, MemberRecord, Members, MessageRecord, Messages,
-            Reactions, RoomCounts, RoomHeads, RoomRecord, Rooms, Sent, SentRecord, SessionRecord,
-            Sessions, Table, Uncounted, UserRecord, UserSessions, Usernames, Users,
+            Amendments, Bans, ChangeRecord, Changes, CreatedRooms, DirectRooms, ExternalIds,
+            HeadsRecord, LatestChanges, Logins, Marker, MemberRecord, Members, MessageRecord,
+            Messages, Reactions, RoomCounts, RoomHeads, RoomRecord, Rooms, Sent, SentRecord,
+            SessionRecord, Sessions, Table, Uncounted, UserRecord, UserSessions, Usernames, Users,
         },
         transaction::{Read, Snapshot, Tables},
     },
@@ -127,14 +127,15 @@ impl Filling {
     }
 
     fn user(&mut self, tables: &mut Tables<'_>, line: &UserLine) -> Done {
-        let UserLine { user, username, username_folded, display_name, password_hash, created_at } =
-            line.clone();
-        unused::<Usernames>(tables, &username_folded, "its username is another's, too")?;
-        tables.put::<Usernames>(&username_folded, &Raw(user.0))?;
-        let record =
-            UserRecord { username, username_folded, display_name, password_hash, created_at };
-        tables.put::<Users>(&user, &record)?;
-        self.user = user;
+        let UserLine { user, username_folded, external_id, .. } = line;
+        unused::<Usernames>(tables, username_folded, "its username is another's, too")?;
+        tables.put::<Usernames>(username_folded, &Raw(user.0))?;
+        if let Some(external_id) = external_id {
+            unused::<ExternalIds>(tables, external_id, "its external_id is another's, too")?;
+            tables.put::<ExternalIds>(external_id, &Raw(user.0))?;
+        }
+        tables.put::<Users>(user, &user_of(line))?;
+        self.user = *user;
         Ok(())
     }
 
@@ -254,6 +255,17 @@ fn creation(tables: &mut Tables<'_>, line: &CreationLine) -> Done {
     let key = (*creator, client_id.clone());
     unused::<CreatedRooms>(tables, &key, "stands there twice")?;
     Ok(tables.put::<CreatedRooms>(&key, &Raw(room.0))?)
+}
+
+fn user_of(line: &UserLine) -> UserRecord {
+    UserRecord {
+        username: line.username.clone(),
+        username_folded: line.username_folded.clone(),
+        display_name: line.display_name.clone(),
+        password_hash: line.password_hash.clone(),
+        created_at: line.created_at,
+        external_id: line.external_id.clone(),
+    }
 }
 
 fn record_of(line: &MessageLine) -> MessageRecord {

@@ -1,0 +1,44 @@
+//! What users change about themselves: the password, the name shown.
+
+use super::{Accounts, rules, token, unauthenticated, username};
+use crate::store_call::within;
+use madang_protocol::{CloseCode, Refusal, UserId};
+use madang_store::accounts::{AddressKey, Profile, Session};
+
+impl Accounts {
+    /// Gives the user of a session another password and ends all their other sessions, whose
+    /// sockets close with 4001. `token` is the one of `session`.
+    ///
+    /// `invalid` naming `new`; otherwise refused as a login with the old password would be. A
+    /// user without a password has no right one.
+    pub async fn change_password(
+        &self,
+        session: Session,
+        token: &str,
+        old: String,
+        new: String,
+        address: AddressKey,
+    ) -> Result<(), Refusal> {
+        rules::check_password(&new).map_err(|reason| Refusal::invalid("new", reason))?;
+        let account = username::fold(&self.profile(session.user).await?.username);
+        let (_, _turn) = self.prove(&account, old, address).await?;
+        let hash = self.parts.hasher.hash(new).await?;
+        let keep = token::hash_of(token).ok_or_else(unauthenticated)?;
+        let set = self.parts.store.set_password(keep, hash);
+        let ended = within(self.write_wait, set).await?.ok_or_else(unauthenticated)?;
+        self.parts.router.end_sessions(ended, CloseCode::Unauthenticated);
+        Ok(())
+    }
+
+    /// Gives a user another name to be shown; the profile with it. `invalid` naming the field.
+    pub async fn change_display_name(
+        &self,
+        user: UserId,
+        display_name: String,
+    ) -> Result<Profile, Refusal> {
+        let invalid = |reason| Refusal::invalid("display_name", reason);
+        rules::check_display_name(&display_name).map_err(invalid)?;
+        let set = self.parts.store.set_display_name(user, display_name);
+        within(self.write_wait, set).await?.ok_or_else(unauthenticated)
+    }
+}
