@@ -126,7 +126,7 @@ pub struct MemberEvent {
 }
 
 /// What happened to a membership.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MemberChange {
     /// Became a member.

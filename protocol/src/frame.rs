@@ -5,16 +5,19 @@ use crate::{
     object::MessageObject,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// One frame to a client. Every answer carries the `id` of its request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum NodeFrame {
     /// To `hello`.
     #[serde(rename = "ok")]
+    #[schema(title = "HelloOk")]
     HelloOk(HelloOk),
     /// To `subscribe`.
     #[serde(rename = "ok")]
+    #[schema(title = "SubscribeOk")]
     SubscribeOk {
         /// Of the request.
         id: u64,
@@ -24,6 +27,7 @@ pub enum NodeFrame {
     },
     /// To `unsubscribe`.
     #[serde(rename = "ok")]
+    #[schema(title = "UnsubscribeOk")]
     UnsubscribeOk {
         /// Of the request.
         id: u64,
@@ -32,6 +36,7 @@ pub enum NodeFrame {
     },
     /// To `send`: committed.
     #[serde(rename = "ok")]
+    #[schema(title = "SendOk")]
     SendOk {
         /// Of the request.
         id: u64,
@@ -40,12 +45,14 @@ pub enum NodeFrame {
         /// The message's place.
         seq: u64,
         /// Its time.
+        #[schema(value_type = u64)]
         ts: Millis,
         /// It was there already.
         duplicate: bool,
     },
     /// To `edit` and `delete`: committed.
     #[serde(rename = "ok")]
+    #[schema(title = "ChangeOk")]
     ChangeOk {
         /// Of the request.
         id: u64,
@@ -58,6 +65,7 @@ pub enum NodeFrame {
     },
     /// To `react`: committed.
     #[serde(rename = "ok")]
+    #[schema(title = "ReactOk")]
     ReactOk {
         /// Of the request.
         id: u64,
@@ -68,6 +76,7 @@ pub enum NodeFrame {
     },
     /// To `read`.
     #[serde(rename = "ok")]
+    #[schema(title = "ReadOk")]
     ReadOk {
         /// Of the request.
         id: u64,
@@ -78,6 +87,7 @@ pub enum NodeFrame {
     },
     /// To `typing` and `signal`.
     #[serde(rename = "ok")]
+    #[schema(title = "RoomOk")]
     RoomOk {
         /// Of the request.
         id: u64,
@@ -86,6 +96,7 @@ pub enum NodeFrame {
     },
     /// To `presence`.
     #[serde(rename = "ok")]
+    #[schema(title = "PresenceOk")]
     PresenceOk {
         /// Of the request.
         id: u64,
@@ -97,6 +108,7 @@ pub enum NodeFrame {
     },
     /// To `history`.
     #[serde(rename = "ok")]
+    #[schema(title = "HistoryOk")]
     HistoryOk {
         /// Of the request.
         id: u64,
@@ -107,10 +119,12 @@ pub enum NodeFrame {
     },
     /// To `ping`.
     #[serde(rename = "ok")]
+    #[schema(title = "PingOk")]
     PingOk {
         /// Of the request.
         id: u64,
         /// Now, at the node.
+        #[schema(value_type = u64)]
         server_time: Millis,
     },
     /// A request was not performed.
@@ -198,7 +212,7 @@ pub enum NodeFrame {
 }
 
 /// The answer to `hello`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HelloOk {
     /// Of the request.
     pub id: u64,
@@ -209,6 +223,7 @@ pub struct HelloOk {
     /// The node's name.
     pub node: String,
     /// Now, at the node.
+    #[schema(value_type = u64)]
     pub server_time: Millis,
     /// How often the node pings.
     pub heartbeat_ms: u64,
@@ -219,7 +234,7 @@ pub struct HelloOk {
 }
 
 /// One room of the answer to `hello`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum HelloRoom {
     /// Subscribed.
@@ -234,7 +249,7 @@ pub enum HelloRoom {
 }
 
 /// A room that is received from now on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SubscribedRoom {
     /// Which.
     pub room: RoomId,
@@ -256,7 +271,8 @@ pub struct SubscribedRoom {
 }
 
 /// Up to where a member has read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Read)]
 pub struct ReadObject {
     /// Who.
     pub user: UserId,

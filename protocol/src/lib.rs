@@ -3,7 +3,7 @@
 //!
 //! A client's frame becomes a [`Request`] in [`codec::json`]; what the node says is one of the
 //! types of [`frame`], encoded by the same codec and wrapped by [`websocket`]. HTTP bodies are the
-//! same objects ([`object`]).
+//! same objects ([`object`]). [`schema`] describes all of it to programs.
 
 pub mod change;
 pub mod code;
@@ -15,6 +15,7 @@ pub mod limits;
 pub mod message;
 pub mod object;
 pub mod operation;
+pub mod schema;
 pub mod websocket;
 
 pub use change::{Amended, Change, ChangeKind, Emoji, Entry, Reaction};

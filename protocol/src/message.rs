@@ -3,11 +3,13 @@
 use crate::{Amended, Millis, RoomId, UserId, limits::CLIENT_ID_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// The name a sender gives to one message of one room, so that a retry is recognised.
 /// 1 to 64 bytes; unique per (room, sender).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, min_length = 1, max_length = 64)]
 pub struct ClientId(Arc<str>);
 
 impl ClientId {

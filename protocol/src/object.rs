@@ -2,9 +2,10 @@
 
 use crate::{Emoji, Message, Millis, RoomId, UserId, limits::EMOJI_BYTES_MAX, operation::Range};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use utoipa::ToSchema;
 
 /// What kind of room. `event` is not offered yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoomKind {
     /// Members talk.
@@ -16,7 +17,9 @@ pub enum RoomKind {
 }
 
 /// What a member may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Posts and reads.
@@ -28,7 +31,8 @@ pub enum Role {
 }
 
 /// A room as one of its members sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Room)]
 pub struct RoomObject {
     /// Its id.
     pub room: RoomId,
@@ -42,6 +46,7 @@ pub struct RoomObject {
     /// The caller's role.
     pub role: Role,
     /// When it was made.
+    #[schema(value_type = u64)]
     pub created_at: Millis,
     /// The newest `seq`.
     pub last_seq: u64,
@@ -59,13 +64,15 @@ pub struct RoomObject {
 }
 
 /// A message as a client sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Message)]
 pub struct MessageObject {
     /// The room.
     pub room: RoomId,
     /// Its place in the room.
     pub seq: u64,
     /// When it was taken.
+    #[schema(value_type = u64)]
     pub ts: Millis,
     /// Who sent it.
     pub sender: UserId,
@@ -79,12 +86,14 @@ pub struct MessageObject {
     pub rev: Option<u64>,
     /// When its body was last edited.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
     pub edited_at: Option<Millis>,
     /// Its body is gone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
     /// How many users reacted with what.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
+    #[schema(value_type = std::collections::BTreeMap<String, u64>)]
     pub reactions: Vec<(Emoji, u64)>,
     /// What the caller reacted with; only in answers to requests.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -144,7 +153,8 @@ impl MessageObject {
 }
 
 /// A user as others see them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = User)]
 pub struct UserObject {
     /// The id.
     pub user: UserId,
@@ -155,13 +165,15 @@ pub struct UserObject {
 }
 
 /// One member of a room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Member)]
 pub struct MemberObject {
     /// Who.
     pub user: UserId,
     /// As what.
     pub role: Role,
     /// Since when.
+    #[schema(value_type = u64)]
     pub joined_at: Millis,
     /// Up to where they have read.
     pub read_seq: u64,
@@ -170,7 +182,8 @@ pub struct MemberObject {
 }
 
 /// A member who has read a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Reader)]
 pub struct ReaderObject {
     /// Who.
     pub user: UserId,

@@ -5,6 +5,7 @@
 //! * [`client`] is an independent client: HTTP and WebSocket with plain JSON values, never the
 //!   node's own types, so that a mistake in those types cannot hide itself.
 //! * [`raw`] writes WebSocket bytes by hand, for what no well-behaved client would send.
+//! * `contract` holds everything these receive against the documents of the protocol.
 //! * [`history`] judges a finished run: what was acknowledged against what is stored and read.
 //! * [`load`] makes such runs: writers that retry what was not answered, readers that resume.
 //! * [`stage`] sets the scene most tests begin with.
@@ -17,6 +18,7 @@
 
 pub mod client;
 mod codec;
+mod contract;
 pub mod history;
 pub mod launcher;
 pub mod load;

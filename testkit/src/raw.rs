@@ -1,6 +1,7 @@
 //! WebSocket bytes by hand, for what no well-behaved client would send.
 
 use crate::{
+    contract::Asked,
     tls::Stream,
     variant::Codec,
     wait::{SOON, within},
@@ -124,7 +125,9 @@ impl Received {
     pub fn value(&self) -> Value {
         let codec = Codec::current();
         assert_eq!(self.opcode, codec.opcode(), "{self:?}");
-        codec.decode(&self.payload)
+        let frame = codec.decode(&self.payload);
+        Asked::default().check(&frame);
+        frame
     }
 
     /// The code of a close frame; 1005 of one without, as RFC 6455 calls it.

@@ -7,3 +7,4 @@ include!("suite.rs");
 mod admin;
 mod backup;
 mod command_line;
+mod documents;

@@ -4,6 +4,7 @@ pub mod fields;
 pub mod json;
 pub mod msgpack;
 mod tree;
+pub mod wire;
 
 use crate::{
     Refusal, Request,

@@ -9,6 +9,7 @@ use hyper::{HeaderMap, StatusCode};
 use madang_protocol::{Millis, Refusal, SessionId, UserId, object::UserObject};
 use madang_store::accounts::{Profile, Session};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// `POST /v1/signup`
 pub(super) async fn signup(
@@ -104,23 +105,28 @@ pub(super) async fn users(
     Ok(answer::json(StatusCode::OK, &Users { users }))
 }
 
-#[derive(Serialize)]
-struct Me {
+/// Who a token speaks for.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Me {
     #[serde(flatten)]
     profile: UserObject,
     session: SessionId,
 }
 
-#[derive(Serialize)]
-struct Users {
+/// Users who were looked up.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UserList)]
+pub(super) struct Users {
     users: Vec<UserObject>,
 }
 
 /// The one answer that shows a token.
-#[derive(Serialize)]
-struct StartedObject<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Started)]
+pub(super) struct StartedObject<'a> {
     user: UserId,
     token: &'a str,
+    #[schema(value_type = u64)]
     expires_at: Millis,
 }
 

@@ -12,6 +12,7 @@ use hyper::StatusCode;
 use madang_protocol::{ErrorCode, Refusal, Role, RoomId, UserId};
 use madang_store::rooms::RoomChange;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// `POST /v1/rooms/{room}/join`
 pub(super) async fn join(
@@ -111,8 +112,9 @@ fn member(room: RoomId, user: Option<UserId>, role: Option<Role>) -> Response {
 }
 
 /// A membership as it is now.
-#[derive(Serialize)]
-struct Joined {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Membership)]
+pub(super) struct Joined {
     room: RoomId,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<UserId>,

@@ -19,6 +19,7 @@ use madang_protocol::{
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 /// Fields of a message that are not offered yet.
 const NOT_OFFERED: [&str; 1] = ["attachments"];
@@ -81,16 +82,21 @@ fn parse(room: RoomId, mut body: Fields, body_bytes_max: usize) -> Result<Send, 
     Ok(Send { room, client_id, body: text.into(), reply_to })
 }
 
-#[derive(Serialize)]
-struct Messages {
+/// A page of a room's messages, ascending.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MessagePage)]
+pub(super) struct Messages {
+    #[schema(value_type = Vec<MessageObject>)]
     messages: Vec<Box<RawValue>>,
     last_seq: u64,
 }
 
-#[derive(Serialize)]
-struct Posted {
+/// Where a message is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Posted {
     room: RoomId,
     seq: u64,
+    #[schema(value_type = u64)]
     ts: Millis,
     duplicate: bool,
 }

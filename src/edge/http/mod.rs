@@ -16,6 +16,7 @@ mod cursor;
 mod members;
 mod messages;
 mod monitoring;
+pub mod openapi;
 mod problem;
 mod query;
 mod readers;
@@ -90,7 +91,7 @@ pub enum Surface {
     Whole,
     /// Those of clients; monitoring has moved to another address.
     Clients,
-    /// `/healthz`, `/readyz` and `/metrics`.
+    /// `/healthz`, `/readyz`, `/metrics`, and `/openapi.json`, which clients keep too.
     Monitoring,
     /// Those of operators.
     Admin,
@@ -101,7 +102,7 @@ impl Surface {
         match self {
             Self::Whole => !matches!(route, Route::Admin(_)),
             Self::Clients => Self::Whole.has(route) && !route.is_monitoring(),
-            Self::Monitoring => route.is_monitoring(),
+            Self::Monitoring => route.is_monitoring() || *route == Route::OpenApi,
             Self::Admin => matches!(route, Route::Admin(_)),
         }
     }
@@ -202,6 +203,7 @@ async fn read(
         Route::Health => Ok(monitoring::health()),
         Route::Ready => Ok(monitoring::ready(context)),
         Route::Metrics => Ok(monitoring::metrics(context)),
+        Route::OpenApi => Ok(openapi::serve()),
         Route::Me => accounts::me(headers, context).await,
         Route::Users => accounts::users(headers, query, context).await,
         Route::Rooms => rooms::list(user().await?, query, context).await,
@@ -290,6 +292,7 @@ where
         | Route::Health
         | Route::Ready
         | Route::Metrics
+        | Route::OpenApi
         | Route::Admin(_) => Err(Problem::method(route.methods())),
     }
 }

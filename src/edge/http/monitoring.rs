@@ -12,6 +12,7 @@ use madang_protocol::Millis;
 use madang_resilience::{Part, State};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// The part that stands for the store. Only a store that is wholly well acknowledges sends.
 const STORE: &str = "store";
@@ -48,20 +49,26 @@ fn verdict(parts: &BTreeMap<&str, Part>) -> (StatusCode, State) {
     }
 }
 
-#[derive(Serialize)]
-struct Alive {
+/// The process answers.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Alive {
     status: &'static str,
 }
 
-#[derive(Serialize)]
-struct Readiness<'a> {
+/// How the parts of a node are.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Readiness<'a> {
     status: &'static str,
+    #[schema(value_type = BTreeMap<String, PartObject>)]
     parts: BTreeMap<&'a str, PartObject>,
 }
 
-#[derive(Serialize)]
-struct PartObject {
+/// How one part is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Part)]
+pub(super) struct PartObject {
     state: &'static str,
+    #[schema(value_type = u64)]
     since: Millis,
 }
 

@@ -7,6 +7,7 @@ use hyper::{
 };
 use madang_protocol::{ErrorCode, Refusal};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Why a request was not performed, and how to say so over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,8 +95,10 @@ impl Problem {
 /// For a refusal that should say when to come back and does not.
 const RETRY_AFTER_DEFAULT_MS: u64 = 1_000;
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Why a call was refused (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -108,8 +111,9 @@ struct Body<'a> {
     errors: Vec<FieldError<'a>>,
 }
 
-#[derive(Serialize)]
-struct FieldError<'a> {
+/// A field at fault, and why.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FieldError<'a> {
     field: &'a str,
     reason: &'a str,
 }

@@ -12,6 +12,7 @@ use hyper::StatusCode;
 use madang_protocol::{ErrorCode, Refusal, UserId, object::ReaderObject};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 /// `GET /v1/rooms/{room}/messages/{seq}/readers`
 pub(super) async fn list(
@@ -44,8 +45,11 @@ fn message(text: &str, last_seq: u64) -> Result<u64, Refusal> {
     seq.ok_or_else(|| Refusal::new(ErrorCode::NotFound, "no such message"))
 }
 
-#[derive(Serialize)]
-struct Readers {
+/// A page of members who have read a message, ordered by user.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReaderPage)]
+pub(super) struct Readers {
+    #[schema(value_type = Vec<ReaderObject>)]
     readers: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,

@@ -18,6 +18,7 @@ use madang_protocol::{
 use madang_store::rooms::{Access, Created, Member, RoomChange, RoomView};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 /// `POST /v1/rooms`
 pub(super) async fn create(
@@ -170,15 +171,21 @@ fn member_object(member: &Member, online: bool) -> MemberObject {
     MemberObject { user, role, joined_at, read_seq, online }
 }
 
-#[derive(Serialize)]
-struct Rooms {
+/// A page of rooms, latest activity first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RoomPage)]
+pub(super) struct Rooms {
+    #[schema(value_type = Vec<RoomObject>)]
     rooms: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Members {
+/// A page of members, ordered by user.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MemberPage)]
+pub(super) struct Members {
+    #[schema(value_type = Vec<MemberObject>)]
     members: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,

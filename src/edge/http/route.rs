@@ -46,13 +46,15 @@ pub(super) enum Route<'a> {
     Metrics,
     /// `/admin/...`
     Admin(Call),
+    /// `/openapi.json`
+    OpenApi,
 }
 
 /// The template of paths that do not exist.
 pub(super) const UNKNOWN: &str = "unknown";
 
 /// Every template, for metrics.
-pub const TEMPLATES: [&str; 23] = [
+pub const TEMPLATES: [&str; 24] = [
     "/v1/signup",
     "/v1/login",
     "/v1/tokens",
@@ -75,6 +77,7 @@ pub const TEMPLATES: [&str; 23] = [
     "/admin/tree",
     "/admin/switches",
     "/admin/drain",
+    "/openapi.json",
     UNKNOWN,
 ];
 
@@ -104,6 +107,7 @@ impl<'a> Route<'a> {
             ["readyz"] => Self::Ready,
             ["metrics"] => Self::Metrics,
             ["admin", call] => Self::Admin(Call::of(call)?),
+            ["openapi.json"] => Self::OpenApi,
             _ => return None,
         })
     }
@@ -131,6 +135,7 @@ impl<'a> Route<'a> {
             Self::Ready => "/readyz",
             Self::Metrics => "/metrics",
             Self::Admin(call) => call.template(),
+            Self::OpenApi => "/openapi.json",
         }
     }
 
@@ -143,7 +148,7 @@ impl<'a> Route<'a> {
             Self::Rooms | Self::Members(_) | Self::Messages(_) => "GET, HEAD, POST",
             Self::Member(..) => "PATCH, DELETE",
             Self::Users | Self::Readers(..) => "GET, HEAD",
-            Self::Health | Self::Ready | Self::Metrics => "GET, HEAD",
+            Self::Health | Self::Ready | Self::Metrics | Self::OpenApi => "GET, HEAD",
             Self::Socket => "GET",
             Self::Admin(call) => call.methods(),
         }

@@ -1,7 +1,7 @@
 //! The HTTP side of the protocol.
 
 use super::{Account, PASSWORD, list, number, text};
-use crate::{metrics::Metrics, tls, variant::Variant, wait};
+use crate::{contract, metrics::Metrics, tls, variant::Variant, wait};
 use reqwest::{Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 use std::{
@@ -49,7 +49,7 @@ impl Http {
     /// Begins any call.
     pub fn call(&self, method: Method, path: &str) -> Call {
         let request = self.client.request(method.clone(), format!("{}{path}", self.base));
-        Call { name: format!("{method} {path}"), request }
+        Call { method, path: path.to_owned(), request }
     }
 
     /// Begins a GET.
@@ -143,7 +143,8 @@ fn account(username: &str, answer: &Value) -> Account {
 /// A call being put together.
 #[derive(Debug)]
 pub struct Call {
-    name: String,
+    method: Method,
+    path: String,
     request: RequestBuilder,
 }
 
@@ -174,7 +175,7 @@ impl Call {
     /// # Panics
     /// When the node does not answer.
     pub async fn send(self) -> Answer {
-        let name = self.name.clone();
+        let name = self.name();
         self.try_send().await.unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
@@ -182,12 +183,28 @@ impl Call {
     ///
     /// # Errors
     /// When no whole answer came.
+    ///
+    /// # Panics
+    /// When the answer is not as the documents have it.
     pub async fn try_send(self) -> Result<Answer, reqwest::Error> {
+        let name = self.name();
         let response = self.request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Answer { call: self.name, status, headers, body, text })
+        let answer = Answer { call: name, status, headers, body, text };
+        contract::check_answer(contract::Said {
+            method: self.method.as_str(),
+            path: &self.path,
+            status,
+            content_type: answer.header("content-type"),
+            body: &answer.body,
+        });
+        Ok(answer)
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
     }
 
     /// Sends it in a task of its own.

@@ -2,6 +2,7 @@
 
 use super::Account;
 use crate::{
+    contract::Asked,
     tls::Stream,
     variant::Codec,
     wait::{SOON, within},
@@ -98,6 +99,7 @@ pub struct Socket {
     queued: VecDeque<Value>,
     /// Kept apart: they come whenever somebody comes or goes, whatever else a test is about.
     presence: VecDeque<Value>,
+    asked: Asked,
     last_id: u64,
     closed: Option<u16>,
 }
@@ -114,6 +116,7 @@ impl Socket {
             codec,
             queued: VecDeque::new(),
             presence: VecDeque::new(),
+            asked: Asked::default(),
             last_id: 0,
             closed: None,
         }
@@ -155,6 +158,7 @@ impl Socket {
 
     /// Sends a frame as it is, without an `id` of ours.
     pub async fn say(&mut self, frame: &Value) {
+        self.asked.note(frame);
         let payload = self.codec.encode(frame);
         self.write(match self.codec {
             Codec::Json => Message::text(String::from_utf8(payload).expect("JSON is text")),
@@ -280,7 +284,9 @@ impl Socket {
     async fn read(&mut self) -> Option<Value> {
         let message = self.read_message().await?;
         assert_eq!(message.is_text(), self.codec == Codec::Json, "the frame type of the codec");
-        Some(self.codec.decode(&message.into_data()))
+        let frame = self.codec.decode(&message.into_data());
+        self.asked.check(&frame);
+        Some(frame)
     }
 
     /// One frame from the wire; pings are answered on the way.
