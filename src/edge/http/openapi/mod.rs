@@ -216,6 +216,16 @@ mod tests {
     }
 
     #[test]
+    fn every_call_described_is_a_route() {
+        for call in &CALLS {
+            let route = Route::of(call.path).expect("a path that is described is a route");
+            let method = call.method.to_ascii_uppercase();
+            assert_eq!(route.template(), call.path);
+            assert!(route.methods().split(", ").any(|known| known == method), "{}", call.id);
+        }
+    }
+
+    #[test]
     fn every_reference_leads_somewhere() {
         let document = document();
         let mut rest = vec![&document];
