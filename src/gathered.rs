@@ -3,8 +3,10 @@
 use crate::config::Settings;
 use madang_actors::{
     Router,
-    batcher::{self, Batcher, BatcherMessage, BatcherServices, Connected, Online, ReadPositions},
-    kernel::{Address, Arbiter, Exhausted, Supervisor, start_supervised},
+    batcher::{
+        self, Batcher, BatcherMessage, BatcherServices, Connected, LastSeen, Online, ReadPositions,
+    },
+    kernel::{Address, Arbiter, Clock, Exhausted, Supervisor, start_supervised},
 };
 use madang_store::{
     PresenceStore, Store,
@@ -19,15 +21,22 @@ pub(crate) struct Gathered {
     pub(crate) positions: ReadPositions,
     /// Who has a connection here.
     pub(crate) connected: Connected,
+    /// When sessions were used.
+    pub(crate) last_seen: LastSeen,
     leases: Arc<dyn PresenceStore>,
 }
 
 impl Gathered {
     /// Nothing yet.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(settings: &Settings, clock: &Clock) -> Self {
+        let last_seen = match settings.last_seen_flush() {
+            Some(_) => LastSeen::new(clock.clone()),
+            None => LastSeen::off(),
+        };
         Self {
             positions: ReadPositions::new(),
-            connected: Connected::new(),
+            connected: Connected::new(last_seen.clone()),
+            last_seen,
             leases: Arc::new(InProcess::new()),
         }
     }
@@ -50,12 +59,16 @@ impl Gathered {
         let services = Arc::new(BatcherServices {
             positions: self.positions.clone(),
             connected: self.connected.clone(),
+            last_seen: self.last_seen.clone(),
             receipts: store.receipts.clone(),
+            accounts: store.accounts.clone(),
             rooms: store.rooms.clone(),
             leases: self.leases.clone(),
             life,
             router: router.clone(),
             receipt_flush: Duration::from_millis(settings.receipt_flush_ms),
+            last_seen_flush: settings.last_seen_flush(),
+            session_lifetime_ms: settings.session_lifetime_ms(),
             presence_members_max: settings.presence_members_max as u64,
         });
         let build = move |_: &Address<BatcherMessage>| Batcher::new(services.clone());

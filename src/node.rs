@@ -167,7 +167,7 @@ impl Node {
             let _ = give_up.try_send(cause.to_owned()); // one reason is enough
         });
 
-        let gathered = Gathered::new();
+        let gathered = Gathered::new(&settings, &clock);
         let reads =
             start_store(&root, &store_threads.all(), &store, &gathered, &settings, &metrics);
         let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &gathered, &settings, &metrics);
@@ -279,7 +279,9 @@ fn start_store(
         StoreReader::new(store.clone(), metrics.clone())
     });
     let (positions, online) = (gathered.positions.clone(), gathered.online());
-    StoreActors { reader: Reader::new(reader, settings.read_wait(), positions, online), writer }
+    let last_seen = gathered.last_seen.clone();
+    let reader = Reader::new(reader, settings.read_wait(), positions, online, last_seen);
+    StoreActors { reader, writer }
 }
 
 /// Each hub comes with a gate: what is sent there lets its thread begin to accept.

@@ -2,7 +2,7 @@
 
 use crate::{
     audience::{self, AudienceActor, AudienceMessage},
-    hub::{HubMessage, Hubs, Joined},
+    hub::{HubMessage, Hubs, Identity, Joined},
     kernel::{Address, Arbiter, Exhausted, Lost, Reply, SendError, Supervisor, start_supervised},
     room::{
         self, RoomActor, RoomMessage, Services,
@@ -183,6 +183,23 @@ impl Router {
             let sessions: Arc<[SessionId]> = sessions.into();
             self.0.hubs.tell_all(|| HubMessage::EndSessions(sessions.clone(), code));
         }
+    }
+
+    /// The sessions that have a socket here, ordered, each once.
+    pub async fn sessions(&self) -> Vec<Identity> {
+        let ask = |hub: &Address<HubMessage>| {
+            let (reply, answer) = Reply::channel();
+            hub.urge(HubMessage::Sessions(reply));
+            answer
+        };
+        let mut sessions = Vec::new();
+        for answer in self.0.hubs.iter().map(ask).collect::<Vec<_>>() {
+            // A hub that begins anew has no connections.
+            sessions.extend(answer.await.into_iter().flatten().flatten());
+        }
+        sessions.sort_unstable();
+        sessions.dedup();
+        sessions
     }
 
     /// Asks the home of `room` something. Gives the question back when it is full.

@@ -29,7 +29,7 @@ use madang_actors::{Reader, Router, kernel::Clock};
 use madang_protocol::{CloseCode, ErrorCode, Millis, Refusal, SessionId, UserId};
 use madang_store::{
     AccountStore, LoginLimits,
-    accounts::{AddressKey, NewSession, Profile, ProfileKeys, Session, TokenHash},
+    accounts::{AddressKey, NewSession, Profile, ProfileKeys, Session, TokenHash, Touch},
     limits::Rules,
 };
 use std::{sync::Arc, time::Duration};
@@ -65,6 +65,8 @@ pub struct Accounts {
     api_keys: ApiKeys,
     signup_open: bool,
     session_lifetime_ms: Millis,
+    /// A session that ends earlier than that from now on is not left to the next flush.
+    near_end_ms: Millis,
     /// Sessions of one user.
     sessions_max: usize,
     /// How long a write waits for the store.
@@ -93,18 +95,37 @@ impl Accounts {
             api_keys: ApiKeys::new(settings.api_keys.reveal()),
             signup_open: settings.signup,
             session_lifetime_ms: settings.session_lifetime_ms(),
+            near_end_ms: settings
+                .last_seen_flush()
+                .map_or(0, |_| settings.session_lifetime_ms() / 2),
             sessions_max: if settings.single_session { 1 } else { SESSIONS_MAX },
             write_wait: settings.send_wait(),
             turn_wait: settings.read_wait(),
         }
     }
 
-    /// The session a bearer token speaks for, or `unauthenticated`. Slides its expiry.
+    /// The session a bearer token speaks for, or `unauthenticated`. This is use, which moves its
+    /// end.
     pub async fn authenticate(&self, token: &str) -> Result<Session, Refusal> {
         let Some(hash) = token::hash_of(token) else { return Err(unauthenticated()) };
         let now = self.parts.clock.now();
-        let session = self.parts.reader.session(hash, now, self.session_lifetime_ms).await?;
-        session.ok_or_else(unauthenticated)
+        let session = self.parts.reader.session(hash, now).await?.ok_or_else(unauthenticated)?;
+        if session.expires_at.saturating_sub(now) < self.near_end_ms {
+            self.touch_at_once(session, now);
+        }
+        Ok(session)
+    }
+
+    /// The reader has noted the use for the next flush. A session that comes back late in its life
+    /// could end before that, and would with a crash. Nobody waits for the write.
+    fn touch_at_once(&self, Session { user, session, .. }: Session, now: Millis) {
+        let store = self.parts.store.clone();
+        let touch = Touch { user, session, expires_at: now + self.session_lifetime_ms };
+        tokio::spawn(async move {
+            if let Err(error) = store.touch_sessions(vec![touch]).await {
+                tracing::warn!(%error, "the end of a session was not moved");
+            }
+        });
     }
 
     /// How others see the user of a session.

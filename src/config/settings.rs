@@ -194,6 +194,10 @@ settings! {
     login_block_seconds: u64 = 180, in 0..=86_400;
     /// Days after which an unused session ends.
     session_days: u64 = 30, in 1..=3_650;
+    /// Milliseconds between two writes of when sessions were used last, each all that came in
+    /// between; an open connection is use. A crash forgets no more than that. 0 = off: a session ends
+    /// `session_days` after its login, used or not.
+    last_seen_flush_ms: u64 = 60_000, in 0..=3_600_000;
     /// Whether a user has one session at a time: a login ends the others, whose connections are
     /// closed with 4009.
     single_session: bool = false;
@@ -241,6 +245,11 @@ impl Settings {
     /// How long a read waits for the store.
     pub fn read_wait(&self) -> Duration {
         Duration::from_millis(self.read_wait_ms)
+    }
+
+    /// How often the last use of sessions is written; `None`: use is not noted.
+    pub fn last_seen_flush(&self) -> Option<Duration> {
+        (self.last_seen_flush_ms > 0).then(|| Duration::from_millis(self.last_seen_flush_ms))
     }
 
     /// How long a session lives unless used, in milliseconds.

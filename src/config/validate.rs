@@ -7,6 +7,8 @@ const API_KEY_CHARS_MIN: usize = 16;
 
 /// Twice a page of a replay and what an audience keeps for readers that come back.
 const OUTBOX_FRAMES_MIN: usize = 1_024;
+/// More often than that is a node that does little else.
+const PERIOD_MS_MIN: u64 = 10;
 /// A page is a quarter of an out-queue and holds at least one body, which escapes may make
 /// several times as long.
 const OUTBOX_BODIES_MIN: usize = 16;
@@ -20,6 +22,7 @@ impl Settings {
         self.validate_tls()?;
         self.validate_api_keys()?;
         self.validate_waits()?;
+        self.validate_periods()?;
         self.validate_out_queue()?;
         self.validate_sizes()
     }
@@ -95,6 +98,17 @@ impl Settings {
         match parts.into_iter().find(|(_, wait_ms)| *wait_ms >= whole) {
             Some((key, wait_ms)) => {
                 refuse(key, wait_ms, format!("must be below request_timeout_ms = {whole}"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// 0 = off.
+    fn validate_periods(&self) -> Result<(), SettingsError> {
+        let periods = [("last_seen_flush_ms", self.last_seen_flush_ms)];
+        match periods.into_iter().find(|(_, period_ms)| (1..PERIOD_MS_MIN).contains(period_ms)) {
+            Some((key, period_ms)) => {
+                refuse(key, period_ms, format!("must be 0 or at least {PERIOD_MS_MIN}"))
             }
             None => Ok(()),
         }

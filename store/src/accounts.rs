@@ -40,17 +40,15 @@ pub trait AccountStore: Send + Sync + 'static {
         sessions_max: usize,
     ) -> Result<ExternalStarted, StoreError>;
 
-    /// The session of a token, if it is there and not expired at `now`. Slides its expiry to
-    /// `now + lifetime_ms` when a day or more would be gained; that write is not waited for.
+    /// The session of a token, if it is there and not expired at `now`.
     async fn session(
         &self,
         token_hash: TokenHash,
         now: Millis,
-        lifetime_ms: Millis,
     ) -> Result<Option<Session>, StoreError>;
 
-    /// Moves the ends of sessions, all in one write. Never back; sessions that are not there are
-    /// passed over.
+    /// Moves the ends of sessions, all in one bulk write. Never back; sessions that are not there
+    /// are passed over.
     async fn touch_sessions(&self, touches: Vec<Touch>) -> Result<(), StoreError>;
 
     /// Ends a session; ending one that is not there changes nothing.
@@ -170,8 +168,10 @@ pub enum ExternalStarted {
 /// A session that was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Touch {
+    /// Whose.
+    pub user: UserId,
     /// Which.
-    pub token_hash: TokenHash,
+    pub session: SessionId,
     /// When it ends from now on.
     pub expires_at: Millis,
 }

@@ -61,7 +61,6 @@ calls! {
     StartExternalSession = "start_external_session",
     TouchSessions = "touch_sessions",
     Session = "session",
-    SlideSession = "slide_session",
     ExpireSession = "expire_session",
     EndSession = "end_session",
     SetPassword = "set_password",

@@ -276,7 +276,7 @@ async fn read_everything(store: &Store) -> u32 {
     }
     let profiles = store.accounts.profiles(ProfileKeys::Ids(vec![user(2)])).await;
     look(profiles.map(|found| found.iter().all(|profile| profile.username == "User2")));
-    let session = store.accounts.session(token_hash(2), CREATED_AT, 0).await;
+    let session = store.accounts.session(token_hash(2), CREATED_AT).await;
     look(session.map(|found| found.is_none_or(|session| session.user == user(2))));
     refused
 }

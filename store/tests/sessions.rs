@@ -18,7 +18,7 @@ async fn expired_sessions_are_cleared_away() {
     assert_eq!(store.accounts.start_session(new_session(21, 2, 2_000), 9).await, Ok(vec![]));
 
     // One by being shown, which is not waited for; the user's others by the next login.
-    assert_eq!(store.accounts.session(token_hash(21), 2_000, 0).await, Ok(None));
+    assert_eq!(store.accounts.session(token_hash(21), 2_000).await, Ok(None));
     let later = NewSession { created_at: 3_000, ..new_session(15, 1, 9_000) };
     assert_eq!(store.accounts.start_session(later, 9).await, Ok(vec![]));
     store.control.close().await;

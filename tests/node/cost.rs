@@ -15,10 +15,12 @@ async fn counted(http: &Http, name: &str) -> f64 {
     http.metrics().await.sum(name, &[])
 }
 
-/// Store calls but those of presence, which looks once a second at who came and went.
+/// Store calls but those made once in their time: of presence, which looks once a second at who came
+/// and went, and of the sessions in use.
 async fn calls(http: &Http) -> f64 {
     let metrics = http.metrics().await;
-    metrics.sum(CALLS, &[]) - metrics.sum(CALLS, &["call=\"rooms_of\""])
+    let periodic = ["call=\"rooms_of\"", "call=\"touch_sessions\""];
+    metrics.sum(CALLS, &[]) - periodic.map(|call| metrics.sum(CALLS, &[call])).iter().sum::<f64>()
 }
 
 /// Store calls one GET costs.

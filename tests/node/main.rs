@@ -8,3 +8,4 @@ mod admin;
 mod backup;
 mod command_line;
 mod documents;
+mod sessions;

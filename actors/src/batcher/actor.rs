@@ -1,18 +1,21 @@
 //! Looks at what was noted, writes it, tells the rooms.
 
 use super::{
-    Connected, LEASE, PRESENCE_EVERY, PRESENCE_TOLD_MAX, READS_TOLD_MAX, ReadPositions, STORE_WAIT,
+    Connected, LEASE, LastSeen, PRESENCE_EVERY, PRESENCE_TOLD_MAX, READS_TOLD_MAX, ReadPositions,
+    STORE_WAIT,
     connected::Change,
     logic::{Effect, Kind, Logic},
     presence::{Due, Presence, Told},
 };
 use crate::{
+    hub::Identity,
     kernel::{Actor, Context, Reply},
     route::Router,
 };
-use madang_protocol::{Ephemeral, RoomId, UserId};
+use madang_protocol::{Ephemeral, Millis, RoomId, UserId};
 use madang_store::{
-    PresenceStore, ReceiptStore, RoomStore, StoreError, presence::NodeLife, receipts::Read,
+    AccountStore, PresenceStore, ReceiptStore, RoomStore, StoreError, accounts::Touch,
+    presence::NodeLife, receipts::Read,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -23,8 +26,12 @@ pub struct BatcherServices {
     pub positions: ReadPositions,
     /// Where connections are noted.
     pub connected: Connected,
+    /// Where the use of sessions is noted.
+    pub last_seen: LastSeen,
     /// Where read positions go.
     pub receipts: Arc<dyn ReceiptStore>,
+    /// Where the ends of sessions go.
+    pub accounts: Arc<dyn AccountStore>,
     /// Knows the rooms of users.
     pub rooms: Arc<dyn RoomStore>,
     /// Where leases are held.
@@ -35,6 +42,10 @@ pub struct BatcherServices {
     pub router: Router,
     /// Receipts are written this often.
     pub receipt_flush: Duration,
+    /// The last use of sessions is written this often; `None`: it is not noted.
+    pub last_seen_flush: Option<Duration>,
+    /// A session ends so long after its last use.
+    pub session_lifetime_ms: Millis,
     /// Presence is told in rooms of at most so many members.
     pub presence_members_max: u64,
 }
@@ -47,6 +58,8 @@ pub enum BatcherMessage {
     Due(Kind),
     /// Positions were written, or not.
     ReceiptsWritten(Result<Vec<Read>, StoreError>),
+    /// The last use of sessions was written, or not.
+    LastSeenWritten(Result<Vec<(Identity, Millis)>, StoreError>),
     /// Leases are as they were due: who came, who went.
     Leased(Result<(Due, Vec<UserId>, Vec<UserId>), StoreError>),
     /// The rooms of those who came and went.
@@ -66,8 +79,9 @@ impl Batcher {
     pub fn new(services: Arc<BatcherServices>) -> Self {
         let mut effects = Vec::new();
         let every = |kind| match kind {
-            Kind::Receipts => services.receipt_flush,
-            Kind::Presence => PRESENCE_EVERY,
+            Kind::Receipts => Some(services.receipt_flush),
+            Kind::Presence => Some(PRESENCE_EVERY),
+            Kind::LastSeen => services.last_seen_flush,
         };
         let logic = Logic::new(every, &mut effects);
         let mut presence = Presence::default();
@@ -86,6 +100,7 @@ impl Batcher {
                     }
                     Effect::Write(Kind::Receipts) => self.write_receipts(context),
                     Effect::Write(Kind::Presence) => self.lease(context),
+                    Effect::Write(Kind::LastSeen) => self.write_last_seen(context),
                     Effect::Drained(reply) => reply.send(()),
                 }
             }
@@ -126,6 +141,27 @@ impl Batcher {
             self.services.router.publish_ephemeral(room, Ephemeral::Reads(reads));
         }
         self.written(Kind::Receipts, Ok(()));
+    }
+
+    fn write_last_seen(&mut self, context: &mut Context<BatcherMessage>) {
+        let services = self.services.clone();
+        let write = async move {
+            let seen = services.last_seen.due(services.router.sessions().await);
+            let touches = seen.iter().map(|(Identity { user, session }, at)| Touch {
+                user: *user,
+                session: *session,
+                expires_at: at.saturating_add(services.session_lifetime_ms),
+            });
+            services.accounts.touch_sessions(touches.collect()).await.map(|()| seen)
+        };
+        context.spawn(in_time(write), BatcherMessage::LastSeenWritten);
+    }
+
+    fn last_seen_written(&mut self, written: Result<Vec<(Identity, Millis)>, StoreError>) {
+        if let Ok(seen) = &written {
+            self.services.last_seen.stored(seen);
+        }
+        self.written(Kind::LastSeen, written.as_ref().map(|_| ()));
     }
 
     fn lease(&mut self, context: &mut Context<BatcherMessage>) {
@@ -204,6 +240,7 @@ impl Actor for Batcher {
             BatcherMessage::Drain(reply) => self.logic.drain(reply, &mut self.effects),
             BatcherMessage::Due(kind) => self.logic.due(kind, &mut self.effects),
             BatcherMessage::ReceiptsWritten(written) => self.receipts_written(written),
+            BatcherMessage::LastSeenWritten(written) => self.last_seen_written(written),
             BatcherMessage::Leased(leased) => self.leased(leased, context),
             BatcherMessage::RoomsRead(read) => self.tell_rooms(read),
         }

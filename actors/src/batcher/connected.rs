@@ -1,5 +1,7 @@
 //! Which users have a connection here.
 
+use super::LastSeen;
+use crate::hub::Identity;
 use madang_protocol::UserId;
 use madang_store::{PresenceStore, StoreError};
 use std::{
@@ -10,8 +12,11 @@ use tokio::time::Instant;
 
 /// How many connections each user has on this node. Hubs count, the batcher and whoever asks look.
 /// Bounded by the connections there are. Cloning shares it.
-#[derive(Clone, Default)]
-pub struct Connected(Arc<Mutex<State>>);
+#[derive(Clone)]
+pub struct Connected {
+    state: Arc<Mutex<State>>,
+    last_seen: LastSeen,
+}
 
 #[derive(Default)]
 struct State {
@@ -30,9 +35,9 @@ pub struct Change {
 }
 
 impl Connected {
-    /// Nobody is.
-    pub fn new() -> Self {
-        Self::default()
+    /// Nobody is. The sessions of those who went are noted in `last_seen`.
+    pub fn new(last_seen: LastSeen) -> Self {
+        Self { state: Arc::default(), last_seen }
     }
 
     /// A connection of `user` said hello.
@@ -46,7 +51,9 @@ impl Connected {
     }
 
     /// One of them ended.
-    pub fn went(&self, user: UserId, at: Instant) {
+    pub fn went(&self, identity: Identity, at: Instant) {
+        self.last_seen.note(identity);
+        let user = identity.user;
         let mut state = self.state();
         let Some(count) = state.counts.get_mut(&user) else {
             return;
@@ -70,7 +77,7 @@ impl Connected {
 
     /// Every change under the lock is complete in itself, so a panic elsewhere spoils nothing.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -101,23 +108,28 @@ impl Online {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use madang_protocol::SessionId;
     use madang_store::presence::{InProcess, NodeLife};
 
     const ANN: UserId = UserId([1; 15]);
     const BEN: UserId = UserId([2; 15]);
 
+    fn of(user: UserId) -> Identity {
+        Identity { user, session: SessionId([9; 15]) }
+    }
+
     #[test]
     fn only_the_first_and_the_last_connection_count() {
-        let (connected, at) = (Connected::new(), Instant::now());
+        let (connected, at) = (Connected::new(LastSeen::off()), Instant::now());
         connected.came(ANN, at);
         connected.came(ANN, at);
         connected.came(BEN, at);
         let came = Change { is_connected: true, at };
         assert_eq!(connected.take_changed(), HashMap::from([(ANN, came), (BEN, came)]));
-        connected.went(ANN, at);
+        connected.went(of(ANN), at);
         assert!(connected.take_changed().is_empty());
-        connected.went(ANN, at);
-        connected.went(BEN, at);
+        connected.went(of(ANN), at);
+        connected.went(of(BEN), at);
         connected.came(BEN, at);
         let went = Change { is_connected: false, at };
         assert_eq!(connected.take_changed(), HashMap::from([(ANN, went), (BEN, came)]));
@@ -126,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_counts_before_its_lease_and_a_lease_after_its_connection() {
-        let (connected, leases) = (Connected::new(), Arc::new(InProcess::new()));
+        let (connected, leases) = (Connected::new(LastSeen::off()), Arc::new(InProcess::new()));
         connected.came(ANN, Instant::now());
         let holder = NodeLife { node: "n".into(), incarnation: 1 };
         leases.renew(&holder, vec![BEN], 60_000).await.unwrap();

@@ -9,11 +9,13 @@ pub enum Kind {
     Receipts,
     /// Who came and went.
     Presence,
+    /// When sessions were used last.
+    LastSeen,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Receipts, Self::Presence];
+    pub const ALL: [Self; 3] = [Self::Receipts, Self::Presence, Self::LastSeen];
 }
 
 /// Wait before what could not be written is tried again while the node stops.
@@ -38,24 +40,27 @@ pub struct Logic<R> {
 }
 
 struct Flush {
-    every: Duration,
+    every: Option<Duration>,
     in_flight: bool,
     /// The node stops, and what was gathered before the last write began is not all.
     is_owed: bool,
 }
 
 impl<R> Logic<R> {
-    /// Writes each kind once in its time.
-    pub fn new(every: impl Fn(Kind) -> Duration, effects: &mut Vec<Effect<R>>) -> Self {
-        effects.extend(Kind::ALL.map(|kind| Effect::DueAfter(kind, every(kind))));
+    /// Writes each kind once in its time; one without a time only when the node stops.
+    pub fn new(every: impl Fn(Kind) -> Option<Duration>, effects: &mut Vec<Effect<R>>) -> Self {
         let flush = |kind| Flush { every: every(kind), in_flight: false, is_owed: false };
-        Self { flushes: Kind::ALL.map(flush), draining: Vec::new() }
+        let mut logic = Self { flushes: Kind::ALL.map(flush), draining: Vec::new() };
+        for kind in Kind::ALL {
+            logic.wait(kind, effects);
+        }
+        logic
     }
 
     /// The time of a `DueAfter` has come.
     pub fn due(&mut self, kind: Kind, effects: &mut Vec<Effect<R>>) {
         self.begin(kind, effects);
-        effects.push(Effect::DueAfter(kind, self.flush(kind).every));
+        self.wait(kind, effects);
     }
 
     /// A write ended; what failed is gathered still.
@@ -96,6 +101,11 @@ impl<R> Logic<R> {
         }
     }
 
+    fn wait(&mut self, kind: Kind, effects: &mut Vec<Effect<R>>) {
+        let every = self.flush(kind).every;
+        effects.extend(every.map(|every| Effect::DueAfter(kind, every)));
+    }
+
     fn flush(&mut self, kind: Kind) -> &mut Flush {
         &mut self.flushes[kind as usize]
     }
@@ -109,7 +119,8 @@ mod tests {
 
     fn new() -> Logic<u8> {
         let mut effects = Vec::new();
-        let logic = Logic::new(|_| EVERY, &mut effects);
+        let every = |kind| (kind != LastSeen).then_some(EVERY);
+        let logic = Logic::new(every, &mut effects);
         assert_eq!(effects, [DueAfter(Receipts, EVERY), DueAfter(Presence, EVERY)]);
         logic
     }
@@ -143,7 +154,8 @@ mod tests {
     fn draining_waits_for_a_write_begun_after_it_was_asked_for() {
         let mut logic = new();
         effects(|e| logic.due(Receipts, e));
-        assert_eq!(effects(|e| logic.drain(7, e)), [Write(Presence)]);
+        assert_eq!(effects(|e| logic.drain(7, e)), [Write(Presence), Write(LastSeen)]);
+        assert_eq!(effects(|e| logic.written(LastSeen, true, e)), []);
         assert_eq!(effects(|e| logic.written(Receipts, true, e)), [Write(Receipts)]);
         assert_eq!(effects(|e| logic.written(Presence, true, e)), []);
         assert_eq!(effects(|e| logic.written(Receipts, true, e)), [Drained(7)]);
@@ -152,8 +164,10 @@ mod tests {
     #[test]
     fn what_fails_while_draining_is_tried_again_soon() {
         let mut logic = new();
-        assert_eq!(effects(|e| logic.drain(7, e)), [Write(Receipts), Write(Presence)]);
+        let all = [Write(Receipts), Write(Presence), Write(LastSeen)];
+        assert_eq!(effects(|e| logic.drain(7, e)), all);
         effects(|e| logic.written(Presence, true, e));
+        effects(|e| logic.written(LastSeen, true, e));
         let failed = effects(|e| logic.written(Receipts, false, e));
         assert_eq!(failed, [DueAfter(Receipts, DRAIN_RETRY)]);
         assert_eq!(effects(|e| logic.due(Receipts, e))[0], Write(Receipts));

@@ -1,23 +1,27 @@
-//! What happens often and need not be written each time: read positions, and who is online.
+//! What happens often and need not be written each time: read positions, who is online, and when
+//! sessions were used last.
 //!
-//! **In**: nothing is sent here. Connections and hubs note what happened in [`ReadPositions`] and
-//! [`Connected`], where a later word of one user replaces an earlier one, and the batcher looks there
-//! once in its time: a message per event would wake its thread each time. **Out**: one bulk write of
-//! each kind, and after it one frame for each room concerned.
+//! **In**: nothing is sent here. Connections and hubs note what happened in [`ReadPositions`],
+//! [`Connected`] and [`LastSeen`], where a later word of one user replaces an earlier one, and the
+//! batcher looks there once in its time: a message per event would wake its thread each time.
+//! **Out**: one bulk write of each kind, and after it one frame for each room concerned.
 //!
 //! **Bounds**: one write of a kind is under way; [`PENDING_READS_MAX`] positions wait, beyond that
-//! `overloaded`. What could not be written is noted still, and part of the next write.
-//! **Invariants**: positions only move up; a receipt is told to others after it was stored; what was
-//! noted before the node began to stop is written before it ends.
+//! `overloaded`; [`PENDING_SEEN_MAX`] sessions, beyond that a use is not noted. What could not be
+//! written is noted still, and part of the next write. **Invariants**: positions and times only
+//! move up; a receipt is told to others after it was stored; what was noted before the node began
+//! to stop is written before it ends.
 
 mod actor;
 mod connected;
+mod last_seen;
 pub mod logic;
 mod positions;
 pub mod presence;
 
 pub use actor::{Batcher, BatcherMessage, BatcherServices};
 pub use connected::{Connected, Online};
+pub use last_seen::LastSeen;
 pub use positions::{Moved, ReadPositions};
 
 use std::time::Duration;
@@ -31,6 +35,11 @@ pub const REMEMBERED_READS_MAX: usize = 200_000;
 /// Receipts told in one frame at most, so that it stays below what a client takes. The others are
 /// seen by whoever asks.
 pub const READS_TOLD_MAX: usize = 10_000;
+/// Sessions whose last use waits to be stored at most.
+pub const PENDING_SEEN_MAX: usize = 50_000;
+/// Sessions of one write at most: what is committed meanwhile waits for it, and so many take a tenth
+/// of a second. Where more are in use, each is part of every second or third flush.
+pub const TOUCHES_MAX: usize = 10_000;
 /// Offline is told so long after the last connection ended: a page that is loaded again is not seen.
 pub const GRACE: Duration = Duration::from_secs(5);
 /// A user whose node was killed is online for so long.

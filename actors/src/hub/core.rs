@@ -148,7 +148,7 @@ impl Core {
         let before = slot.identity.replace(identity);
         self.connected.came(identity.user, now);
         if let Some(before) = before {
-            self.connected.went(before.user, now);
+            self.connected.went(before, now);
         }
         let ended = self.ended.iter().find(|(session, _)| *session == identity.session);
         match ended.copied() {
@@ -165,7 +165,7 @@ impl Core {
         let gone = self.slots.remove(slot.index as usize);
         self.metrics.connections.decrement(1);
         if let Some(identity) = gone.identity {
-            self.connected.went(identity.user, Instant::now());
+            self.connected.went(identity, Instant::now());
         }
         for room in gone.rooms {
             self.jobs.reader_left(room, slot);
@@ -185,6 +185,11 @@ impl Core {
             generation: slot.generation,
         });
         ids.collect()
+    }
+
+    /// Who its connections speak for.
+    pub(super) fn identities(&self) -> Vec<Identity> {
+        self.slots.iter().filter_map(|(_, slot)| slot.identity).collect()
     }
 
     /// Adds a frame to an out-queue. Beyond its bound ephemeral frames are shed, the oldest first;

@@ -62,7 +62,7 @@ pub struct SlotId {
 }
 
 /// Who a connection speaks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {
     /// The user.
     pub user: UserId,
@@ -102,6 +102,8 @@ pub enum HubMessage {
     /// These sessions ended: their sockets are closed with this code, also those that say `hello`
     /// just now.
     EndSessions(Arc<[SessionId]>, CloseCode),
+    /// Who do your connections speak for?
+    Sessions(Reply<Vec<Identity>>),
     /// The node is about to stop: everybody is told to come back elsewhere within this time.
     Goaway(Duration),
     /// The hub's own timer.
@@ -185,6 +187,11 @@ impl Hubs {
     /// The one at that place.
     pub fn get(&self, index: usize) -> &Address<HubMessage> {
         &self.0[index]
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Address<HubMessage>> {
+        self.0.iter()
     }
 
     /// Tells every hub, whatever is waiting there.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     audience::AudienceMessage,
-    batcher::Connected,
+    batcher::{Connected, LastSeen},
     connection::{Attached, ConnectionMessage},
     kernel::{Address, Reply},
     metrics::Metrics,
@@ -84,7 +84,7 @@ struct Hub {
 
 impl Hub {
     fn new() -> Self {
-        let connected = Connected::new();
+        let connected = Connected::new(LastSeen::off());
         let local = LocalHub::new(0, LIMITS, Arc::new(Metrics::new()), connected.clone());
         Self { local, connected, audience: Address::detached(1_000) }
     }

@@ -28,6 +28,12 @@ impl Clock {
         Self(Arc::new(move || epoch + millis(start.elapsed())))
     }
 
+    /// Tells what `now` returns.
+    #[cfg(test)]
+    pub fn from_fn(now: impl Fn() -> Millis + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
     /// Now.
     pub fn now(&self) -> Millis {
         (self.0)()

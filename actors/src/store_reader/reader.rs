@@ -2,7 +2,8 @@
 
 use super::{Ask, ErasedAnswer, Query};
 use crate::{
-    batcher::{Online, ReadPositions},
+    batcher::{LastSeen, Online, ReadPositions},
+    hub::Identity,
     kernel::{Address, Reply, SendError},
 };
 use madang_protocol::{
@@ -30,6 +31,7 @@ pub struct Reader {
     /// Read positions that are ahead of the store are part of every answer.
     positions: ReadPositions,
     online: Online,
+    last_seen: LastSeen,
 }
 
 impl Reader {
@@ -39,8 +41,9 @@ impl Reader {
         wait: Duration,
         positions: ReadPositions,
         online: Online,
+        last_seen: LastSeen,
     ) -> Self {
-        Self { actor, wait, positions, online }
+        Self { actor, wait, positions, online, last_seen }
     }
 
     /// Read positions ahead of the store.
@@ -192,16 +195,18 @@ impl Reader {
         self.answer(query, read).await
     }
 
-    /// See `AccountStore::session`.
+    /// See `AccountStore::session`. Whoever asks uses it, which is noted.
     pub async fn session(
         &self,
         token_hash: TokenHash,
         now: Millis,
-        lifetime_ms: Millis,
     ) -> Result<Option<Session>, Refusal> {
-        let read =
-            async move |store: Store| store.accounts.session(token_hash, now, lifetime_ms).await;
-        self.answer(Query::Session(token_hash), read).await
+        let read = async move |store: Store| store.accounts.session(token_hash, now).await;
+        let found: Option<Session> = self.answer(Query::Session(token_hash), read).await?;
+        if let Some(Session { user, session, .. }) = found {
+            self.last_seen.note(Identity { user, session });
+        }
+        Ok(found)
     }
 
     /// See `AccountStore::last_login_from`.

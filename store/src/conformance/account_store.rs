@@ -10,12 +10,9 @@ use crate::{
 };
 use futures_util::future::join_all;
 use madang_protocol::{Millis, SessionId};
-use std::time::{Duration, Instant};
-
-const DAY_MS: Millis = 24 * 60 * 60 * 1_000;
 
 async fn session(store: &Store, number: u64, now: Millis) -> Option<Session> {
-    store.accounts.session(token_hash(number), now, 0).await.unwrap()
+    store.accounts.session(token_hash(number), now).await.unwrap()
 }
 
 /// Starts a session that ends no other.
@@ -131,25 +128,6 @@ pub async fn ends_sessions_at_their_time(store: Store) {
     assert!(session(&store, 1, CREATED_AT).await.is_some());
 }
 
-/// Less is not worth a write. The answer tells the new end at once, the store shortly after.
-pub async fn slides_a_session_by_a_day_or_more(store: Store) {
-    make_users(&store, [1]).await;
-    let new = new_session(11, 1, 30 * DAY_MS);
-    start(&store, new.clone()).await;
-    let lifetime_ms = 30 * DAY_MS;
-    let at = |now| store.accounts.session(token_hash(11), now, lifetime_ms);
-    assert_eq!(at(DAY_MS - 1).await, Ok(Some(session_of(&new))));
-    let slid = Session { expires_at: 31 * DAY_MS, ..session_of(&new) };
-    assert_eq!(at(DAY_MS).await, Ok(Some(slid)));
-
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while session(&store, 11, DAY_MS).await != Some(slid) {
-        assert!(Instant::now() < deadline, "never slid");
-        // Any write: it takes its turn behind the one that is waited for.
-        store.accounts.end_session(token_hash(99)).await.unwrap();
-    }
-}
-
 /// The last time from each address; a session made on the node is no login from anywhere.
 pub async fn remembers_where_users_log_in_from(store: Store) {
     make_users(&store, 1..=2).await;
@@ -214,17 +192,22 @@ pub async fn concurrent_single_sessions_leave_one(store: Store) {
     assert_eq!(ended, ids(&[1, 11, 12, 13, 14, 15, 16, 17, 18]));
 }
 
-/// Never back, and nothing is made of those that are not there.
+/// Never back, and nothing is made of those that are not there, or are another user's.
 pub async fn touches_many_sessions_at_once(store: Store) {
-    make_users(&store, [1]).await;
-    for (number, expires_at) in [(11, 5_000), (12, 9_000)] {
-        start(&store, new_session(number, 1, expires_at)).await;
+    make_users(&store, 1..=2).await;
+    for (number, of, expires_at) in [(11, 1, 5_000), (12, 1, 9_000), (14, 2, 5_000)] {
+        start(&store, new_session(number, of, expires_at)).await;
     }
-    let touch = |number| Touch { token_hash: token_hash(number), expires_at: 7_000 };
-    let touches = [11, 12, 13].map(touch).to_vec();
+    let touch = |number| {
+        let NewSession { user, session, .. } = new_session(number, 1, 0);
+        Touch { user, session, expires_at: 7_000 }
+    };
+    let touches = [11, 12, 13, 14].map(touch).to_vec();
     assert_eq!(store.accounts.touch_sessions(touches).await, Ok(()));
     assert_eq!(store.accounts.touch_sessions(Vec::new()).await, Ok(()));
-    for (number, expires_at) in [(11, Some(7_000)), (12, Some(9_000)), (13, None)] {
+    for (number, expires_at) in
+        [(11, Some(7_000)), (12, Some(9_000)), (13, None), (14, Some(5_000))]
+    {
         let found = session(&store, number, CREATED_AT).await;
         assert_eq!(found.map(|session| session.expires_at), expires_at, "{number}");
     }

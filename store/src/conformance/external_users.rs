@@ -24,7 +24,7 @@ fn found(number: u64) -> ExternalStarted {
 }
 
 async fn user_of_session(store: &Store, number: u64) -> Option<UserId> {
-    let session = store.accounts.session(token_hash(number), CREATED_AT, 0).await.unwrap();
+    let session = store.accounts.session(token_hash(number), CREATED_AT).await.unwrap();
     session.map(|session| session.user)
 }
 

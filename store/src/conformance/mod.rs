@@ -141,7 +141,6 @@ macro_rules! store_conformance {
             knows_no_unknown_credentials
             finds_profiles_in_the_order_asked
             ends_sessions_at_their_time
-            slides_a_session_by_a_day_or_more
             remembers_where_users_log_in_from
             ends_one_session
             ends_the_sessions_a_user_has_too_many_of

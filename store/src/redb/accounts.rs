@@ -3,7 +3,7 @@
 use super::{
     Redb,
     record::Raw,
-    sessions::{end_others, end_session, session_of, slide, start_session},
+    sessions::{end_others, end_session, session_of, start_session, touch},
     tables::{ExternalIds, Logins, Sessions, UserRecord, Usernames, Users},
     transaction::{Read, Tables},
 };
@@ -18,10 +18,6 @@ use crate::{
 use async_trait::async_trait;
 use madang_protocol::{Millis, SessionId, UserId};
 use std::collections::HashSet;
-
-/// A session's end is moved when at least this much is gained: one write a day for a session in
-/// use, not one for each call.
-const SLIDE_STEP_MS: Millis = 24 * 60 * 60 * 1_000;
 
 #[async_trait]
 impl AccountStore for Redb {
@@ -77,28 +73,24 @@ impl AccountStore for Redb {
         &self,
         token_hash: TokenHash,
         now: Millis,
-        lifetime_ms: Millis,
     ) -> Result<Option<Session>, StoreError> {
         let found =
             self.engine.read(Call::Session, |snapshot| snapshot.get::<Sessions>(&token_hash))?;
-        let Some(mut record) = found else { return Ok(None) };
+        let Some(record) = found else { return Ok(None) };
         if record.expires_at <= now {
             self.expire_later(token_hash, now);
             return Ok(None);
-        }
-        let slid = now.saturating_add(lifetime_ms);
-        if slid >= record.expires_at.saturating_add(SLIDE_STEP_MS) {
-            record.expires_at = slid;
-            self.slide_later(Touch { token_hash, expires_at: slid });
         }
         Ok(Some(session_of(&record)))
     }
 
     async fn touch_sessions(&self, touches: Vec<Touch>) -> Result<(), StoreError> {
-        let touch = move |tables: &mut Tables<'_>| {
-            touches.iter().try_for_each(|touch| slide(tables, *touch))
-        };
-        self.engine.write(Call::TouchSessions, touch).await
+        if touches.is_empty() {
+            return Ok(());
+        }
+        let all =
+            move |tables: &mut Tables<'_>| touches.iter().try_for_each(|one| touch(tables, *one));
+        self.engine.write(Call::TouchSessions, all).await
     }
 
     async fn end_session(&self, token_hash: TokenHash) -> Result<(), StoreError> {
@@ -143,15 +135,11 @@ impl AccountStore for Redb {
 }
 
 impl Redb {
-    fn slide_later(&self, touch: Touch) {
-        self.engine.write_later(Call::SlideSession, move |tables| slide(tables, touch));
-    }
-
     fn expire_later(&self, token_hash: TokenHash, now: Millis) {
         self.engine.write_later(Call::ExpireSession, move |tables| {
             match tables.get::<Sessions>(&token_hash)? {
                 Some(known) if known.expires_at <= now => end_session(tables, token_hash),
-                // Ended, or slid, since it was read.
+                // Ended, or moved, since it was read.
                 Some(_) | None => Ok(()),
             }
         });

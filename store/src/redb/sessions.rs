@@ -72,15 +72,28 @@ pub(super) fn end_session(
     tables.remove::<UserSessions>(&(user, session))
 }
 
-/// Moves the end of a session, never back. It may have ended, or slid further, since it was read.
-pub(super) fn slide(tables: &mut Tables<'_>, touch: Touch) -> Result<(), StoreError> {
-    let Touch { token_hash, expires_at } = touch;
-    match tables.get::<Sessions>(&token_hash)? {
-        Some(known) if known.expires_at < expires_at => {
-            tables.put::<Sessions>(&token_hash, &SessionRecord { expires_at, ..known })
+/// Moves the end of a session, never back. It may have ended, or moved further, since it was used.
+pub(super) fn touch(tables: &mut Tables<'_>, touch: Touch) -> Result<(), StoreError> {
+    match move_end(tables, touch) {
+        // One damaged session must not keep everyone's from being moved.
+        Err(error @ StoreError::Damaged { .. }) => {
+            tracing::error!(%error, "the end of a session was not moved");
+            Ok(())
         }
-        Some(_) | None => Ok(()),
+        moved => moved,
     }
+}
+
+fn move_end(tables: &mut Tables<'_>, touch: Touch) -> Result<(), StoreError> {
+    let Touch { user, session, expires_at } = touch;
+    let Some(Raw(token_hash)) = tables.get::<UserSessions>(&(user, session))? else {
+        return Ok(());
+    };
+    let known = tables.expect::<Sessions>(&token_hash)?;
+    if known.expires_at >= expires_at {
+        return Ok(());
+    }
+    tables.put::<Sessions>(&token_hash, &SessionRecord { expires_at, ..known })
 }
 
 pub(super) fn session_of(record: &SessionRecord) -> Session {

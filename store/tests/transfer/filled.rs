@@ -125,7 +125,7 @@ pub(crate) async fn observe(store: &Store) -> Vec<String> {
         observe_user(store, number, &mut seen).await;
     }
     for number in 1..=SESSIONS {
-        seen.push(format!("{:?}", store.accounts.session(token_hash(number), 2_000, 0).await));
+        seen.push(format!("{:?}", store.accounts.session(token_hash(number), 2_000).await));
     }
     seen
 }
