@@ -314,10 +314,12 @@ impl Core {
     }
 
     /// Answers a goodbye: a close frame, written now or never, because the peer waits for nothing
-    /// else.
-    pub(super) fn farewell(&mut self, id: SlotId) {
-        self.close(id, CloseCode::Normal);
+    /// else. True: the hub has to be woken, which is how the slot leaves those to be flushed; the
+    /// next that is marked would not wake it while there is another.
+    pub(super) fn farewell(&mut self, id: SlotId) -> bool {
+        let wakes = self.close(id, CloseCode::Normal);
         self.flush_one(id);
+        wakes
     }
 
     /// Sockets that were blocked and can be written again.

@@ -82,7 +82,10 @@ impl LocalHub {
 
     /// Answers the peer's goodbye.
     pub fn farewell(&self, slot: SlotId) {
-        self.core().farewell(slot);
+        let mut core = self.core();
+        if core.farewell(slot) {
+            core.ready.wake_hub();
+        }
     }
 
     /// Up to which `seq` a connection was served in a room, which is committed; `None`: it does not

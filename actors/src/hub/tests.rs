@@ -26,6 +26,7 @@ use std::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
+mod waking;
 const ROOM: RoomId = RoomId([9; 15]);
 const LIMITS: HubLimits = HubLimits {
     outbox_bytes_max: 1_000,
