@@ -39,8 +39,12 @@ impl FrameSource {
         Self { socket, decoder: Decoder::new(frame_bytes_max), carry, is_broken: false }
     }
 
-    /// Decodes as far as it goes; keeps the rest.
-    fn decode(&mut self, bytes: &mut [u8], each: &mut dyn FnMut(Incoming<'_>) -> Flow) -> Flow {
+    /// Decodes as far as it goes: how far that was, and whether to go on.
+    fn decode(
+        &mut self,
+        bytes: &mut [u8],
+        each: &mut dyn FnMut(Incoming<'_>) -> Flow,
+    ) -> (usize, Flow) {
         let mut start = 0;
         let mut flow = Flow::More;
         while flow == Flow::More && !self.is_broken {
@@ -56,14 +60,17 @@ impl FrameSource {
                 }
             }
         }
-        self.carry = if self.is_broken { Vec::new() } else { bytes[start..].to_vec() };
-        flow
+        (if self.is_broken { bytes.len() } else { start }, flow)
     }
 
     /// Decodes what was kept. Paused: there is no place for more.
     fn decode_carry(&mut self, each: &mut dyn FnMut(Incoming<'_>) -> Flow) -> Flow {
         let mut carry = std::mem::take(&mut self.carry);
-        self.decode(&mut carry, each)
+        let (used, flow) = self.decode(&mut carry, each);
+        // A part of a long frame grows where it is: copied at each read, it would cost the square
+        // of the frame's length.
+        self.carry = if used == 0 { carry } else { carry[used..].to_vec() };
+        flow
     }
 
     fn read(&mut self, each: &mut dyn FnMut(Incoming<'_>) -> Flow) {
@@ -73,7 +80,9 @@ impl FrameSource {
             }
             Ok(_) if self.is_broken => {}
             Ok(count) if self.carry.is_empty() => {
-                self.decode(&mut buffer[..count], each);
+                let bytes = &mut buffer[..count];
+                let (used, _) = self.decode(bytes, each);
+                self.carry = bytes[used..].to_vec();
             }
             Ok(count) => {
                 self.carry.extend_from_slice(&buffer[..count]);
