@@ -142,6 +142,9 @@ settings! {
     request_timeout_ms: u64 = 30_000, in 10..=3_600_000;
     /// Milliseconds a WebSocket connection may take until `hello`. Beyond: closed with 4001.
     hello_timeout_ms: u64 = 10_000, in 10..=3_600_000;
+    /// Whether `/v1/echo` takes WebSockets and says back whatever it is told: for suites that test
+    /// framing. Anybody may use it, so not for a node that others reach.
+    websocket_echo: bool = false;
     /// Milliseconds between two pings. A connection silent for two of them is closed with 4002.
     heartbeat_ms: u64 = 25_000, in 50..=3_600_000;
 }

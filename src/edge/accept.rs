@@ -192,7 +192,7 @@ async fn answer(
     let Some(lease) = lease else {
         return closing(full(&request, &edge));
     };
-    match websocket::handshake(&request) {
+    match websocket::handshake(&request, edge.settings().websocket_echo) {
         None => http::handle(request, &edge.context, peer).await,
         Some(Err(problem)) => http::refuse(&request, &edge.context, problem),
         Some(Ok(handshake)) => {
@@ -201,7 +201,7 @@ async fn answer(
             };
             let is_allowed = edge.context.origins.allow(request.headers());
             let lease = Box::new((lease, of_address));
-            let start = websocket::start(request, handshake.codec, is_allowed, edge, lease);
+            let start = websocket::start(request, handshake.speech, is_allowed, edge, lease);
             tokio::task::spawn_local(start);
             handshake.response
         }

@@ -5,7 +5,7 @@ mod pages;
 mod wishes;
 
 use super::{
-    Attached, ConnectionLimits, Flow, INBOX_BOUND, Incoming, Source, TURN_FRAMES,
+    Attached, ConnectionLimits, Flow, INBOX_BOUND, Incoming, Source, Speech, TURN_FRAMES,
     logic::{Asked, Effect, Live, Logic, Wished},
     replay::{RETRY, Step},
     source::Authenticator,
@@ -24,7 +24,7 @@ use madang_protocol::{
     frame::NodeFrame,
     object::MessageObject,
     operation::{Hello, Subscription, Wish},
-    websocket,
+    websocket::{self, Opcode},
 };
 use madang_store::rooms::Access;
 use std::{
@@ -112,17 +112,26 @@ pub fn start(
     hub: LocalHub,
     socket: Rc<dyn Socket>,
     source: Box<dyn Source>,
-    codec: Codec,
+    speech: Speech,
     refused: Option<CloseCode>,
     lease: Box<dyn std::any::Any>,
 ) -> Address<ConnectionMessage> {
     start_unsupervised(INBOX_BOUND, |address| {
-        let slot = hub.open(socket, address.clone(), codec);
+        let slot = hub.open(socket, address.clone(), speech.codec());
         let logic = Logic::new(&services.limits);
         if let Some(code) = refused {
             hub.close(slot, code); // the actor learns of it by its first message
         }
-        ConnectionActor { services, hub, slot, source, codec, logic, is_done: false, _lease: lease }
+        ConnectionActor {
+            services,
+            hub,
+            slot,
+            source,
+            speech,
+            logic,
+            is_done: false,
+            _lease: lease,
+        }
     })
 }
 
@@ -132,7 +141,7 @@ pub struct ConnectionActor {
     hub: LocalHub,
     slot: SlotId,
     source: Box<dyn Source>,
-    codec: Codec,
+    speech: Speech,
     logic: Logic,
     /// The transport ended, or both sides said goodbye.
     is_done: bool,
@@ -142,30 +151,40 @@ pub struct ConnectionActor {
 impl ConnectionActor {
     fn incoming(&mut self, incoming: Incoming<'_>, effects: &mut Vec<Effect>) {
         self.hub.touch(self.slot);
-        match (incoming, self.codec.opcode()) {
-            (Incoming::End, _) => self.is_done = true,
-            (Incoming::Close, _) => {
+        match incoming {
+            Incoming::End => self.is_done = true,
+            Incoming::Close => {
                 self.hub.farewell(self.slot);
                 self.is_done = true;
             }
             _ if self.logic.is_closing() => {}
-            (Incoming::Broken(code), _) => self.logic.close(code, effects),
-            (Incoming::Pong, _) => {}
-            (Incoming::Ping(payload), _) => {
+            Incoming::Broken(code) => self.logic.close(code, effects),
+            Incoming::Pong => {}
+            Incoming::Ping(payload) => {
                 if self.logic.ping(self.now_ms(), effects) {
                     self.hub.push(self.slot, websocket::pong(payload));
                 }
             }
-            (Incoming::Text(bytes), websocket::Opcode::Text)
-            | (Incoming::Binary(bytes), websocket::Opcode::Binary) => self.frame(bytes, effects),
-            (Incoming::Text(_) | Incoming::Binary(_), _) => {
-                self.logic.close(CloseCode::WrongType, effects);
+            Incoming::Text(bytes) => self.message(Opcode::Text, bytes, effects),
+            Incoming::Binary(bytes) => self.message(Opcode::Binary, bytes, effects),
+        }
+    }
+
+    fn message(&mut self, opcode: Opcode, bytes: &[u8], effects: &mut Vec<Effect>) {
+        match self.speech {
+            Speech::Protocol(codec) if codec.opcode() == opcode => {
+                self.frame(codec, bytes, effects);
+            }
+            Speech::Protocol(_) => self.logic.close(CloseCode::WrongType, effects),
+            Speech::Echo => {
+                let back = websocket::frame(opcode, |buffer| buffer.extend_from_slice(bytes));
+                self.hub.push(self.slot, back);
             }
         }
     }
 
-    fn frame(&mut self, bytes: &[u8], effects: &mut Vec<Effect>) {
-        let decoded = self.codec.decode(bytes);
+    fn frame(&mut self, codec: Codec, bytes: &[u8], effects: &mut Vec<Effect>) {
+        let decoded = codec.decode(bytes);
         if let Ok(request) = &decoded {
             self.services.metrics.request(&request.operation);
         }
@@ -304,7 +323,7 @@ impl ConnectionActor {
         if let NodeFrame::Error { code, .. } = frame {
             self.services.metrics.refusal(*code);
         }
-        self.hub.push(self.slot, self.codec.encode(frame));
+        self.hub.push(self.slot, self.speech.codec().encode(frame));
     }
 
     fn authenticate(

@@ -28,7 +28,7 @@ mod tests;
 pub use actor::{ConnectionActor, ConnectionMessage, ConnectionServices, start};
 pub use source::{Authentication, Authenticator, Flow, Incoming, Source};
 
-use madang_protocol::Place;
+use madang_protocol::{Place, codec::Codec};
 
 /// Messages of hubs waiting in the inbox; answers are bounded by what was asked.
 pub const INBOX_BOUND: usize = 256;
@@ -63,6 +63,25 @@ pub struct ConnectionLimits {
     pub heartbeat_ms: u64,
     /// Told to the client in `hello`.
     pub frame_bytes_max: usize,
+}
+
+/// What is spoken on a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speech {
+    /// The protocol, written like this.
+    Protocol(Codec),
+    /// Whatever is said is said back, without a `hello`: for suites that test framing.
+    Echo,
+}
+
+impl Speech {
+    /// How frames of the node's own are written.
+    fn codec(self) -> Codec {
+        match self {
+            Self::Protocol(codec) => codec,
+            Self::Echo => Codec::Json,
+        }
+    }
 }
 
 /// What became of a reader that wanted to be attached to a room.

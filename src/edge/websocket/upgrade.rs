@@ -17,7 +17,7 @@ use hyper::{
         SEC_WEBSOCKET_VERSION, UPGRADE,
     },
 };
-use madang_actors::connection;
+use madang_actors::connection::{self, Speech};
 use madang_protocol::{CloseCode, Refusal, codec::Codec};
 use sha1::{Digest, Sha1};
 use std::{any::Any, rc::Rc};
@@ -28,25 +28,32 @@ const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const KEY_BYTES: usize = 16;
 /// The path of the WebSocket endpoint.
 const PATH: &str = "/v1/ws";
+/// The path of the one that says back what it is told.
+const ECHO_PATH: &str = "/v1/echo";
 
 /// A request that asks for a WebSocket, answered.
 pub struct Handshake {
     /// The answer to send.
     pub response: Response,
-    /// How the frames are written.
-    pub codec: Codec,
+    /// What is spoken on it.
+    pub speech: Speech,
 }
 
-/// Answers a request for a WebSocket; `None`: it asks for something else.
-pub fn handshake(request: &Request<Incoming>) -> Option<Result<Handshake, Problem>> {
+/// Answers a request for a WebSocket; `None`: it asks for something else. `has_echo`: see the
+/// setting `websocket_echo`.
+pub fn handshake(
+    request: &Request<Incoming>,
+    has_echo: bool,
+) -> Option<Result<Handshake, Problem>> {
     let headers = request.headers();
-    let asks = request.uri().path() == PATH
+    let is_echo = has_echo && request.uri().path() == ECHO_PATH;
+    let asks = (is_echo || request.uri().path() == PATH)
         && request.method() == Method::GET
         && has_token(headers, UPGRADE.as_str(), "websocket");
-    asks.then(|| answer(headers))
+    asks.then(|| answer(headers, is_echo))
 }
 
-fn answer(headers: &HeaderMap) -> Result<Handshake, Problem> {
+fn answer(headers: &HeaderMap, is_echo: bool) -> Result<Handshake, Problem> {
     if !has_token(headers, CONNECTION.as_str(), "upgrade") {
         return Err(Refusal::invalid("connection", "must be upgrade").into());
     }
@@ -59,7 +66,7 @@ fn answer(headers: &HeaderMap) -> Result<Handshake, Problem> {
     let Some(key) = key else {
         return Err(Refusal::invalid("sec-websocket-key", "must be 16 bytes of base64").into());
     };
-    let chosen = subprotocol(headers);
+    let chosen = if is_echo { None } else { subprotocol(headers) };
     let mut response = Response::default();
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let answer = response.headers_mut();
@@ -70,14 +77,16 @@ fn answer(headers: &HeaderMap) -> Result<Handshake, Problem> {
         let name = HeaderValue::from_static(codec.subprotocol());
         answer.insert(SEC_WEBSOCKET_PROTOCOL, name);
     }
-    Ok(Handshake { response, codec: chosen.unwrap_or(Codec::Json) })
+    let codec = chosen.unwrap_or(Codec::Json);
+    let speech = if is_echo { Speech::Echo } else { Speech::Protocol(codec) };
+    Ok(Handshake { response, speech })
 }
 
 /// Starts the connection's actor once hyper gives the stream back. `lease` counts the connection
 /// for as long as it lives.
 pub async fn start(
     request: Request<Incoming>,
-    codec: Codec,
+    speech: Speech,
     is_allowed: bool,
     edge: Rc<Edge>,
     lease: Box<dyn Any>,
@@ -94,7 +103,7 @@ pub async fn start(
     let source = FrameSource::new(socket.clone(), frame_bytes_max, read_ahead);
     let refused = (!is_allowed).then_some(CloseCode::ForbiddenOrigin);
     let (services, hub) = (edge.connections(), edge.hub());
-    connection::start(services, hub, socket, Box::new(source), codec, refused, lease);
+    connection::start(services, hub, socket, Box::new(source), speech, refused, lease);
 }
 
 /// The first codec the client offers that we know.
