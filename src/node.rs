@@ -6,7 +6,8 @@
 //! |  |- store_writer
 //! |  `- store_reader
 //! |- hub, one per edge arbiter, with the connections beside it
-//! |- batcher                on a store arbiter
+//! |- batcher                on a store arbiter, and so is
+//! |- session_check
 //! `- rooms                  one for one, on the edge arbiters
 //!    |- room, audience
 //!    `- ...
@@ -40,6 +41,7 @@ use madang_actors::{
     },
     metrics::Metrics,
     room::Services,
+    session_check::{self, SessionCheck, SessionCheckServices},
     store_reader::{self, StoreReader},
     store_writer::{self, StoreWriter},
     switches::Switches,
@@ -189,6 +191,7 @@ impl Node {
         let life = NodeLife { node: name.clone(), incarnation: incarnation()? };
         let first = &store_threads.all()[0];
         let batcher = gathered.start_batcher(first, &root, &store, &router, life, &settings);
+        start_session_check(first, &root, &store, &router, &clock, &settings);
 
         let health = Health::new();
         health.set(drain::PART, State::Down, clock.now());
@@ -282,6 +285,27 @@ fn start_store(
     let last_seen = gathered.last_seen.clone();
     let reader = Reader::new(reader, settings.read_wait(), positions, online, last_seen);
     StoreActors { reader, writer }
+}
+
+fn start_session_check(
+    arbiter: &Arbiter,
+    root: &Supervisor,
+    store: &Store,
+    router: &Router,
+    clock: &Clock,
+    settings: &Settings,
+) {
+    if settings.session_recheck_ms == 0 {
+        return;
+    }
+    let services = Arc::new(SessionCheckServices {
+        router: router.clone(),
+        accounts: store.accounts.clone(),
+        clock: clock.clone(),
+        every: Duration::from_millis(settings.session_recheck_ms),
+    });
+    let build = move |_: &Address<_>| SessionCheck::new(services.clone());
+    start_supervised(arbiter, session_check::INBOX_BOUND, root, Exhausted::Escalate, build);
 }
 
 /// Each hub comes with a gate: what is sent there lets its thread begin to accept.

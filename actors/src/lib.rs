@@ -8,6 +8,7 @@ pub mod kernel;
 pub mod metrics;
 pub mod room;
 pub mod route;
+pub mod session_check;
 pub mod store_reader;
 pub mod store_writer;
 pub mod switches;

@@ -21,13 +21,19 @@ impl Accounts {
     ) -> Result<(), Refusal> {
         rules::check_password(&new).map_err(|reason| Refusal::invalid("new", reason))?;
         let account = username::fold(&self.profile(session.user).await?.username);
-        let (_, _turn) = self.prove(&account, old, address).await?;
+        let (_, turn) = self.prove(&account, old, address).await?;
         let hash = self.parts.hasher.hash(new).await?;
         let keep = token::hash_of(token).ok_or_else(unauthenticated)?;
-        let set = self.parts.store.set_password(keep, hash);
-        let ended = within(self.write_wait, set).await?.ok_or_else(unauthenticated)?;
-        self.parts.router.end_sessions(ended, CloseCode::Unauthenticated);
-        Ok(())
+        let store = self.parts.store.clone();
+        let set = async move {
+            let _turn = turn;
+            let ended = store.set_password(keep, hash).await?;
+            Ok((ended.is_some(), ended.unwrap_or_default()))
+        };
+        match self.ending(CloseCode::Unauthenticated, set).await? {
+            true => Ok(()),
+            false => Err(unauthenticated()),
+        }
     }
 
     /// Gives a user another name to be shown; the profile with it. `invalid` naming the field.

@@ -2,7 +2,6 @@
 //! them, and gets a session for them.
 
 use super::{Accounts, Started, login::outcome, rules, token, username::Username};
-use crate::store_call::within;
 use madang_protocol::{CloseCode, ErrorCode, Refusal, UserId, id::ID_BYTES};
 use madang_store::accounts::{ExternalLogin, ExternalStarted, NewUser};
 use std::fmt::Write as _;
@@ -58,16 +57,17 @@ impl Accounts {
         };
         let ExternalUser { external_id, display_name, .. } = wish;
         let login = ExternalLogin { external_id, user: new, display_name };
-        let start = self.parts.store.start_external_session(login, self.sessions_max);
-        match within(self.write_wait, start).await? {
-            ExternalStarted::Made => Ok(started),
-            ExternalStarted::Found { user, ended } => {
-                self.parts.router.end_sessions(ended, CloseCode::Replaced);
-                Ok(Started { user, ..started })
-            }
-            ExternalStarted::UsernameTaken => {
-                Err(Refusal::new(ErrorCode::UsernameTaken, "another user has that name"))
-            }
+        let (store, sessions_max) = (self.parts.store.clone(), self.sessions_max);
+        let start = async move {
+            Ok(match store.start_external_session(login, sessions_max).await? {
+                ExternalStarted::Made => (Some(user), Vec::new()),
+                ExternalStarted::Found { user, ended } => (Some(user), ended),
+                ExternalStarted::UsernameTaken => (None, Vec::new()),
+            })
+        };
+        match self.ending(CloseCode::Replaced, start).await? {
+            Some(user) => Ok(Started { user, ..started }),
+            None => Err(Refusal::new(ErrorCode::UsernameTaken, "another user has that name")),
         }
     }
 }

@@ -31,9 +31,9 @@ impl Accounts {
         address: AddressKey,
     ) -> Result<Started, Refusal> {
         // Until the session is there, so that none begins with a password just changed.
-        let (user, _turn) = self.prove(&username::fold(username), password, address).await?;
+        let (user, turn) = self.prove(&username::fold(username), password, address).await?;
         let (session, started) = self.new_session(user, Some(address))?;
-        self.start_session(session).await?;
+        self.start_session(session, turn).await?;
         Ok(started)
     }
 
@@ -44,7 +44,7 @@ impl Accounts {
         account: &str,
         password: String,
         address: AddressKey,
-    ) -> Result<(UserId, Turn<'_>), Refusal> {
+    ) -> Result<(UserId, Turn), Refusal> {
         self.count_address(address).await?;
         let turn = self.turns.take(account, self.turn_wait).await?;
         let credentials = self.parts.reader.credentials(account.to_owned()).await?;

@@ -28,13 +28,13 @@ use api_keys::ApiKeys;
 use madang_actors::{Reader, Router, kernel::Clock};
 use madang_protocol::{CloseCode, ErrorCode, Millis, Refusal, SessionId, UserId};
 use madang_store::{
-    AccountStore, LoginLimits,
+    AccountStore, LoginLimits, StoreError,
     accounts::{AddressKey, NewSession, Profile, ProfileKeys, Session, TokenHash, Touch},
     limits::Rules,
 };
 use std::{sync::Arc, time::Duration};
 use token::Token;
-use turns::Turns;
+use turns::{Turn, Turns};
 
 /// Sessions of one user; beyond, those end that were unused for longest. Far more than anybody has
 /// devices, and few enough for every login to look through.
@@ -137,19 +137,40 @@ impl Accounts {
     /// Ends the session of a token; its sockets close with 4001.
     pub async fn logout(&self, token: &str) -> Result<(), Refusal> {
         let session = self.authenticate(token).await?.session;
-        if let Some(hash) = token::hash_of(token) {
-            within(self.write_wait, self.parts.store.end_session(hash)).await?;
-        }
-        self.parts.router.end_sessions(vec![session], CloseCode::Unauthenticated);
-        Ok(())
+        let hash = token::hash_of(token).ok_or_else(unauthenticated)?;
+        let store = self.parts.store.clone();
+        let end = async move { store.end_session(hash).await.map(|()| ((), vec![session])) };
+        self.ending(CloseCode::Unauthenticated, end).await
     }
 
     /// Stores a session; the sockets of those that must end for it close with 4009.
-    async fn start_session(&self, session: NewSession) -> Result<(), Refusal> {
-        let start = self.parts.store.start_session(session, self.sessions_max);
-        let ended = within(self.write_wait, start).await?;
-        self.parts.router.end_sessions(ended, CloseCode::Replaced);
-        Ok(())
+    async fn start_session(&self, session: NewSession, turn: Turn) -> Result<(), Refusal> {
+        let (store, sessions_max) = (self.parts.store.clone(), self.sessions_max);
+        let start = async move {
+            let _turn = turn;
+            store.start_session(session, sessions_max).await.map(|ended| ((), ended))
+        };
+        self.ending(CloseCode::Replaced, start).await
+    }
+
+    /// Awaits a write that ends sessions, and closes their sockets with `code`: in a task of its own,
+    /// because whoever hangs up, or waits no longer, takes back neither. What the write holds it
+    /// holds to its end.
+    async fn ending<T: Send + 'static>(
+        &self,
+        code: CloseCode,
+        write: impl Future<Output = Result<(T, Vec<SessionId>), StoreError>> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let router = self.parts.router.clone();
+        let task = tokio::spawn(async move {
+            let (answer, ended) = write.await?;
+            router.end_sessions(ended, code);
+            Ok(answer)
+        });
+        let answer = async {
+            task.await.unwrap_or_else(|error| Err(StoreError::Unknown(error.to_string())))
+        };
+        within(self.write_wait, answer).await
     }
 
     /// A session that is not stored yet, and what its owner gets.

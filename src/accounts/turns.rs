@@ -6,44 +6,45 @@
 use madang_protocol::Refusal;
 use std::{
     hash::{BuildHasher, RandomState},
+    sync::Arc,
     time::Duration,
 };
-use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 /// Locks shared by all accounts: so many that two accounts seldom meet, few enough to keep.
 const LOCKS: usize = 1_024;
 
 /// Who is next to try a password.
 pub(super) struct Turns {
-    locks: Vec<Mutex<()>>,
+    locks: Vec<Arc<Mutex<()>>>,
     /// Random per node, so that nobody can pick a name that waits for a victim's.
     hasher: RandomState,
     /// Logins that may wait, for their turn or for a hashing thread.
-    waiting: Semaphore,
+    waiting: Arc<Semaphore>,
 }
 
 /// An account's turn; lasts until it is dropped.
-pub(super) struct Turn<'a> {
-    _turn: MutexGuard<'a, ()>,
-    _waiting: SemaphorePermit<'a>,
+pub(super) struct Turn {
+    _turn: OwnedMutexGuard<()>,
+    _waiting: OwnedSemaphorePermit,
 }
 
 impl Turns {
     /// At most `waiting_max` logins at once; beyond: `overloaded`.
     pub(super) fn new(waiting_max: usize) -> Self {
         Self {
-            locks: std::iter::repeat_with(Mutex::default).take(LOCKS).collect(),
+            locks: std::iter::repeat_with(Arc::default).take(LOCKS).collect(),
             hasher: RandomState::new(),
-            waiting: Semaphore::new(waiting_max),
+            waiting: Arc::new(Semaphore::new(waiting_max)),
         }
     }
 
     /// Waits for the account's turn; beyond `wait`: `unavailable`. First come, first served.
-    pub(super) async fn take(&self, account: &str, wait: Duration) -> Result<Turn<'_>, Refusal> {
-        let permit = self.waiting.try_acquire();
+    pub(super) async fn take(&self, account: &str, wait: Duration) -> Result<Turn, Refusal> {
+        let permit = self.waiting.clone().try_acquire_owned();
         let waiting = permit.map_err(|_| Refusal::overloaded("too many logins at once"))?;
         let index = self.hasher.hash_one(account) as usize % self.locks.len();
-        let turn = tokio::time::timeout(wait, self.locks[index].lock()).await;
+        let turn = tokio::time::timeout(wait, self.locks[index].clone().lock_owned()).await;
         let turn =
             turn.map_err(|_| Refusal::unavailable("many logins of this account wait already"))?;
         Ok(Turn { _turn: turn, _waiting: waiting })

@@ -201,6 +201,10 @@ settings! {
     /// between; an open connection is use. A crash forgets no more than that. 0 = off: a session ends
     /// `session_days` after its login, used or not.
     last_seen_flush_ms: u64 = 60_000, in 0..=3_600_000;
+    /// Milliseconds between two looks at whether the sessions of open connections are there still, in
+    /// one read for all. Those of ended ones are closed with 4001. 0 = off: a connection stays open
+    /// whose session expires.
+    session_recheck_ms: u64 = 60_000, in 0..=3_600_000;
     /// Whether a user has one session at a time: a login ends the others, whose connections are
     /// closed with 4009.
     single_session: bool = false;

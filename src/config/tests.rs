@@ -128,6 +128,7 @@ fn every_refusal_names_key_and_value() {
         (flag("frame_bytes_max", "1000"), "body_bytes_max", "frame_bytes_max = 1000"),
         (flag("outbox_bytes_max", "1000"), "outbox_bytes_max", "body_bytes_max = 16384"),
         (flag("outbox_frames_max", "8"), "outbox_frames_max", "at least 1024"),
+        (flag("session_recheck_ms", "1"), "session_recheck_ms", "0 or at least 10"),
         (flag("last_seen_flush_ms", "9"), "last_seen_flush_ms", "0 or at least 10"),
         (flag("max_connections_per_address", "100001"), "max_connections_per_address", "100001"),
     ];

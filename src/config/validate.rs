@@ -105,7 +105,10 @@ impl Settings {
 
     /// 0 = off.
     fn validate_periods(&self) -> Result<(), SettingsError> {
-        let periods = [("last_seen_flush_ms", self.last_seen_flush_ms)];
+        let periods = [
+            ("last_seen_flush_ms", self.last_seen_flush_ms),
+            ("session_recheck_ms", self.session_recheck_ms),
+        ];
         match periods.into_iter().find(|(_, period_ms)| (1..PERIOD_MS_MIN).contains(period_ms)) {
             Some((key, period_ms)) => {
                 refuse(key, period_ms, format!("must be 0 or at least {PERIOD_MS_MIN}"))

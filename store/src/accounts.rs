@@ -47,6 +47,14 @@ pub trait AccountStore: Send + Sync + 'static {
         now: Millis,
     ) -> Result<Option<Session>, StoreError>;
 
+    /// Which of these sessions are not there, or expired at `now`, in the order asked. One read
+    /// however many. Whoever removes a user ends the sessions too, so that this is all to ask.
+    async fn ended_sessions(
+        &self,
+        sessions: Vec<(UserId, SessionId)>,
+        now: Millis,
+    ) -> Result<Vec<SessionId>, StoreError>;
+
     /// Moves the ends of sessions, all in one bulk write. Never back; sessions that are not there
     /// are passed over.
     async fn touch_sessions(&self, touches: Vec<Touch>) -> Result<(), StoreError>;

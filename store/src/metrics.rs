@@ -61,6 +61,7 @@ calls! {
     StartExternalSession = "start_external_session",
     TouchSessions = "touch_sessions",
     Session = "session",
+    EndedSessions = "ended_sessions",
     ExpireSession = "expire_session",
     EndSession = "end_session",
     SetPassword = "set_password",

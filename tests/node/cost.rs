@@ -19,7 +19,8 @@ async fn counted(http: &Http, name: &str) -> f64 {
 /// and went, and of the sessions in use.
 async fn calls(http: &Http) -> f64 {
     let metrics = http.metrics().await;
-    let periodic = ["call=\"rooms_of\"", "call=\"touch_sessions\""];
+    let periodic =
+        ["call=\"rooms_of\"", "call=\"touch_sessions\"", "call=\"ended_sessions\""];
     metrics.sum(CALLS, &[]) - periodic.map(|call| metrics.sum(CALLS, &[call])).iter().sum::<f64>()
 }
 

@@ -1,9 +1,10 @@
-//! When sessions end: not while they are used.
+//! When sessions end: not while they are used, and their sockets with them.
 
 use crate::launch;
 use madang_testkit::{
     Account, Http, Launch, Node, Stage,
     client::{number, text},
+    raw::RawSocket,
     wait::{self, SOON},
 };
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 
 const CALLS: &str = "madang_store_calls_total";
 const WRITES: &[&str] = &["call=\"touch_sessions\""];
+const LOOKS: &[&str] = &["call=\"ended_sessions\""];
 const LIFETIME_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 
@@ -38,14 +40,19 @@ async fn ends(directory: &Path) -> BTreeMap<String, u64> {
     sessions.map(|line| (text(&line, "session").to_owned(), number(&line, "expires_at"))).collect()
 }
 
-/// A directory with what a stopped node left, all sessions ending at `expires_at`.
-async fn ending_at(expires_at: u64, left: &Path) -> Arc<TempDir> {
+/// A directory with what a stopped node left, the sessions of `account` ending at `expires_at`.
+async fn ending_at(expires_at: u64, account: &Account, left: &Path) -> Arc<TempDir> {
     let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
     let exported = run(left, &["export"]).await;
+    let mut user = Value::Null;
     let lines = exported.lines().map(|line| {
         let mut line: Value = serde_json::from_str(line).expect("a JSON object");
-        if let Some(session) = line.get_mut("session") {
-            session["expires_at"] = json!(expires_at);
+        if let Some(of) = line.get("user") {
+            user = of["user"].clone(); // whose sessions follow
+        } else if let Some(session) = line.get_mut("session") {
+            if user == json!(account.user) {
+                session["expires_at"] = json!(expires_at);
+            }
         } else if let Some(end) = line.as_object_mut() {
             end.remove("xxh3"); // it is another file now
         }
@@ -152,7 +159,7 @@ async fn a_session_that_comes_back_late_moves_at_once() {
     let mut stage = Stage::set(flushing(HOUR_MS)).await;
     let session = session_of(&stage.http, &stage.ann).await;
     stop(&mut stage.node).await;
-    let directory = ending_at(now_ms() + HOUR_MS, stage.node.directory()).await;
+    let directory = ending_at(now_ms() + HOUR_MS, &stage.ann, stage.node.directory()).await;
     let mut node = flushing(HOUR_MS).start_in(directory).await;
     let (http, used) = (node.http(), now_ms());
     me(&http, &stage.ann).await;
@@ -170,8 +177,74 @@ async fn a_session_that_comes_back_late_moves_at_once() {
 async fn a_session_that_was_not_used_for_its_lifetime_has_ended() {
     let mut stage = Stage::set(flushing(50)).await;
     stop(&mut stage.node).await;
-    let directory = ending_at(now_ms() - 1, stage.node.directory()).await;
+    let directory = ending_at(now_ms() - 1, &stage.ann, stage.node.directory()).await;
     let node = flushing(50).start_in(directory).await;
     let call = node.http().get("/v1/me").token(&stage.ann.token);
     call.send().await.refused(401, "unauthenticated");
+}
+
+/// It expires, of which nobody has to tell.
+#[tokio::test]
+async fn the_sockets_of_a_session_that_ended_untold_are_closed() {
+    let mut stage = Stage::set(launch().with("drain-timeout-ms", 1_000)).await;
+    stop(&mut stage.node).await;
+    // Time enough to start a node and to say hello, on a busy machine too.
+    let expires_at = now_ms() + 8_000;
+    let directory = ending_at(expires_at, &stage.ann, stage.node.directory()).await;
+    let launch = launch().with("last-seen-flush-ms", 0).with("session-recheck-ms", 100);
+    stage.node = launch.start_in(directory).await;
+    let (mut ann, mut ben) = stage.both().await;
+    let mut second_of_ann = stage.join(&stage.ann).await;
+    assert_eq!((ann.close_code().await, second_of_ann.close_code().await), (4001, 4001));
+    assert!(now_ms() >= expires_at);
+    ben.ok("ping", json!({})).await;
+}
+
+#[tokio::test]
+async fn sessions_are_looked_at_in_one_call_a_time_and_only_where_there_are_sockets() {
+    let stage = Stage::set(launch().with("session-recheck-ms", 100)).await;
+    let looks = async || stage.http.metrics().await.sum(CALLS, LOOKS);
+    // Three times.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(looks().await, 0.0, "without sockets");
+    let since = Instant::now();
+    let mut sockets = Vec::new();
+    for _ in 0..10 {
+        let (ann, ben) = stage.both().await;
+        sockets.extend([ann, ben]);
+    }
+    let some = async || (looks().await >= 5.0).then_some(());
+    wait::until("five looks", SOON, some).await;
+    let (looked, took) = (looks().await, since.elapsed());
+    assert!(looked <= took.as_secs_f64() / 0.1 + 1.0, "{looked} in {took:?}");
+    for socket in &mut sockets {
+        socket.ok("ping", json!({})).await;
+    }
+}
+
+/// Hung up on at any moment of the logout: before it is read, while it is committed, after.
+#[tokio::test]
+async fn who_hangs_up_on_a_logout_is_logged_out_everywhere() {
+    let stage = Stage::set(launch().with("session-recheck-ms", 0)).await;
+    let mut ended = 0;
+    for turn in 0..30 {
+        let account = stage.http.login("ann").await;
+        let mut socket = stage.join(&account).await;
+        let mut caller = RawSocket::connect(stage.address()).await;
+        let request = format!(
+            "POST /v1/logout HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
+            stage.address(),
+            account.token
+        );
+        caller.write(request.as_bytes()).await;
+        tokio::time::sleep(Duration::from_micros(100 * turn)).await;
+        drop(caller);
+        // A commit of another comes after it, if there is one.
+        stage.http.send(&stage.ben, &stage.room, &format!("c{turn}"), "x").await;
+        if stage.http.get("/v1/me").token(&account.token).send().await.status == 401 {
+            assert_eq!(socket.close_code().await, 4001);
+            ended += 1;
+        }
+    }
+    assert!(ended > 0, "some were read before their caller was gone");
 }

@@ -249,7 +249,9 @@ impl Actor for Batcher {
 }
 
 /// The outcome of a store call, or that it took too long.
-async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+pub(crate) async fn in_time<T>(
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
     match tokio::time::timeout(STORE_WAIT, call).await {
         Ok(outcome) => outcome,
         Err(_) => Err(StoreError::Unknown("it took too long".into())),

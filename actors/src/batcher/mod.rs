@@ -19,6 +19,7 @@ pub mod logic;
 mod positions;
 pub mod presence;
 
+pub(crate) use actor::in_time;
 pub use actor::{Batcher, BatcherMessage, BatcherServices};
 pub use connected::{Connected, Online};
 pub use last_seen::LastSeen;

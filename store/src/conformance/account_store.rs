@@ -213,6 +213,30 @@ pub async fn touches_many_sessions_at_once(store: Store) {
     }
 }
 
+/// Those that were ended, have expired or never were; in the order asked.
+pub async fn names_the_sessions_that_ended(store: Store) {
+    make_users(&store, 1..=2).await;
+    for (number, of, expires_at) in
+        [(11, 1, Millis::MAX), (12, 1, 5_000), (13, 1, 5_001), (14, 2, Millis::MAX)]
+    {
+        start(&store, new_session(number, of, expires_at)).await;
+    }
+    store.accounts.end_session(token_hash(11)).await.unwrap();
+    let ended = async |numbers: &[u64], now| {
+        let sessions = numbers.iter().map(|number| {
+            let NewSession { user, session, .. } = new_session(*number, 1, 0);
+            (user, session)
+        });
+        store.accounts.ended_sessions(sessions.collect(), now).await
+    };
+    let all = [14, 1, 13, 99, 12, 11];
+    assert_eq!(ended(&all, 4_999).await, Ok(ids(&[14, 99, 11])), "14 is another user's");
+    assert_eq!(ended(&all, 5_000).await, Ok(ids(&[14, 99, 12, 11])));
+    assert_eq!(ended(&[13, 1], 5_000).await, Ok(vec![]));
+    assert_eq!(ended(&[], 5_000).await, Ok(vec![]));
+    assert!(session(&store, 13, 5_000).await.is_some(), "nothing has changed");
+}
+
 /// The session that asked stays; one that is not there changes nothing.
 pub async fn a_new_password_ends_the_other_sessions(store: Store) {
     make_users(&store, 1..=2).await;

@@ -146,6 +146,7 @@ macro_rules! store_conformance {
             ends_the_sessions_a_user_has_too_many_of
             concurrent_single_sessions_leave_one
             touches_many_sessions_at_once
+            names_the_sessions_that_ended
             a_new_password_ends_the_other_sessions
             changes_a_display_name
             forgets_old_logins

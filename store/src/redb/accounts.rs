@@ -3,9 +3,9 @@
 use super::{
     Redb,
     record::Raw,
-    sessions::{end_others, end_session, session_of, start_session, touch},
+    sessions::{end_others, end_session, has_ended, session_of, start_session, touch},
     tables::{ExternalIds, Logins, Sessions, UserRecord, Usernames, Users},
-    transaction::{Read, Tables},
+    transaction::{Read, Snapshot, Tables},
 };
 use crate::{
     AccountStore, StoreError,
@@ -82,6 +82,18 @@ impl AccountStore for Redb {
             return Ok(None);
         }
         Ok(Some(session_of(&record)))
+    }
+
+    async fn ended_sessions(
+        &self,
+        mut sessions: Vec<(UserId, SessionId)>,
+        now: Millis,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let ended = move |snapshot: &Snapshot| {
+            sessions.retain(|(user, session)| has_ended(snapshot, *user, *session, now));
+            Ok(sessions.into_iter().map(|(_, session)| session).collect())
+        };
+        self.engine.read_aside(Call::EndedSessions, ended).await
     }
 
     async fn touch_sessions(&self, touches: Vec<Touch>) -> Result<(), StoreError> {

@@ -65,13 +65,28 @@ impl Engine {
         call: Call,
         body: impl FnOnce(&Snapshot) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let answer = self.core.read(call, body);
+        self.read_ended(self.core.read(call, body))
+    }
+
+    fn read_ended<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         // A failed read makes redb refuse every later call: let the writer find out and open the
         // file again, rather than the next sender.
         if let Err(StoreError::Unavailable(_)) = &answer {
             self.write_later(Call::Probe, |_| Ok(()));
         }
         self.core.count_error(answer)
+    }
+
+    /// As [`Engine::read`], on a thread of its own: for what takes long enough for others to notice.
+    pub(super) async fn read_aside<T: Send + 'static>(
+        &self,
+        call: Call,
+        body: impl FnOnce(&Snapshot) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let core = self.core.clone();
+        let read = tokio::task::spawn_blocking(move || core.read(call, body)).await;
+        let answer = read.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())));
+        self.read_ended(answer)
     }
 
     /// Hands `body` to the writer and waits until its transaction is durable.

@@ -72,6 +72,21 @@ pub(super) fn end_session(
     tables.remove::<UserSessions>(&(user, session))
 }
 
+/// See `AccountStore::ended_sessions`.
+pub(super) fn has_ended(read: &impl Read, user: UserId, session: SessionId, now: Millis) -> bool {
+    let find = || {
+        let Some(Raw(token_hash)) = read.get::<UserSessions>(&(user, session))? else {
+            return Ok(true);
+        };
+        Ok(read.expect::<Sessions>(&token_hash)?.expires_at <= now)
+    };
+    find().unwrap_or_else(|error: StoreError| {
+        // It says nothing about this session, and must not hide the others.
+        tracing::error!(%error, "whether a session has ended cannot be read");
+        false
+    })
+}
+
 /// Moves the end of a session, never back. It may have ended, or moved further, since it was used.
 pub(super) fn touch(tables: &mut Tables<'_>, touch: Touch) -> Result<(), StoreError> {
     match move_end(tables, touch) {
