@@ -5,6 +5,7 @@ use madang_testkit::{
     Http, Node, Stage,
     client::{Call, list, number, text},
     launcher::free_address,
+    wait::{self, SOON},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,6 +14,8 @@ use std::{
     os::unix::fs::PermissionsExt,
     time::{Duration, Instant},
 };
+
+const CALLS: &str = "madang_store_calls_total";
 
 /// A node with an address for operators.
 struct Office {
@@ -39,6 +42,12 @@ impl Office {
 
     async fn switches(&self) -> Value {
         self.get("/admin/switches").send().await.expect(200)
+    }
+
+    /// Moves one, which the answer must say.
+    async fn switch(&self, name: &str, on: bool) {
+        let answer = self.post("/admin/switches").json(&json!({name: on})).send().await;
+        assert_eq!(answer.expect(200)[name], json!(on));
     }
 }
 
@@ -106,15 +115,97 @@ async fn typing_is_told_to_nobody_while_it_is_off() {
     let office = Office::open().await;
     let (mut ann, mut ben) = office.stage.both().await;
     let room = &office.stage.room;
-    let switch = |on: bool| office.post("/admin/switches").json(&json!({"typing": on})).send();
-    switch(false).await.expect(200);
+    office.switch("typing", false).await;
     ann.ok("typing", json!({"room": room, "on": true})).await;
     ann.send(room, "c", "what was typed").await;
     ben.expect("message").await;
     assert!(!ben.queued().any(|frame| frame["op"] == "typing"));
-    switch(true).await.expect(200);
+    office.switch("typing", true).await;
     ann.ok("typing", json!({"room": room, "on": true})).await;
     assert_eq!(ben.expect("typing").await["users"], json!([office.stage.ann.user]));
+}
+
+/// Ben reads while nobody is told, then again.
+#[tokio::test]
+async fn receipts_are_stored_and_told_to_nobody_while_they_are_off() {
+    let mut office = Office::open().await;
+    office.stage.fill(&office.stage.ann, 5).await;
+    let Stage { http, ann: account, ben: reader, room, .. } = &office.stage;
+    let aside = http.make_group(account, "aside", &[reader]).await;
+    http.send(account, &aside, "c", "x").await;
+    let (mut ann, mut ben) = office.stage.both().await;
+    let written = async || http.metrics().await.sum(CALLS, &["call=\"put_reads\""]);
+
+    office.switch("receipts", false).await;
+    // The second is not written before it was decided whom the first one is told to.
+    for (room, seq) in [(room, 3), (&aside, 1)] {
+        let before = written().await;
+        let ok = ben.ok("read", json!({"room": room, "seq": seq})).await;
+        assert_eq!(number(&ok, "read_seq"), seq);
+        let stored = async || (written().await > before).then_some(());
+        wait::until("it is written", SOON, stored).await;
+    }
+    let path = format!("/v1/rooms/{room}");
+    let seen = http.get(&path).token(&reader.token).send().await.expect(200);
+    assert_eq!((number(&seen, "read_seq"), number(&seen, "unread")), (3, 2));
+    let path = format!("{path}/messages/3/readers");
+    let readers = http.get(&path).token(&account.token).send().await.expect(200);
+    assert_eq!(list(&readers, "readers").len(), 2, "{readers}");
+
+    office.switch("receipts", true).await;
+    ben.ok("read", json!({"room": room, "seq": 4})).await;
+    let told = loop {
+        let frame = ann.expect("read").await;
+        if frame["room"] == json!(room) {
+            break frame;
+        }
+    };
+    assert_eq!(told["reads"], json!([{"user": reader.user, "seq": 4}]));
+
+    office.switch("receipts", false).await;
+    let before = written().await;
+    ben.ok("read", json!({"room": room, "seq": 5})).await;
+    let stored = async || (written().await > before).then_some(());
+    wait::until("it is written", SOON, stored).await;
+    let node = &mut office.stage.node;
+    node.kill().await;
+    node.restart().await;
+    let path = format!("/v1/rooms/{}", office.stage.room);
+    let call = office.stage.http.get(&path).token(&office.stage.ben.token);
+    assert_eq!(number(&call.send().await.expect(200), "read_seq"), 5);
+    assert_eq!(office.switches().await["receipts"], json!(true), "all are on at start");
+}
+
+#[tokio::test]
+async fn presence_is_answered_and_told_to_nobody_while_it_is_off() {
+    let office = Office::open().await;
+    let Stage { http, ann: account, ben: other, room, .. } = &office.stage;
+    let (eve, stranger) = (http.signup("eve").await, http.signup("cal").await);
+    let body = json!({"user": eve.user});
+    let path = format!("/v1/rooms/{room}/members");
+    http.post(&path, body).token(&account.token).send().await.expect(200);
+    let mut ann = office.stage.join(account).await;
+    let frame = ann.expect("presence").await;
+    assert_eq!(frame["online"], json!([account.user]));
+
+    office.switch("presence", false).await;
+    // The second is not looked at before it was decided whom the first one is told to.
+    let mut open = Vec::new();
+    for account in [other, &stranger] {
+        let looks = async || http.metrics().await.sum(CALLS, &["call=\"rooms_of\""]);
+        let before = looks().await;
+        open.push(office.stage.join(account).await);
+        let looked = async || (looks().await > before).then_some(());
+        wait::until("who came is looked at", SOON, looked).await;
+    }
+    let mut online = [account.user.clone(), other.user.clone()];
+    online.sort();
+    assert_eq!(ann.ok("presence", json!({"room": room})).await["online"], json!(online));
+
+    office.switch("presence", true).await;
+    open.push(office.stage.join(&eve).await);
+    let frame = ann.expect("presence").await;
+    assert_eq!((&frame["online"], &frame["offline"]), (&json!([eve.user]), &json!([])));
 }
 
 #[tokio::test]
