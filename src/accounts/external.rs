@@ -1,9 +1,17 @@
 //! Users of a product that has accounts of its own: it shows an API key, names a user as it knows
 //! them, and gets a session for them.
 
-use super::{Accounts, Started, login::outcome, rules, token, username::Username};
+use super::{
+    Accounts, Started,
+    login::{outcome, unblocked},
+    rules, token,
+    username::Username,
+};
 use madang_protocol::{CloseCode, ErrorCode, Refusal, UserId, id::ID_BYTES};
-use madang_store::accounts::{ExternalLogin, ExternalStarted, NewUser};
+use madang_store::{
+    accounts::{AddressKey, ExternalLogin, ExternalStarted, NewUser},
+    limits::Verdict,
+};
 use std::fmt::Write as _;
 
 /// Bytes of an external id.
@@ -21,9 +29,21 @@ pub struct ExternalUser {
 
 impl Accounts {
     /// Whether who shows this may start sessions for others: `forbidden` when nobody may,
-    /// `unauthenticated` when it is no API key.
-    pub fn check_api_key(&self, shown: Option<&str>) -> Result<(), Refusal> {
-        self.api_keys.check(shown)
+    /// `unauthenticated` when it is no API key, which counts as a login from its address. One that
+    /// is blocked is told so whatever it shows, or it could go on guessing.
+    pub async fn check_api_key(
+        &self,
+        shown: Option<&str>,
+        address: AddressKey,
+    ) -> Result<(), Refusal> {
+        let (limits, now) = (&self.parts.limits, self.parts.clock.now());
+        let checked = self.api_keys.check(shown);
+        unblocked(match checked.as_ref().map_err(|refusal| refusal.code) {
+            Ok(()) => limits.is_blocked(address, now).await,
+            Err(ErrorCode::Unauthenticated) => limits.count_login(address, now).await,
+            Err(_) => Verdict::Allowed,
+        })?;
+        checked
     }
 
     /// Starts a session of the user of an external id, made by the first call, also when several

@@ -65,13 +65,7 @@ impl Accounts {
     }
 
     async fn count_address(&self, address: AddressKey) -> Result<(), Refusal> {
-        match self.parts.limits.count_login(address, self.parts.clock.now()).await {
-            Verdict::Allowed => Ok(()),
-            Verdict::Wait(wait_ms) => {
-                let message = "too many logins from this address";
-                Err(Refusal::new(ErrorCode::Blocked, message).after(wait_ms))
-            }
-        }
+        unblocked(self.parts.limits.count_login(address, self.parts.clock.now()).await)
     }
 
     async fn may_try(&self, account: &str) -> Result<(), Refusal> {
@@ -105,6 +99,17 @@ impl Accounts {
     ) -> Result<bool, Refusal> {
         let hash = credentials.and_then(|credentials| credentials.password_hash);
         self.parts.hasher.verify(password, hash).await
+    }
+}
+
+/// `blocked` for the time an address has to wait.
+pub(super) fn unblocked(verdict: Verdict) -> Result<(), Refusal> {
+    match verdict {
+        Verdict::Allowed => Ok(()),
+        Verdict::Wait(wait_ms) => {
+            let message = "too many logins from this address";
+            Err(Refusal::new(ErrorCode::Blocked, message).after(wait_ms))
+        }
     }
 }
 

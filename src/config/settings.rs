@@ -191,7 +191,8 @@ settings! {
     signup: bool = true;
     /// Signups from one address within a minute. 0 = off. Beyond: `rate_limited`.
     signups_per_minute: u32 = 20, in 0..=1_000_000;
-    /// Logins from one address within a minute, right or wrong. 0 = off. Beyond: `blocked`.
+    /// Logins from one address within a minute, right or wrong; wrong API keys count, too. 0 = off.
+    /// Beyond: `blocked`.
     logins_per_minute: u32 = 60, in 0..=1_000_000;
     /// Seconds an address stays blocked that logged in too often. 0 = off: none is blocked.
     login_block_seconds: u64 = 180, in 0..=86_400;

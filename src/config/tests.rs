@@ -39,7 +39,7 @@ fn every_type_is_read_alike_from_every_place() {
         signup = false
         allowed_origins = ["https://a.b", "http://c:8"]
         outbox_bytes_max = 2_000_000
-        trusted_proxies = ["10.0.0.0/8", "2001:db8::1", "::ffff:192.0.2.1"]
+        trusted_proxies = ["::ffff:10.0.0.0/104", "2001:db8::1", "::ffff:192.0.2.1", "::/0"]
         api_keys = ["0123456789abcdef", "fedcba9876543210"]
     "#;
     let texts = [
@@ -51,7 +51,7 @@ fn every_type_is_read_alike_from_every_place() {
         ("signup", "false"),
         ("allowed_origins", "https://a.b, http://c:8"),
         ("outbox_bytes_max", "2_000_000"),
-        ("trusted_proxies", "10.0.0.0/8,2001:db8::1/128,192.0.2.1"),
+        ("trusted_proxies", "10.0.0.0/8,2001:db8::1/128,192.0.2.1/32,::/0"),
         ("api_keys", "0123456789abcdef, fedcba9876543210"),
     ];
     let from_file = merge(file, &[], &[]).unwrap();

@@ -1,6 +1,6 @@
 //! How the type of a setting is read from text and TOML, and shown.
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -149,12 +149,22 @@ impl Value for Vec<IpNet> {
     }
 }
 
-/// An address alone is the prefix of all its bits.
+/// An address alone is the prefix of all its bits. What is IPv4 mapped into IPv6 is IPv4, as the
+/// addresses are that it is compared with.
 fn network(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-    address.or_else(|_| text.parse()).map_err(|_| {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    let network = address.or_else(|_| text.parse()).map_err(|_| {
         format!("{text:?} must be an address or a prefix, such as 10.0.0.0/8 or 2001:db8::/32")
-    })
+    })?;
+    Ok(unmapped(network).unwrap_or(network))
+}
+
+fn unmapped(network: IpNet) -> Option<IpNet> {
+    const MAPPED_BITS: u8 = 96;
+    let IpNet::V6(network) = network else { return None };
+    let address = network.addr().to_ipv4_mapped()?;
+    let length = network.prefix_len().checked_sub(MAPPED_BITS)?;
+    Ipv4Net::new(address, length).ok().map(IpNet::V4)
 }
 
 /// Texts that nobody is shown.

@@ -17,6 +17,9 @@ pub trait LoginLimits: Send + Sync + 'static {
     /// block the address for `rules.login_block`.
     async fn count_login(&self, address: AddressKey, now: Millis) -> Verdict;
 
+    /// How long `address` is blocked still. Counts nothing.
+    async fn is_blocked(&self, address: AddressKey, now: Millis) -> Verdict;
+
     /// Counts one signup from `address`: `rules.signups_per_minute` within a minute.
     async fn count_signup(&self, address: AddressKey, now: Millis) -> Verdict;
 

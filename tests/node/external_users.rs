@@ -3,7 +3,7 @@
 use crate::launch;
 use madang_testkit::{
     Http, Node, Socket, Stage,
-    client::{Answer, PASSWORD, text},
+    client::{Answer, PASSWORD, number, text},
 };
 use serde_json::{Value, json};
 
@@ -163,6 +163,28 @@ async fn only_a_key_opens_the_door() {
     http.get("/v1/me").token(KEY).send().await.refused(401, "unauthenticated");
     let first_key = http.post("/v1/tokens", body()).token("another-key-that-is-long");
     first_key.send().await.expect(200);
+}
+
+/// As logins, and together with them.
+#[tokio::test]
+async fn wrong_keys_count_to_their_address() {
+    let launch = launch().with("logins-per-minute", 4).with("api-keys", KEY);
+    let node = launch.start().await;
+    let thief = Http::from_source(node.address(), [127, 0, 0, 86].into());
+    let body = || json!({"external_id": "42"});
+    let guess = |key: &str| thief.post("/v1/tokens", body()).token(key).send();
+    let login = || thief.post("/v1/login", json!({"username": "ann", "password": PASSWORD})).send();
+    guess("guess number one").await.refused(401, "unauthenticated");
+    login().await.refused(401, "bad_credentials");
+    thief.post("/v1/tokens", body()).send().await.refused(401, "unauthenticated");
+    guess(KEY).await.expect(200);
+    guess("guess number two").await.refused(401, "unauthenticated");
+    for key in ["guess number three", KEY, ""] {
+        let blocked = guess(key).await.refused(429, "blocked");
+        assert!((1..=180_000).contains(&number(&blocked, "retry_after_ms")), "{blocked}");
+    }
+    login().await.refused(429, "blocked");
+    start(&node.http(), body()).await;
 }
 
 #[tokio::test]

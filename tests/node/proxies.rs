@@ -51,6 +51,18 @@ async fn logins_count_to_the_forwarded_address() {
     from("2001:db8:1:3::1", false).await;
 }
 
+/// As a node that listens on IPv6 sees them.
+#[tokio::test]
+async fn a_proxy_may_be_named_by_a_mapped_prefix() {
+    let launch = launch().with("logins-per-minute", 1);
+    let node = launch.with("trusted-proxies", "::ffff:127.0.0.0/104").start().await;
+    let http = node.http();
+    for (from, limited) in [("203.0.113.1", false), ("203.0.113.2", false), ("203.0.113.1", true)]
+    {
+        refused(login(&http).header(FORWARDED, from).send().await, limited).await;
+    }
+}
+
 #[tokio::test]
 async fn header_lines_count_as_one_list() {
     let (_node, http) = behind_proxies(launch().with("logins-per-minute", 1)).await;

@@ -38,8 +38,12 @@ pub(super) async fn login(
 }
 
 /// Whether who asks has an API key.
-pub(super) fn check_api_key(headers: &HeaderMap, context: &HttpContext) -> Result<(), Refusal> {
-    context.accounts.check_api_key(caller::token(headers).ok())
+pub(super) async fn check_api_key(
+    headers: &HeaderMap,
+    context: &HttpContext,
+    peer: Peer,
+) -> Result<(), Refusal> {
+    context.accounts.check_api_key(caller::token(headers).ok(), peer.key).await
 }
 
 /// `POST /v1/tokens`, by one who has an API key.

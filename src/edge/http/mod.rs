@@ -240,7 +240,7 @@ where
         Route::Signup => accounts::signup(body::read(request, limits).await?, context, peer).await,
         Route::Login => accounts::login(body::read(request, limits).await?, context, peer).await,
         Route::Tokens => {
-            accounts::check_api_key(headers, context)?;
+            accounts::check_api_key(headers, context, peer).await?;
             accounts::tokens(body::read(request, limits).await?, context).await
         }
         Route::Logout => accounts::logout(headers, context).await,

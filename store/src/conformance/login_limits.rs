@@ -51,6 +51,21 @@ pub async fn a_blocked_address_begins_anew(make: Make) {
     assert_eq!(limits.count_login(HERE, START + 10_000).await, Wait(10_000));
 }
 
+/// However often it is asked.
+pub async fn asking_whether_an_address_is_blocked_counts_nothing(make: Make) {
+    let limits = make(RULES);
+    assert_eq!(limits.is_blocked(HERE, START).await, Allowed);
+    assert_eq!(logins(&*limits, 60, START).await, [Allowed; 60]);
+    for _ in 0..100 {
+        assert_eq!(limits.is_blocked(HERE, START).await, Allowed);
+    }
+    assert_eq!(limits.count_login(HERE, START + 1_000).await, Wait(180_000));
+    assert_eq!(limits.is_blocked(HERE, START + 2_000).await, Wait(179_000));
+    assert_eq!(limits.is_blocked(THERE, START + 2_000).await, Allowed);
+    assert_eq!(limits.is_blocked(HERE, START + 181_000).await, Allowed);
+    assert_eq!(logins(&*limits, 60, START + 181_000).await, [Allowed; 60]);
+}
+
 /// Any minute counts, not the one of a clock on the wall.
 pub async fn the_minute_slides(make: Make) {
     let limits = make(RULES);

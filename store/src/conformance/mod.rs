@@ -168,6 +168,7 @@ macro_rules! login_limits_conformance {
         $crate::conformance_cases! { @limits login_limits, $limits:
             blocks_an_address_that_logs_in_too_often
             a_blocked_address_begins_anew
+            asking_whether_an_address_is_blocked_counts_nothing
             the_minute_slides
             addresses_count_apart
             zero_is_off

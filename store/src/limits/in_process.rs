@@ -95,6 +95,13 @@ impl LoginLimits for InProcess {
         Verdict::Wait(login_block_ms)
     }
 
+    async fn is_blocked(&self, address: AddressKey, now: Millis) -> Verdict {
+        match self.counts().logins.get(&address) {
+            Some(known) if known.blocked_until > now => Verdict::Wait(known.blocked_until - now),
+            _ => Verdict::Allowed,
+        }
+    }
+
     async fn count_signup(&self, address: AddressKey, now: Millis) -> Verdict {
         let most = self.rules.signups_per_minute;
         if most == 0 {

@@ -115,7 +115,7 @@ pub(super) const CALLS: [Call; 26] = [
         who: Who::Product,
         body: Some("ExternalUser"),
         answers: &[json(200, STARTED, "Started; the user was made if need be.")],
-        codes: &[Forbidden, UsernameTaken],
+        codes: &[Forbidden, UsernameTaken, Blocked],
         ..CALL
     },
     Call {
