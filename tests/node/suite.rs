@@ -2,6 +2,7 @@
 // how it is spoken to.
 
 mod accounts;
+mod at_once;
 mod bad_frames;
 mod bad_requests;
 mod changes;

@@ -3,7 +3,7 @@
 use super::{
     DELIVERY_ITEMS, HELD_MAX, PAGE_MESSAGES, STAYS_FOR, encode,
     live::{self, Typing},
-    logic::{Effect, Logic},
+    logic::{Effect, Logic, Member},
     window::Window,
 };
 use crate::{
@@ -59,18 +59,18 @@ pub enum AudienceMessage {
     Tick,
 }
 
-/// A reader that wants to be attached.
+/// A reader that wants to be attached, or to hear what has no number until then.
 pub struct AttachRequest {
     /// Its hub.
     pub hub: usize,
     /// Its place there.
     pub slot: SlotId,
-    /// What it has.
+    /// Whose it is, and since when it is known to be a member.
+    pub member: Member,
+    /// What it has; nothing, if it is only to hear.
     pub after: Place,
-    /// The room's membership when it was found to be a member.
-    pub member_rev: u64,
-    /// Tells it what became of it.
-    pub reply: Reply<Attached>,
+    /// Tells it what became of it; `None`: it is only to hear.
+    pub reply: Option<Reply<Attached>>,
 }
 
 /// See the module.
@@ -146,7 +146,11 @@ impl AudienceActor {
             Effect::Remember(messages, rev) => self.window.begin(&messages, rev),
             Effect::Deliver(events) => self.deliver(&events, context),
             Effect::Attach { reader, after, head } => self.attach(reader, after, head, context),
-            Effect::Recheck(reader) => reader.reply.send(Attached::Recheck),
+            Effect::Recheck(reader) => {
+                if let Some(reply) = reader.reply {
+                    reply.send(Attached::Recheck);
+                }
+            }
             Effect::RecheckAll => {
                 let room = self.room;
                 self.send_all(|| HubMessage::Recheck(room), context);
@@ -251,9 +255,13 @@ impl AudienceActor {
         head: Place,
         context: &mut Context<AudienceMessage>,
     ) {
-        let Some(mut catch_up) = self.window.between(after, head) else {
-            return reader.reply.send(Attached::Behind(head));
-        };
+        let (mut catch_up, mut reply) = (Items::new(), None);
+        if let Some(asked) = reader.reply {
+            match self.window.between(after, head) {
+                Some(missed) => (catch_up, reply) = (missed, Some(asked)),
+                None => asked.send(Attached::Behind(head)), // and it hears the rest meanwhile
+            }
+        }
         catch_up.extend(self.typing.item(self.room).map(Arc::new));
         self.readers[reader.hub] += 1;
         let attach = Attach {
@@ -263,7 +271,7 @@ impl AudienceActor {
             epoch: self.epoch,
             head,
             catch_up,
-            reply: reader.reply,
+            reply,
         };
         self.send(reader.hub, HubMessage::Attach(attach), context);
     }
@@ -348,8 +356,8 @@ impl Actor for AudienceActor {
                 self.tell_typing(effects, context);
             }
             AudienceMessage::Attach(request) => {
-                let (after, member_rev) = (request.after, request.member_rev);
-                self.logic.attach(request, after, member_rev, effects);
+                let (after, member) = (request.after, request.member);
+                self.logic.attach(request, after, member, effects);
             }
             AudienceMessage::Left { hub, epoch, readers } => self.left(hub, epoch, readers),
             AudienceMessage::Adopted(hub, Ok(adopted)) => {

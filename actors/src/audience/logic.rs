@@ -1,7 +1,7 @@
 //! What an audience decides: order, holes, who is attached where. Pure.
 
-use super::HELD_MAX;
-use madang_protocol::{Event, EventBatch, Heads, Message, Place};
+use super::{CHANGES_KNOWN, HELD_MAX};
+use madang_protocol::{Event, EventBatch, Heads, Message, Place, UserId};
 use madang_resilience::Backoff;
 use madang_store::log::{ChangedPage, Page};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -50,11 +50,20 @@ enum State {
     Following,
 }
 
+/// Whose reader it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// The user.
+    pub user: UserId,
+    /// The room's membership when the user was found to be a member.
+    pub since: u64,
+}
+
 /// A reader that cannot be attached yet.
 struct Waiting<A> {
     reader: A,
     after: Place,
-    member_rev: u64,
+    member: Member,
 }
 
 /// The state of an audience. See the module for its invariants.
@@ -69,6 +78,9 @@ pub struct Logic<A> {
     /// Heads were learnt once: before that, nothing was missed.
     is_fresh: bool,
     held: VecDeque<Arc<EventBatch>>,
+    /// Who went by each of the latest membership changes, at most [`CHANGES_KNOWN`], up to the one
+    /// in `heads`.
+    gone: VecDeque<Option<UserId>>,
     waiting: Vec<Waiting<A>>,
     backoff: Backoff,
 }
@@ -83,6 +95,7 @@ impl<A> Logic<A> {
             adopted: None,
             is_fresh: true,
             held: VecDeque::new(),
+            gone: VecDeque::new(),
             waiting: Vec::new(),
             backoff: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
         }
@@ -139,6 +152,7 @@ impl<A> Logic<A> {
         }
         if self.heads.member_rev < heads.member_rev {
             self.heads.member_rev = heads.member_rev;
+            self.gone.clear();
             effects.push(Effect::RecheckAll);
         }
         if let Some(changed) = changed {
@@ -175,25 +189,24 @@ impl<A> Logic<A> {
         }
     }
 
-    /// A reader wants to be attached: it has everything up to `after`, and was a member when the
-    /// room's membership stood at `member_rev`.
+    /// A reader wants to be attached: it has everything up to `after`.
     pub fn attach(
         &mut self,
         reader: A,
         after: Place,
-        member_rev: u64,
+        member: Member,
         effects: &mut Vec<Effect<A>>,
     ) {
         let head = self.heads.place();
         let is_ahead = after.seq > head.seq || after.rev > head.rev;
         if self.state != State::Following || is_ahead {
-            self.waiting.push(Waiting { reader, after, member_rev });
+            self.waiting.push(Waiting { reader, after, member });
             if self.state == State::Following {
                 self.catch_up(effects);
             }
             return;
         }
-        if member_rev < self.heads.member_rev {
+        if self.may_be_gone(member) {
             return effects.push(Effect::Recheck(reader));
         }
         effects.push(Effect::Attach { reader, after, head });
@@ -216,8 +229,30 @@ impl<A> Logic<A> {
         if batch.before != self.heads {
             return self.catch_up(effects);
         }
+        self.note_members(batch);
         self.heads = batch.after;
         effects.push(Effect::Deliver(batch.events.clone()));
+    }
+
+    fn note_members(&mut self, batch: &EventBatch) {
+        let known = self.gone.len();
+        self.gone.extend(batch.events.iter().filter_map(|event| match event {
+            Event::Member(event) => Some(event.change.ends().then_some(event.user)),
+            Event::Renamed(_) => Some(None),
+            Event::Message(_) | Event::Changed(_) => None,
+        }));
+        if batch.before.member_rev + (self.gone.len() - known) as u64 != batch.after.member_rev {
+            self.gone.clear(); // not each of them was told
+        }
+        let surplus = self.gone.len().saturating_sub(CHANGES_KNOWN);
+        self.gone.drain(..surplus);
+    }
+
+    /// The membership may have ended since it was looked at.
+    fn may_be_gone(&self, member: Member) -> bool {
+        let changes = self.heads.member_rev.saturating_sub(member.since);
+        let first = usize::try_from(changes).ok().and_then(|n| self.gone.len().checked_sub(n));
+        first.is_none_or(|first| self.gone.range(first..).any(|gone| *gone == Some(member.user)))
     }
 
     fn catch_up(&mut self, effects: &mut Vec<Effect<A>>) {
@@ -270,8 +305,8 @@ impl<A> Logic<A> {
                 return;
             }
         }
-        for Waiting { reader, after, member_rev } in std::mem::take(&mut self.waiting) {
-            self.attach(reader, after, member_rev, effects);
+        for Waiting { reader, after, member } in std::mem::take(&mut self.waiting) {
+            self.attach(reader, after, member, effects);
         }
     }
 }

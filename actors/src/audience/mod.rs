@@ -11,7 +11,8 @@
 //! ```
 //!
 //! What has no number (signals, who types, receipts, presence) goes the same way and is lost where
-//! it does not fit; who types is gathered here, and told to readers that come.
+//! it does not fit; who types is gathered here, and told to readers that come. A reader that cannot
+//! be attached yet, because it misses much or others are attached before, hears it meanwhile.
 //!
 //! **Bounds**: the inbox ([`INBOX_BOUND`]), what does not fit is lost and fetched again;
 //! [`HELD_MAX`] batches are held back during a fetch; a hub that is full makes the audience wait,
@@ -28,6 +29,7 @@ mod tests;
 mod window;
 
 pub use actor::{AttachRequest, AudienceActor, AudienceMessage};
+pub use logic::Member;
 
 use crate::{kernel::Address, metrics::Metrics};
 use madang_cluster::{Bus, Subscription};
@@ -44,6 +46,9 @@ pub const WINDOW_MESSAGES: usize = 256;
 pub const WINDOW_BYTES: usize = 256 * 1024;
 /// Encoded changes kept for readers that attach.
 pub const WINDOW_CHANGES: usize = 64;
+/// Membership changes of which it is known who went, so that readers whom they do not concern are
+/// attached without another look.
+pub const CHANGES_KNOWN: usize = 64;
 /// Messages of one page when a hole is read from the store.
 pub const PAGE_MESSAGES: usize = 200;
 /// Events of one delivery: a hub works off a delivery for a slice of readers in one go.

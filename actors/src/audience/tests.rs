@@ -1,8 +1,8 @@
 //! The audience's decisions, by input and exact effects.
 
 use super::{
-    HELD_MAX,
-    logic::{Effect, Logic},
+    CHANGES_KNOWN, HELD_MAX,
+    logic::{Effect, Logic, Member},
 };
 use madang_protocol::{
     Amended, ClientId, Event, EventBatch, Heads, MemberChange, MemberEvent, Message, Place, RoomId,
@@ -24,6 +24,10 @@ fn does(logic: &mut Logic<u32>, act: impl FnOnce(&mut Logic<u32>, &mut Effects))
 
 fn heads(last_seq: u64) -> Heads {
     Heads { last_seq, last_rev: 0, member_rev: 1 }
+}
+
+fn ann(since: u64) -> Member {
+    Member { user: ANN, since }
 }
 
 /// Has everything up to `seq`.
@@ -173,14 +177,14 @@ fn more_than_is_held_back_is_fetched_again() {
 #[test]
 fn a_reader_is_attached_where_the_next_delivery_begins() {
     let mut logic = following(5);
-    let effects = does(&mut logic, |logic, out| logic.attach(7, at(3), 1, out));
+    let effects = does(&mut logic, |logic, out| logic.attach(7, at(3), ann(1), out));
     assert_eq!(effects, [Effect::Attach { reader: 7, after: at(3), head: at(5) }]);
 }
 
 #[test]
 fn a_reader_waits_until_the_audience_has_what_it_has() {
     let mut logic = following(5);
-    let effects = does(&mut logic, |logic, out| logic.attach(7, at(6), 1, out));
+    let effects = does(&mut logic, |logic, out| logic.attach(7, at(6), ann(1), out));
     assert_eq!(effects, [Effect::CatchUp(heads(5))]);
     assert!(logic.is_waited_for());
     let effects =
@@ -198,9 +202,41 @@ fn a_reader_whose_membership_may_have_changed_is_sent_back() {
     let left = EventBatch { room: ROOM, before: heads(5), after, events: events.clone() };
     let effects = does(&mut logic, |logic, out| logic.batch(Arc::new(left), out));
     assert_eq!(effects, [Effect::Deliver(events)]);
-    assert_eq!(does(&mut logic, |logic, out| logic.attach(7, at(5), 1, out)), [Effect::Recheck(7)]);
-    let effects = does(&mut logic, |logic, out| logic.attach(7, at(5), 2, out));
+    assert_eq!(
+        does(&mut logic, |logic, out| logic.attach(7, at(5), ann(1), out)),
+        [Effect::Recheck(7)]
+    );
+    let effects = does(&mut logic, |logic, out| logic.attach(7, at(5), ann(2), out));
     assert_eq!(effects, [Effect::Attach { reader: 7, after: at(5), head: at(5) }]);
+}
+
+#[test]
+fn what_happens_to_others_does_not_send_a_reader_back() {
+    let mut logic = following(5);
+    let told = |member_rev, user, change| {
+        let (before, after) =
+            (Heads { member_rev, ..heads(5) }, Heads { member_rev: member_rev + 1, ..heads(5) });
+        let events = vec![Event::Member(MemberEvent { user, change, role: None })];
+        Arc::new(EventBatch { room: ROOM, before, after, events })
+    };
+    does(&mut logic, |logic, out| logic.batch(told(1, UserId([2; 15]), MemberChange::Left), out));
+    does(&mut logic, |logic, out| logic.batch(told(2, ANN, MemberChange::Role), out));
+    let attached = [Effect::Attach { reader: 7, after: at(5), head: at(5) }];
+    assert_eq!(does(&mut logic, |logic, out| logic.attach(7, at(5), ann(1), out)), attached);
+    does(&mut logic, |logic, out| logic.batch(told(3, ANN, MemberChange::Removed), out));
+    let back = [Effect::Recheck(7)];
+    assert_eq!(does(&mut logic, |logic, out| logic.attach(7, at(5), ann(3), out)), back);
+    assert_eq!(does(&mut logic, |logic, out| logic.attach(7, at(5), ann(4), out)), attached);
+    for member_rev in 4..4 + CHANGES_KNOWN as u64 {
+        let joined = told(member_rev, UserId([3; 15]), MemberChange::Joined);
+        does(&mut logic, |logic, out| logic.batch(joined, out));
+    }
+    assert_eq!(does(&mut logic, |logic, out| logic.attach(7, at(5), ann(4), out)), attached);
+    assert_eq!(
+        does(&mut logic, |logic, out| logic.attach(7, at(5), ann(3), out)),
+        back,
+        "who knows what the change before was"
+    );
 }
 
 #[test]
@@ -211,6 +247,8 @@ fn lost_membership_changes_make_every_reader_prove_itself() {
     assert_eq!(effects, [Effect::CatchUp(heads(5))]);
     let effects = does(&mut logic, |logic, out| logic.caught_up(present, &[], Some(&[]), out));
     assert_eq!(effects, [Effect::RecheckAll]);
+    let effects = does(&mut logic, |logic, out| logic.attach(7, at(5), ann(2), out));
+    assert_eq!(effects, [Effect::Recheck(7)]);
 }
 
 /// Message `seq` with the change that took `rev`.
@@ -232,7 +270,7 @@ fn lost_changes_come_from_the_home() {
     let effects =
         does(&mut logic, |logic, out| logic.caught_up(rev(5, 2), &[], Some(&recent), out));
     assert_eq!(effects, [Effect::Deliver(recent.map(Event::Changed).to_vec())]);
-    let effects = does(&mut logic, |logic, out| logic.attach(7, at(5), 1, out));
+    let effects = does(&mut logic, |logic, out| logic.attach(7, at(5), ann(1), out));
     let head = Place { seq: 5, rev: 2 };
     assert_eq!(effects, [Effect::Attach { reader: 7, after: at(5), head }]);
 }
@@ -272,6 +310,6 @@ fn changes_that_the_home_does_not_keep_come_from_the_store_before_the_messages()
 fn a_reader_with_a_newer_change_waits_for_it() {
     let mut logic = following(5);
     let ahead = Place { seq: 5, rev: 1 };
-    let effects = does(&mut logic, |logic, out| logic.attach(7, ahead, 1, out));
+    let effects = does(&mut logic, |logic, out| logic.attach(7, ahead, ann(1), out));
     assert_eq!(effects, [Effect::CatchUp(heads(5))]);
 }

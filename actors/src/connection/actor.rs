@@ -11,15 +11,15 @@ use super::{
     source::Authenticator,
 };
 use crate::{
-    audience::{AttachRequest, AudienceMessage},
+    audience::{AttachRequest, AudienceMessage, Member},
     hub::{Identity, LocalHub, SlotId, Socket},
-    kernel::{Actor, Address, Clock, Context, Lost, start_unsupervised},
+    kernel::{Actor, Address, Clock, Context, Lost, Reply, start_unsupervised},
     metrics::Metrics,
     route::{Receipt, Router, lost_send},
     store_reader::Reader,
 };
 use madang_protocol::{
-    CloseCode, Heads, Refusal, Role, RoomId, UserId,
+    CloseCode, Heads, Place, Refusal, Role, RoomId, UserId,
     codec::Codec,
     frame::NodeFrame,
     object::MessageObject,
@@ -297,18 +297,17 @@ impl ConnectionActor {
                     self.logic.go(effects);
                 }
             }
+            Step::Hear { room, member_rev } => {
+                self.hub.want(self.slot, room);
+                if !self.logic.is_attaching(room) {
+                    self.ask_audience(room, member_rev, Place::default(), None);
+                }
+            }
             Step::Attach { room, after, member_rev } => {
-                let request = AttachRequest {
-                    hub: self.hub.index(),
-                    slot: self.slot,
-                    after,
-                    member_rev,
-                    reply: context
-                        .reply(|outcome| ConnectionMessage::Answer(Answer::Attached(outcome))),
-                };
-                // A full audience drops the request, which says "lost": it is made again later.
-                let attach = AudienceMessage::Attach(request);
-                let _ = self.services.router.tell_audience(room, attach);
+                self.hub.ask(self.slot, room);
+                let reply =
+                    context.reply(|outcome| ConnectionMessage::Answer(Answer::Attached(outcome)));
+                self.ask_audience(room, member_rev, after, Some(reply));
             }
             Step::ReadPage { room, after } => self.read_page(room, after, context),
             Step::ReadChanges { room, after } => self.read_changes(room, after, context),
@@ -317,6 +316,24 @@ impl ConnectionActor {
             Step::Later => context.after(RETRY, ConnectionMessage::Answer(Answer::Later)),
             Step::Detach(room) => self.hub.detach(self.slot, room),
         }
+    }
+
+    /// Asks to be attached after `after`, or, without a reply, to hear what has no number.
+    fn ask_audience(
+        &self,
+        room: RoomId,
+        member_rev: u64,
+        after: Place,
+        reply: Option<Reply<Attached>>,
+    ) {
+        let Some(Identity { user, .. }) = self.logic.identity() else {
+            return;
+        };
+        let (hub, slot) = (self.hub.index(), self.slot);
+        let member = Member { user, since: member_rev };
+        let request = AttachRequest { hub, slot, member, after, reply };
+        // A full audience drops the request, which says "lost": it is made again later.
+        let _ = self.services.router.tell_audience(room, AudienceMessage::Attach(request));
     }
 
     fn push(&self, frame: &NodeFrame) {

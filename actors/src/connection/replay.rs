@@ -41,7 +41,15 @@ pub enum Step {
     RecheckLater(RoomId),
     /// Call `go` after [`RETRY`].
     Later,
-    /// We are attached to a room we do not want any more.
+    /// We want this room, from now on or from another place on: the hub is to know, and the room's
+    /// audience to let us hear what has no number, unless it is asked to attach us just now.
+    Hear {
+        /// The room.
+        room: RoomId,
+        /// The room's membership when we were found to be a member.
+        member_rev: u64,
+    },
+    /// We do not want this room any more.
     Detach(RoomId),
 }
 
@@ -103,30 +111,44 @@ impl Replay {
         self.wanted.iter().any(|wanted| wanted.room == room)
     }
 
-    /// Begins to receive a room, after `after`.
+    /// The step that is out attaches us to this room.
+    pub fn is_attaching(&self, room: RoomId) -> bool {
+        let position = self.current.as_ref().and_then(|(_, position)| position.as_ref());
+        position.is_some_and(|out| out.room == room && out.next == Next::Attach)
+    }
+
+    /// Begins to receive a room after `after`, also one that is received already.
     pub fn want(&mut self, room: RoomId, after: Place, member_rev: u64, steps: &mut Vec<Step>) {
+        self.forget(room);
         if self.wanted.is_empty() {
             self.wanted.reserve_exact(1); // many connections receive one room
         }
         self.wanted.push(Wanted { room, is_live: false });
         self.queue.push_back(Position { room, after, member_rev, next: Next::Attach });
         self.next(steps);
+        steps.push(Step::Hear { room, member_rev });
     }
 
     /// Stops receiving a room.
     pub fn unwant(&mut self, room: RoomId, steps: &mut Vec<Step>) {
-        let Some(place) = self.wanted.iter().position(|wanted| wanted.room == room) else {
-            return;
-        };
-        if self.wanted.swap_remove(place).is_live {
+        if self.forget(room) {
             steps.push(Step::Detach(room));
         }
+    }
+
+    /// What is under way for the room is for nothing. True: it was wanted.
+    fn forget(&mut self, room: RoomId) -> bool {
+        let Some(place) = self.wanted.iter().position(|wanted| wanted.room == room) else {
+            return false;
+        };
+        self.wanted.swap_remove(place);
         self.queue.retain(|position| position.room != room);
         if let Some((current, position)) = &mut self.current
             && *current == room
         {
             *position = None;
         }
+        true
     }
 
     /// The out-queue is below half, or a wait is over.
@@ -153,7 +175,6 @@ impl Replay {
         };
         match (outcome, position) {
             (Some(Attached::Live), Some(_)) => self.went_live(room),
-            (Some(Attached::Live), None) => steps.push(Step::Detach(room)),
             (Some(Attached::Recheck), Some(position)) => {
                 self.current = Some((room, Some(position)));
                 return steps.push(Step::Recheck(room));
@@ -209,7 +230,8 @@ impl Replay {
         true
     }
 
-    /// What became of `Step::Recheck`: the membership now, `None` when it is over.
+    /// What became of `Step::Recheck`: the membership now; `None`: it is over, and the room is not
+    /// wanted any more.
     pub fn rechecked(&mut self, room: RoomId, member_rev: Option<u64>, steps: &mut Vec<Step>) {
         let Some((current, position)) = self.current.take() else {
             return;
@@ -222,7 +244,7 @@ impl Replay {
             (Some(position), Some(member_rev)) => {
                 self.queue.push_front(Position { member_rev, ..position });
             }
-            (Some(_), None) => self.wanted.retain(|wanted| wanted.room != room),
+            (Some(_), None) => self.unwant(room, steps),
             (None, _) => {}
         }
         self.next(steps);
@@ -269,7 +291,8 @@ mod tests {
     /// Wants A after 5; the step to attach is out.
     fn attaching() -> Replay {
         let mut replay = Replay::default();
-        assert_eq!(steps(|s| replay.want(A, at(5), 1, s)), [Step::WhenLow]);
+        let hear = Step::Hear { room: A, member_rev: 1 };
+        assert_eq!(steps(|s| replay.want(A, at(5), 1, s)), [Step::WhenLow, hear]);
         let attach = Step::Attach { room: A, after: at(5), member_rev: 1 };
         assert_eq!(steps(|s| replay.go(s)), [attach]);
         replay
@@ -315,7 +338,9 @@ mod tests {
     #[test]
     fn one_room_after_the_other() {
         let mut replay = attaching();
-        assert_eq!(steps(|s| replay.want(B, at(0), 0, s)), []);
+        let hear = Step::Hear { room: B, member_rev: 0 };
+        assert_eq!(steps(|s| replay.want(B, at(0), 0, s)), [hear], "heard at once");
+        assert!(replay.is_attaching(A) && !replay.is_attaching(B));
         assert_eq!(steps(|s| replay.go(s)), [], "A is not done");
         assert_eq!(steps(|s| replay.attached(Some(Attached::Live), s)), [Step::WhenLow]);
         let attach = Step::Attach { room: B, after: at(0), member_rev: 0 };
@@ -332,7 +357,7 @@ mod tests {
 
         let mut replay = attaching();
         steps(|s| replay.attached(Some(Attached::Recheck), s));
-        assert_eq!(steps(|s| replay.rechecked(A, None, s)), []);
+        assert_eq!(steps(|s| replay.rechecked(A, None, s)), [Step::Detach(A)]);
         assert!(!replay.has(A));
     }
 
@@ -349,11 +374,11 @@ mod tests {
     }
 
     #[test]
-    fn unsubscribing_on_the_way_detaches_at_the_end() {
+    fn unsubscribing_on_the_way_detaches_at_once() {
         let mut replay = attaching();
-        assert_eq!(steps(|s| replay.unwant(A, s)), []);
-        assert_eq!(steps(|s| replay.attached(Some(Attached::Live), s)), [Step::Detach(A)]);
-        assert!(!replay.has(A));
+        assert_eq!(steps(|s| replay.unwant(A, s)), [Step::Detach(A)]);
+        assert!(!replay.has(A) && !replay.is_attaching(A));
+        assert_eq!(steps(|s| replay.attached(Some(Attached::Live), s)), []);
     }
 
     #[test]
@@ -368,10 +393,10 @@ mod tests {
     #[test]
     fn subscribing_again_on_the_way_starts_there() {
         let mut replay = attaching();
-        steps(|s| replay.unwant(A, s));
-        assert_eq!(steps(|s| replay.want(A, at(2), 1, s)), []);
-        let live = steps(|s| replay.attached(Some(Attached::Live), s));
-        assert_eq!(live, [Step::Detach(A), Step::WhenLow]);
+        let hear = Step::Hear { room: A, member_rev: 1 };
+        assert_eq!(steps(|s| replay.want(A, at(2), 1, s)), [hear]);
+        assert!(!replay.is_attaching(A), "not there");
+        assert_eq!(steps(|s| replay.attached(Some(Attached::Live), s)), [Step::WhenLow]);
         let attach = Step::Attach { room: A, after: at(2), member_rev: 1 };
         assert_eq!(steps(|s| replay.go(s)), [attach]);
     }

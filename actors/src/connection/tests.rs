@@ -183,6 +183,7 @@ fn codes(effects: &[Effect]) -> Vec<ErrorCode> {
 }
 
 const WHEN_LOW: Effect = Effect::Replay(Step::WhenLow);
+const HEAR: Effect = Effect::Replay(Step::Hear { room: ROOM, member_rev: 4 });
 
 #[test]
 fn hello_comes_first() {
@@ -226,7 +227,7 @@ fn hello_is_answered_with_what_is_received() {
         max_frame_bytes: 131_072,
         rooms,
     };
-    assert_eq!(effects, [Effect::Push(NodeFrame::HelloOk(answer)), WHEN_LOW]);
+    assert_eq!(effects, [Effect::Push(NodeFrame::HelloOk(answer)), WHEN_LOW, HEAR]);
     assert_eq!(connection.does(|logic, out| logic.go(out)), [attach(9)]);
 }
 
@@ -259,7 +260,7 @@ fn a_room_that_is_joined_is_received_and_its_first_frame_says_so() {
         })
     };
     let mut connection = Connection::live();
-    assert_eq!(connection.joined(ROOM), [first_frame(), WHEN_LOW]);
+    assert_eq!(connection.joined(ROOM), [first_frame(), WHEN_LOW, HEAR]);
     assert_eq!(connection.joined(ROOM), [], "received already");
     assert_eq!(connection.does(|logic, out| logic.go(out)), [attach(6)]);
 
@@ -267,7 +268,7 @@ fn a_room_that_is_joined_is_received_and_its_first_frame_says_so() {
     connection.frame(1, hello());
     connection.authenticated(Ok(Some(ANN)));
     assert_eq!(connection.joined(ROOM), [], "hello is answered first");
-    assert_eq!(connection.entered(Ok(vec![]))[1..], [first_frame(), WHEN_LOW]);
+    assert_eq!(connection.entered(Ok(vec![]))[1..], [first_frame(), WHEN_LOW, HEAR]);
 }
 
 #[test]
@@ -373,7 +374,7 @@ fn a_subscription_begins_at_the_present_or_where_the_client_was() {
         connection.frame(2, subscribe(after_seq));
         let effects = connection.access(after_seq, Ok(Some(access(9))));
         let answer = NodeFrame::SubscribeOk { id: 2, room: subscribed(9, None) };
-        assert_eq!(effects, [Effect::Push(answer), WHEN_LOW]);
+        assert_eq!(effects, [Effect::Push(answer), WHEN_LOW, HEAR]);
         assert_eq!(connection.does(|logic, out| logic.go(out)), [attach(begins)]);
     }
 }
@@ -406,7 +407,7 @@ fn subscribing_again_changes_nothing_or_starts_there() {
     assert_eq!(connection.access(None, Ok(Some(access(9)))), [answer()]);
     connection.frame(2, subscribe(Some(5)));
     let effects = connection.access(Some(5), Ok(Some(access(9))));
-    assert_eq!(effects, [answer(), Effect::Replay(Step::Detach(ROOM)), WHEN_LOW]);
+    assert_eq!(effects, [answer(), WHEN_LOW, HEAR]);
 }
 
 #[test]
@@ -478,7 +479,10 @@ fn a_new_membership_is_noticed_when_the_old_one_has_ended() {
     assert_eq!(connection.does(|logic, out| logic.returned(ROOM, gone, &limits, out)), []);
     let again = connection.does(|logic, out| logic.returned(ROOM, Some(access(9)), &limits, out));
     let is_first = |frame: &NodeFrame| matches!(frame, NodeFrame::Member { last_seq: Some(9), .. });
-    assert!(matches!(&again[..], [Effect::Push(frame), WHEN_LOW] if is_first(frame)), "{again:?}");
+    assert!(
+        matches!(&again[..], [Effect::Push(frame), WHEN_LOW, HEAR] if is_first(frame)),
+        "{again:?}"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::{
     liveness::Liveness,
     outbox::{Flushed, Outbox},
     ready::Ready,
+    wanted::Wanted,
 };
 use crate::{
     batcher::Connected,
@@ -14,7 +15,7 @@ use crate::{
     metrics::Metrics,
 };
 use bytes::Bytes;
-use madang_protocol::{CloseCode, RoomId, SessionId, UserId, codec::Codec, websocket};
+use madang_protocol::{CloseCode, SessionId, UserId, codec::Codec, websocket};
 use slab::Slab;
 use std::{collections::VecDeque, rc::Rc, sync::Arc, task, time::Duration};
 use tokio::time::Instant;
@@ -48,8 +49,8 @@ pub(super) struct Slot {
     pub(super) identity: Option<Identity>,
     /// Wants every room its user joins.
     pub(super) wants_all: bool,
-    /// What it receives. Bounded by `subscriptions_max`.
-    pub(super) rooms: Vec<RoomId>,
+    /// Bounded by `subscriptions_max`.
+    pub(super) rooms: Vec<Wanted>,
     /// Heartbeats without a sign of life.
     pub(super) silent: u8,
     is_dirty: bool,
@@ -167,8 +168,8 @@ impl Core {
         if let Some(identity) = gone.identity {
             self.connected.went(identity, Instant::now());
         }
-        for room in gone.rooms {
-            self.jobs.reader_left(room, slot);
+        for wanted in gone.rooms.iter().filter(|wanted| wanted.stage.is_reader()) {
+            self.jobs.reader_left(wanted.room, slot);
         }
     }
 

@@ -1,15 +1,16 @@
 //! What a hub works off in order: deliveries, readers that come, audiences that begin.
 
 use super::{
-    Adopt, Adopted, Attach, Delivery, HubMessage, Item, SLICE_READERS, SlotId, core::Core,
-    readers::Readers,
+    Adopt, Adopted, Attach, Delivery, HubMessage, Item, SLICE_READERS, SlotId,
+    core::Core,
+    readers::{Reader, Readers},
 };
 use crate::{
     audience::AudienceMessage,
     connection::{Attached, ConnectionMessage},
     kernel::{Address, SendError},
 };
-use madang_protocol::{RoomId, UserId};
+use madang_protocol::{RoomId, UserId, codec::Codec};
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -72,6 +73,18 @@ impl Jobs {
         }
     }
 
+    /// A reader gets everything from now on, or nothing that has a number.
+    pub(super) fn set_live(&mut self, room: RoomId, slot: SlotId, is_live: bool) {
+        if let Some(readers) = self.rooms.get_mut(&room) {
+            readers.set_live(slot, is_live);
+        }
+    }
+
+    /// Up to which `seq` the readers of a room were served.
+    pub(super) fn delivered(&self, room: RoomId) -> Option<u64> {
+        self.rooms.get(&room).map(|readers| readers.delivered.seq)
+    }
+
     /// Tells the audiences who left hub number `hub`. What a full one does not take is told again
     /// later.
     pub(super) fn report_left(&mut self, hub: usize) {
@@ -120,23 +133,6 @@ impl Core {
         !self.jobs.queue.is_empty()
     }
 
-    /// Up to which `seq` a reader was served in a room; `None`: it does not receive it.
-    pub(super) fn delivered(&mut self, slot: SlotId, room: RoomId) -> Option<u64> {
-        if !self.get(slot)?.rooms.contains(&room) {
-            return None;
-        }
-        self.jobs.rooms.get(&room).map(|readers| readers.delivered.seq)
-    }
-
-    /// A reader stops receiving a room.
-    pub(super) fn detach(&mut self, slot: SlotId, room: RoomId) {
-        let Some(connection) = self.get(slot) else {
-            return;
-        };
-        connection.rooms.retain(|other| *other != room);
-        self.jobs.reader_left(room, slot);
-    }
-
     fn deliver(&mut self, delivery: Arc<Delivery>, from: usize, budget: &mut usize) {
         let Some(readers) = self.jobs.rooms.get_mut(&delivery.room) else {
             return; // the last one left meanwhile; its audience was told
@@ -155,8 +151,8 @@ impl Core {
         *budget -= slice.len();
         let mut count = 0;
         for item in delivery.items.iter().filter(|item| item.is_news_at(delivered)) {
-            for slot in &slice {
-                count += u64::from(self.deliver_one(*slot, item));
+            for reader in slice.iter().filter(|reader| reader.is_live || item.is_ephemeral) {
+                count += u64::from(self.deliver_one(reader.slot, item));
             }
             if let Some(user) = item.ends {
                 self.end_memberships(&mut slice, delivery.room, user);
@@ -180,17 +176,20 @@ impl Core {
         true
     }
 
-    /// The connections of `user` get nothing more of the room, beginning with the next item.
-    fn end_memberships(&mut self, slice: &mut Vec<SlotId>, room: RoomId, user: UserId) {
-        slice.retain(|id| {
+    /// The connections of `user` get nothing more of the room, beginning with the next item. One
+    /// that is not attached was not told so: it is when it asks for more.
+    fn end_memberships(&mut self, slice: &mut Vec<Reader>, room: RoomId, user: UserId) {
+        slice.retain(|Reader { slot: id, is_live }| {
             let Some(slot) = self.get(*id) else {
                 return false;
             };
             let is_over = slot.identity.is_some_and(|identity| identity.user == user);
-            if is_over {
+            if is_over && *is_live {
                 let connection = slot.connection.clone();
                 self.detach(*id, room);
                 self.tell(*id, &connection, ConnectionMessage::Detached(room));
+            } else if is_over {
+                self.unhear(*id, room);
             }
             !is_over
         });
@@ -198,23 +197,41 @@ impl Core {
 
     fn attach(&mut self, attach: Attach) {
         let Attach { room, slot: id, audience, epoch, head, catch_up, reply } = attach;
-        let Some(slot) = self.get(id) else {
+        let is_live = reply.is_some();
+        let Some((user, codec, is_counted)) = self.advance(id, room, is_live) else {
             return self.jobs.count_left(room, audience, epoch);
         };
-        let Some(identity) = slot.identity else {
-            return self.jobs.count_left(room, audience, epoch);
-        };
-        let codec = slot.codec;
-        if slot.rooms.is_empty() {
-            slot.rooms.reserve_exact(1); // many connections receive one room
+        if is_counted {
+            self.jobs.set_live(room, id, is_live);
+            self.jobs.count_left(room, audience, epoch);
+        } else {
+            let new = || Readers::new(audience, epoch, head);
+            let readers = self.jobs.rooms.entry(room).or_insert_with(new);
+            readers.add(Reader { slot: id, is_live });
         }
-        slot.rooms.push(room);
-        let new = || Readers::new(audience, epoch, head);
-        self.jobs.rooms.entry(room).or_insert_with(new).add(id);
-        for item in catch_up {
-            self.push_item(id, &item, identity.user, codec);
+        // What has no number it has heard, if it is counted.
+        for item in catch_up.iter().filter(|item| !(is_counted && item.is_ephemeral)) {
+            self.push_item(id, item, user, codec);
         }
-        reply.send(Attached::Live);
+        if let Some(reply) = reply {
+            reply.send(Attached::Live);
+        }
+    }
+
+    /// Brings a connection on in a room; says whose it is, and whether it is among its readers
+    /// already. `None`: it is gone, or does not want this any more.
+    fn advance(
+        &mut self,
+        id: SlotId,
+        room: RoomId,
+        to_live: bool,
+    ) -> Option<(UserId, Codec, bool)> {
+        let slot = self.get(id)?;
+        let (user, codec) = (slot.identity?.user, slot.codec);
+        let stage = slot.stage(room)?;
+        let next = if to_live { stage.attached() } else { stage.heard() };
+        let before = std::mem::replace(stage, next?);
+        Some((user, codec, before.is_reader()))
     }
 
     fn adopt(&mut self, adopt: Adopt) {
@@ -233,10 +250,15 @@ impl Core {
         let Some(readers) = self.jobs.rooms.get(&room) else {
             return;
         };
-        for id in readers.places().to_vec() {
-            if let Some(slot) = self.get(id) {
+        for Reader { slot: id, is_live } in readers.places().to_vec() {
+            let Some(slot) = self.get(id) else {
+                continue;
+            };
+            if is_live {
                 let connection = slot.connection.clone();
                 self.tell(id, &connection, ConnectionMessage::Recheck(room));
+            } else {
+                self.unhear(id, room); // it is looked at before it is attached
             }
         }
     }

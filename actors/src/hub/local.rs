@@ -88,13 +88,24 @@ impl LocalHub {
         }
     }
 
-    /// Up to which `seq` a connection was served in a room, which is committed; `None`: it does not
-    /// receive the room. Who receives a room is a member of it.
+    /// Up to which `seq` a connection was served in a room, which is committed; `None`: it is not
+    /// attached to the room. Who is attached is a member of it.
     pub fn delivered(&self, slot: SlotId, room: RoomId) -> Option<u64> {
         self.core().delivered(slot, room)
     }
 
-    /// A reader stops receiving a room.
+    /// A connection wants a room, from a place on where it is not attached yet.
+    pub fn want(&self, slot: SlotId, room: RoomId) {
+        self.core().want(slot, room);
+    }
+
+    /// The audience of a room that is wanted is asked to attach its connection. One attachment is
+    /// made for it, unless the room is wanted anew, or no more, before.
+    pub fn ask(&self, slot: SlotId, room: RoomId) {
+        self.core().ask(slot, room);
+    }
+
+    /// A connection wants no more of a room, and gets nothing of it from now on.
     pub fn detach(&self, slot: SlotId, room: RoomId) {
         self.core().detach(slot, room);
     }

@@ -11,7 +11,8 @@
 //! of [`SLICE_READERS`], with a flush and a yield between them; no more than [`JOBS_MAX`]
 //! deliveries are taken in at once, others wait in the inbox of [`INBOX_BOUND`]. **Invariants**:
 //! deliveries, attachments and adoptions are worked off in the order they came, so a reader gets
-//! everything from its place on, once; the hub never waits for a reader.
+//! everything from its place on, once; nothing of a room comes after its connection said that it
+//! wants no more of it; the hub never waits for a reader.
 
 mod actor;
 mod core;
@@ -22,6 +23,7 @@ mod local;
 pub mod outbox;
 mod readers;
 mod ready;
+mod wanted;
 pub mod wheel;
 
 #[cfg(test)]
@@ -130,7 +132,8 @@ pub struct Delivery {
     pub items: Items,
 }
 
-/// A reader that has everything up to a place, and what it misses up to the audience's head.
+/// A reader that has everything up to a place, and what it misses up to the audience's head; or one
+/// that is to hear what has no number until then. Its audience counted one reader more.
 pub struct Attach {
     /// The room.
     pub room: RoomId,
@@ -142,10 +145,10 @@ pub struct Attach {
     pub epoch: u64,
     /// The audience's head: the next delivery begins after it.
     pub head: Place,
-    /// What lies between.
+    /// What lies between, and who types.
     pub catch_up: Items,
-    /// Tells the connection that it is live.
-    pub reply: Reply<Attached>,
+    /// Tells the connection that it is live; `None`: it is to get nothing that has a number.
+    pub reply: Option<Reply<Attached>>,
 }
 
 /// An audience asks for its readers.

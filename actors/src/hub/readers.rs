@@ -4,6 +4,14 @@ use super::SlotId;
 use crate::{audience::AudienceMessage, kernel::Address};
 use madang_protocol::Place;
 
+/// A connection that reads the room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader {
+    pub(super) slot: SlotId,
+    /// Attached: gets everything, not only what has no number.
+    pub(super) is_live: bool,
+}
+
 /// Stands where a reader was, until the list is tidied.
 const GONE: SlotId = SlotId { index: u32::MAX, generation: u32::MAX };
 
@@ -15,35 +23,42 @@ pub(super) struct Readers {
     pub(super) epoch: u64,
     /// Up to where they were served.
     pub(super) delivered: Place,
-    slots: Vec<SlotId>,
+    list: Vec<Reader>,
     gone: usize,
 }
 
 impl Readers {
     pub(super) fn new(audience: Address<AudienceMessage>, epoch: u64, delivered: Place) -> Self {
-        Self { audience, epoch, delivered, slots: Vec::new(), gone: 0 }
+        Self { audience, epoch, delivered, list: Vec::new(), gone: 0 }
     }
 
-    pub(super) fn add(&mut self, slot: SlotId) {
-        self.slots.push(slot);
+    pub(super) fn add(&mut self, reader: Reader) {
+        self.list.push(reader);
+    }
+
+    /// One that is there gets everything, or nothing that has a number.
+    pub(super) fn set_live(&mut self, slot: SlotId, is_live: bool) {
+        if let Some(reader) = self.list.iter_mut().find(|reader| reader.slot == slot) {
+            reader.is_live = is_live;
+        }
     }
 
     /// The readers that are there.
     pub(super) fn count(&self) -> usize {
-        self.slots.len() - self.gone
+        self.list.len() - self.gone
     }
 
     /// Places, gaps included.
-    pub(super) fn places(&self) -> &[SlotId] {
-        &self.slots
+    pub(super) fn places(&self) -> &[Reader] {
+        &self.list
     }
 
     /// True if it was there.
     pub(super) fn remove(&mut self, slot: SlotId) -> bool {
-        let Some(place) = self.slots.iter().position(|other| *other == slot) else {
+        let Some(reader) = self.list.iter_mut().find(|reader| reader.slot == slot) else {
             return false;
         };
-        self.slots[place] = GONE;
+        reader.slot = GONE;
         self.gone += 1;
         true
     }
@@ -51,7 +66,7 @@ impl Readers {
     /// Closes the gaps. Not while a delivery is half done.
     pub(super) fn tidy(&mut self) {
         if self.gone > 0 {
-            self.slots.retain(|slot| *slot != GONE);
+            self.list.retain(|reader| reader.slot != GONE);
             self.gone = 0;
         }
     }

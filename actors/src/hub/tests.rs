@@ -1,5 +1,7 @@
 //! A hub's core with sockets of paper.
 
+mod hearing;
+
 use super::{
     Adopt, Adopted, Attach, Delivery, HubLimits, HubMessage, Identity, Item, LocalHub,
     SLICE_READERS, SlotId, Socket,
@@ -105,8 +107,10 @@ impl Hub {
 
     /// Attaches a reader to `ROOM`, the audience standing at `head`.
     fn attach(&self, reader: &Reader, head: u64, catch_up: Vec<Item>) {
+        self.local.want(reader.slot, ROOM);
+        self.local.ask(reader.slot, ROOM);
         let (reply, _answer) = Reply::channel();
-        self.add(HubMessage::Attach(self.attachment(reader.slot, head, catch_up, reply)));
+        self.add(HubMessage::Attach(self.attachment(reader.slot, head, catch_up, Some(reply))));
         self.turns();
     }
 
@@ -115,7 +119,7 @@ impl Hub {
         slot: SlotId,
         head: u64,
         catch_up: Vec<Item>,
-        reply: Reply<Attached>,
+        reply: Option<Reply<Attached>>,
     ) -> Attach {
         Attach {
             room: ROOM,
@@ -242,19 +246,19 @@ fn a_big_room_is_served_in_slices_and_nobody_is_left_out() {
     hub.local.remove(readers[3].slot);
     hub.local.remove(readers[2 * SLICE_READERS].slot);
     let late = hub.reader(2);
-    let (reply, _answer) = Reply::channel();
-    hub.add(HubMessage::Attach(hub.attachment(late.slot, 1, vec![], reply)));
-    hub.deliver(vec![item(2, "2")]);
+    hub.local.want(late.slot, ROOM);
+    hub.add(HubMessage::Attach(hub.attachment(late.slot, 1, vec![], None)));
+    hub.deliver(vec![item(2, "2"), Item::of_bytes(Bytes::from_static(b"!")).ephemeral()]);
     assert!(hub.turns() >= 3);
     for (index, reader) in readers.iter().enumerate() {
         let expected = match index {
             3 => "",
             index if index == 2 * SLICE_READERS => "",
-            _ => "12",
+            _ => "12!",
         };
         assert_eq!(reader.takes(), expected, "reader {index}");
     }
-    assert_eq!(late.takes(), "2");
+    assert_eq!(late.takes(), "!", "it hears, and is not attached");
 }
 
 #[test]
@@ -331,19 +335,6 @@ fn users_are_counted_while_they_are_identified() {
     assert_eq!(hub.connected.users(), [UserId([1; 15])]);
     hub.local.remove(again.slot);
     assert!(hub.connected.users().is_empty());
-}
-
-#[test]
-fn a_readers_place_is_known_while_it_receives_the_room() {
-    let hub = Hub::new();
-    let (ann, bob) = (hub.reader(1), hub.reader(2));
-    hub.attach(&ann, 4, vec![]);
-    hub.deliver(vec![item(5, "5")]);
-    hub.turns();
-    assert_eq!(hub.local.delivered(ann.slot, ROOM), Some(5));
-    assert_eq!(hub.local.delivered(bob.slot, ROOM), None);
-    hub.local.detach(ann.slot, ROOM);
-    assert_eq!(hub.local.delivered(ann.slot, ROOM), None);
 }
 
 #[test]

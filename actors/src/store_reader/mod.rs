@@ -23,6 +23,10 @@ use madang_store::{
 pub const INBOX_BOUND: usize = 4_096;
 /// Reads under way at most: what a store's connection pool carries.
 pub const CONCURRENT_MAX: usize = 20;
+/// Rooms that learn how far they are at once. A client that comes opens all its rooms together, and
+/// after a start nobody has them open; the others wait outside of the inbox, so that they stand in
+/// nobody's way.
+pub const ACTIVATIONS_MAX: usize = 8;
 
 /// What a read asks for. Equal queries have equal answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! The typed side of the store reader.
 
-use super::{Ask, ErasedAnswer, Query};
+use super::{ACTIVATIONS_MAX, Ask, ErasedAnswer, Query};
 use crate::{
     batcher::{LastSeen, Online, ReadPositions},
     hub::Identity,
@@ -17,6 +17,7 @@ use madang_store::{
     rooms::{Access, ListPlace, Member, RoomView},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// Bodies of one page at most, bytes. Escaping may make text sixfold as long; whoever writes a
 /// page out cuts it again to what its reader takes.
@@ -32,6 +33,7 @@ pub struct Reader {
     positions: ReadPositions,
     online: Online,
     last_seen: LastSeen,
+    activations: Arc<Semaphore>,
 }
 
 impl Reader {
@@ -43,7 +45,8 @@ impl Reader {
         online: Online,
         last_seen: LastSeen,
     ) -> Self {
-        Self { actor, wait, positions, online, last_seen }
+        let activations = Arc::new(Semaphore::new(ACTIVATIONS_MAX));
+        Self { actor, wait, positions, online, last_seen, activations }
     }
 
     /// Read positions ahead of the store.
@@ -224,6 +227,10 @@ impl Reader {
         room: RoomId,
         window: usize,
     ) -> Result<Option<Activation>, StoreError> {
+        let turn = tokio::time::timeout(self.wait, self.activations.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(unanswered("many rooms begin at once"));
+        };
         let read = async move |store: Store| store.log.activate(room, window).await;
         self.read(Query::Activate(room), read).await
     }

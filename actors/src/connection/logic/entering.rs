@@ -189,7 +189,6 @@ impl Logic {
             if after_seq.is_none() {
                 return Ok(answer);
             }
-            self.replay.unwant(room, &mut self.steps);
         } else if limits.subscriptions_max > 0 && self.replay.count() >= limits.subscriptions_max {
             return Err(Refusal::new(ErrorCode::Full, "too many subscriptions"));
         }
