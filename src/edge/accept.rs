@@ -45,7 +45,7 @@ const BACKLOG: i32 = 4_096;
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// Wait after a failed accept: descriptors may be free again by then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Bytes of a request's head at most.
+/// Bytes of a request's head at most; looked at between two reads, so that twice as many may pass.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// What one edge thread serves with.

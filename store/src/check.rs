@@ -49,3 +49,18 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_problems_than_are_listed_are_counted() {
+        let mut report = Report::default();
+        for number in 0..PROBLEMS_MAX + 5 {
+            report.problem(number.to_string());
+        }
+        assert_eq!((report.problems.len(), report.problems_found), (100, 105));
+        assert_eq!(report.problems.last().map(String::as_str), Some("99"));
+    }
+}

@@ -87,6 +87,11 @@ async fn subscriptions_are_bounded() {
     let stage = Stage::set(launch().with("subscriptions-max", 2)).await;
     let second = stage.http.make_group(&stage.ann, "second", &[]).await;
     let third = stage.http.make_group(&stage.ann, "third", &[]).await;
+    let all = json!([{"room": stage.room}, {"room": second}, {"room": third}]);
+    let mut greedy = Socket::open(stage.address()).await;
+    let hello = greedy.hello(&stage.ann.token, Some(all)).await;
+    let errors: Vec<_> = list(&hello, "rooms").iter().map(|room| &room["error"]).collect();
+    assert_eq!(errors, [&Value::Null, &Value::Null, &json!("full")]);
     let mut socket = Socket::open(stage.address()).await;
     socket.hello(&stage.ann.token, Some(json!([]))).await;
     socket.ok("subscribe", json!({"room": stage.room})).await;

@@ -173,7 +173,7 @@ async fn json_logs_are_json() {
 /// The limit on file sizes stands in for a full disk: writes that need more room fail.
 #[tokio::test]
 async fn a_full_disk_refuses_sends_and_heals_when_there_is_room() {
-    let limits = Limits { file_kib: Some(4_096) };
+    let limits = Limits { file_kib: Some(4_096), ..Limits::default() };
     let stage = Stage::set(
         launch().with("send-wait-ms", 1_000).with("log", "debug,hyper=info").limits(limits),
     )

@@ -5,6 +5,7 @@ mod accounts;
 mod at_once;
 mod bad_frames;
 mod bad_requests;
+mod bounds;
 mod changes;
 mod changes_refused;
 mod changes_resume;

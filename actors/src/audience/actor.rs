@@ -1,8 +1,8 @@
 //! Messages in, one delivery per hub out.
 
 use super::{
-    DELIVERY_ITEMS, HELD_MAX, PAGE_MESSAGES, STAYS_FOR, encode,
-    live::{self, Typing},
+    DELIVERY_ITEMS, PAGE_MESSAGES, STAYS_FOR, encode,
+    live::{self, Held, Typing},
     logic::{Effect, Logic, Member},
     window::Window,
 };
@@ -86,8 +86,7 @@ pub struct AudienceActor {
     window: Window,
     typing: Typing,
     /// Came while something was fetched: behind it, so that readers that wait to be attached get it.
-    /// At most `HELD_MAX`; the oldest are dropped.
-    held: VecDeque<Arc<Ephemeral>>,
+    held: Held,
     /// Readers by hub.
     readers: Vec<usize>,
     /// What full hubs did not take yet, in order. While anything is here, nothing new is taken.
@@ -109,7 +108,7 @@ impl AudienceActor {
             effects: Vec::new(),
             window: Window::default(),
             typing: Typing::default(),
-            held: VecDeque::new(),
+            held: Held::default(),
             readers: vec![0; count],
             outgoing: (0..count).map(|_| VecDeque::new()).collect(),
             was_empty: false,
@@ -204,16 +203,14 @@ impl AudienceActor {
     }
 
     fn hold(&mut self, ephemeral: Arc<Ephemeral>) {
-        if self.held.len() == HELD_MAX {
-            self.held.pop_front();
+        if !self.held.push(ephemeral) {
             self.services.metrics.ephemeral_dropped.increment(1);
         }
-        self.held.push_back(ephemeral);
     }
 
     fn tell_held(&mut self, context: &mut Context<AudienceMessage>) {
         while self.logic.is_following()
-            && let Some(ephemeral) = self.held.pop_front()
+            && let Some(ephemeral) = self.held.take_oldest()
         {
             self.ephemeral(&ephemeral, context);
         }

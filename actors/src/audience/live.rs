@@ -1,11 +1,12 @@
 //! What is told and not kept: frames of it, and who types. Pure.
 
+use super::HELD_MAX;
 use crate::hub::Item;
 use madang_protocol::{
     Ephemeral, RoomId, UserId,
     frame::{NodeFrame, ReadObject},
 };
-use std::time::Duration;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// A user types for this long after saying so.
@@ -36,6 +37,23 @@ pub(super) fn item(room: RoomId, ephemeral: &Ephemeral) -> Option<Item> {
 /// What readers get when who types has changed.
 pub(super) fn typing_item(room: RoomId, users: Vec<UserId>) -> Item {
     Item::new(NodeFrame::Typing { room, users }).ephemeral()
+}
+
+/// What waits until it may be told, at most [`HELD_MAX`]; beyond that the oldest is lost.
+#[derive(Debug, Default)]
+pub struct Held(VecDeque<Arc<Ephemeral>>);
+
+impl Held {
+    /// False: another one is lost for it.
+    pub fn push(&mut self, ephemeral: Arc<Ephemeral>) -> bool {
+        self.0.push_back(ephemeral);
+        self.0.len() <= HELD_MAX || self.0.pop_front().is_none()
+    }
+
+    /// The oldest.
+    pub fn take_oldest(&mut self) -> Option<Arc<Ephemeral>> {
+        self.0.pop_front()
+    }
 }
 
 /// What is to be done.

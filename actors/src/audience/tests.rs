@@ -1,12 +1,16 @@
 //! The audience's decisions, by input and exact effects.
 
 use super::{
-    CHANGES_KNOWN, HELD_MAX,
+    AudienceMessage, CHANGES_KNOWN, HELD_MAX,
+    live::Held,
     logic::{Effect, Logic, Member},
+    subscribe,
 };
+use crate::{kernel::Address, metrics::Metrics};
+use madang_cluster::{Bus, InProcess};
 use madang_protocol::{
-    Amended, ClientId, Event, EventBatch, Heads, MemberChange, MemberEvent, Message, Place, RoomId,
-    UserId,
+    Amended, ClientId, Ephemeral, Event, EventBatch, Heads, MemberChange, MemberEvent, Message,
+    Place, Publication, RoomId, UserId,
 };
 use madang_store::log::{ChangedPage, Page};
 use std::{sync::Arc, time::Duration};
@@ -312,4 +316,31 @@ fn a_reader_with_a_newer_change_waits_for_it() {
     let ahead = Place { seq: 5, rev: 1 };
     let effects = does(&mut logic, |logic, out| logic.attach(7, ahead, ann(1), out));
     assert_eq!(effects, [Effect::CatchUp(heads(5))]);
+}
+
+fn signal(text: &str) -> Arc<Ephemeral> {
+    Arc::new(Ephemeral::Signal { sender: ANN, data: text.into() })
+}
+
+#[test]
+fn what_does_not_fit_into_the_inbox_is_lost() {
+    let (bus, address) = (InProcess::new(), Address::detached(2));
+    let _subscription = subscribe(&bus, ROOM, address.clone(), Arc::new(Metrics::new()));
+    bus.publish(&Publication::Ephemeral(ROOM, signal("a")));
+    bus.publish(&Publication::Batch(batch(1..=1)));
+    bus.publish(&Publication::Batch(batch(2..=2))); // a hole, found when the next one comes
+    bus.publish(&Publication::Ephemeral(ROOM, signal("b")));
+    let kept = address.drain();
+    assert!(matches!(kept[..], [AudienceMessage::Ephemeral(_), AudienceMessage::Batch(_)]));
+}
+
+#[test]
+fn of_what_has_no_number_the_newest_is_held_back() {
+    let mut held = Held::default();
+    for number in 0..HELD_MAX {
+        assert!(held.push(signal(&number.to_string())));
+    }
+    assert!(!held.push(signal("one more")), "the oldest is lost");
+    assert_eq!(held.take_oldest(), Some(signal("1")));
+    assert_eq!(std::iter::from_fn(|| held.take_oldest()).count(), HELD_MAX - 1);
 }

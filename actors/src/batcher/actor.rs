@@ -135,10 +135,8 @@ impl Batcher {
             self.services.positions.stored(room, user, seq);
             rooms.entry(room).or_default().push((user, seq));
         }
-        for (room, mut reads) in rooms {
-            reads.sort_unstable();
-            reads.truncate(READS_TOLD_MAX);
-            self.services.router.publish_ephemeral(room, Ephemeral::Reads(reads));
+        for (room, reads) in rooms {
+            self.services.router.publish_ephemeral(room, Ephemeral::Reads(told(reads)));
         }
         self.written(Kind::Receipts, Ok(()));
     }
@@ -248,6 +246,13 @@ impl Actor for Batcher {
     }
 }
 
+/// What is told of the receipts of one room.
+fn told(mut reads: Vec<(UserId, u64)>) -> Vec<(UserId, u64)> {
+    reads.sort_unstable();
+    reads.truncate(READS_TOLD_MAX);
+    reads
+}
+
 /// The outcome of a store call, or that it took too long.
 pub(crate) async fn in_time<T>(
     call: impl Future<Output = Result<T, StoreError>>,
@@ -255,5 +260,29 @@ pub(crate) async fn in_time<T>(
     match tokio::time::timeout(STORE_WAIT, call).await {
         Ok(outcome) => outcome,
         Err(_) => Err(StoreError::Unknown("it took too long".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_receipts_are_told_in_one_frame() {
+        let read = |number: usize| {
+            let mut id = [0; 15];
+            id[..8].copy_from_slice(&(number as u64).to_be_bytes());
+            (UserId(id), 1)
+        };
+        let told = told((0..=READS_TOLD_MAX).rev().map(read).collect());
+        assert_eq!((told.len(), told[0]), (READS_TOLD_MAX, read(0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_does_not_answer_counts_as_failed() {
+        let stuck = in_time(std::future::pending::<Result<(), StoreError>>());
+        let began = tokio::time::Instant::now();
+        assert!(matches!(stuck.await, Err(StoreError::Unknown(_))));
+        assert_eq!(began.elapsed(), STORE_WAIT);
     }
 }

@@ -86,3 +86,30 @@ impl Actor for Hub {
         core.jobs.report_left(index);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batcher::LastSeen;
+    use madang_protocol::RoomId;
+    use std::time::Duration;
+
+    #[test]
+    fn so_many_jobs_are_taken_in_and_the_others_wait_in_the_inbox() {
+        let limits = HubLimits {
+            outbox_bytes_max: 0,
+            outbox_frames_max: 0,
+            heartbeat: Duration::from_secs(1),
+            hello_timeout: Duration::from_secs(1),
+        };
+        let connected = Connected::new(LastSeen::off());
+        let hub = Hub { local: LocalHub::new(0, limits, Arc::new(Metrics::new()), connected) };
+        for _ in 0..JOBS_MAX {
+            assert!(hub.is_ready());
+            hub.local.core().jobs.add(HubMessage::Recheck(RoomId([1; 15])));
+        }
+        assert!(!hub.is_ready());
+        hub.local.core().work();
+        assert!(hub.is_ready());
+    }
+}

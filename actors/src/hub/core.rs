@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 /// Sessions that ended and are remembered: a connection whose token was found just before its
 /// session ended says so some milliseconds after, at most a store's deadline.
-const ENDED_REMEMBERED: usize = 1_024;
+pub(super) const ENDED_REMEMBERED: usize = 1_024;
 
 /// The bounds of a hub's connections.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,6 @@
 //! A hub's core with sockets of paper.
 
+mod bounds;
 mod hearing;
 
 use super::{

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Messages kept at most; beyond that those nothing pending is about are forgotten and read again.
-const KEPT_MAX: usize = 1_024;
+pub(super) const KEPT_MAX: usize = 1_024;
 
 /// Messages as they now are: every change that was committed is counted in, nothing else.
 #[derive(Default)]

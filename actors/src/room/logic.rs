@@ -228,9 +228,10 @@ impl<S, M> Logic<S, M> {
                     self.accept(pending, effects);
                 }
             }
-            (_, Err(_)) => {
+            (_, Err(error)) => {
+                let refusal = unanswered(&error, "membership is in doubt");
                 for pending in self.standings.give_up(user) {
-                    refuse(pending, &Refusal::unavailable("membership is in doubt"), effects);
+                    refuse(pending, &refusal, effects);
                 }
             }
             (false, Ok(_)) => {
@@ -273,7 +274,7 @@ impl<S, M> Logic<S, M> {
                 return waiting.into_iter().for_each(|pending| self.queue.push(pending));
             }
             Ok(None) => Refusal::new(ErrorCode::NotFound, "no such message"),
-            Err(_) => Refusal::unavailable("the message cannot be read now"),
+            Err(error) => unanswered(&error, "the message cannot be read now"),
         };
         waiting.into_iter().for_each(|pending| refuse(pending, &refusal, effects));
     }
@@ -392,6 +393,14 @@ fn answer<S, M>(pending: Pending<S>, receipt: Receipt, effects: &mut Vec<Effect<
 fn refuse<S, M>(pending: Pending<S>, refusal: &Refusal, effects: &mut Vec<Effect<S, M>>) {
     for reply in pending.replies {
         effects.push(Effect::AnswerSend(reply, Err(refusal.clone())));
+    }
+}
+
+/// Why something is refused for which the store had to be asked.
+fn unanswered(error: &StoreError, otherwise: &'static str) -> Refusal {
+    match error {
+        StoreError::Overloaded => Refusal::overloaded("the store is busy"),
+        _ => Refusal::unavailable(otherwise),
     }
 }
 

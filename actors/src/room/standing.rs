@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 /// Known standings kept at most; beyond that those nobody waits for are forgotten and asked for
 /// again.
-const KNOWN_MAX: usize = 4_096;
+pub(super) const KNOWN_MAX: usize = 4_096;
 
 /// Changes that wait for one user at most. Beyond: `overloaded`.
 const CHANGES_MAX: usize = 16;

@@ -1,5 +1,6 @@
 //! The room's decisions, by input and exact effects.
 
+mod bounds;
 mod changes;
 mod membership;
 

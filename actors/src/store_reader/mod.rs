@@ -8,6 +8,8 @@
 
 mod actor;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 pub use actor::StoreReader;
 pub(crate) use actor::{Ask, ErasedAnswer};

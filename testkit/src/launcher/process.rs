@@ -12,6 +12,8 @@ pub struct Limits {
     /// No file may grow beyond so many KiB: a full disk without a disk. Lifted again by
     /// [`super::Node::lift_file_limit`].
     pub file_kib: Option<u64>,
+    /// So many files and sockets may be open.
+    pub open_files: Option<u64>,
 }
 
 impl Limits {
@@ -20,9 +22,13 @@ impl Limits {
     /// The signal that would kill a process writing beyond the limit is ignored, which survives
     /// `exec`: the write fails instead, as it does on a full disk.
     pub(super) fn command(&self, binary: &Path) -> Command {
-        let Some(kib) = self.file_kib else { return Command::new(binary) };
+        let file = self.file_kib.map(|kib| format!("trap '' XFSZ; ulimit -S -f {kib}; "));
+        let open = self.open_files.map(|count| format!("ulimit -n {count}; "));
+        if file.is_none() && open.is_none() {
+            return Command::new(binary);
+        }
         let mut command = Command::new("bash");
-        let script = format!("trap '' XFSZ; ulimit -S -f {kib}; exec \"$@\"");
+        let script = format!("{}{}exec \"$@\"", file.unwrap_or_default(), open.unwrap_or_default());
         command.arg("-c").arg(script).arg("bash").arg(binary);
         command
     }

@@ -1,6 +1,6 @@
 //! Batches: numbered from the committed head, one out at a time; what is in doubt is read back.
 
-use super::{Effect, Logic, ReadBack, State, answer, refuse};
+use super::{Effect, Logic, ReadBack, State, answer, refuse, unanswered};
 use crate::{
     room::{
         BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, COUNT_EVERY,
@@ -138,10 +138,7 @@ impl<S, M> Logic<S, M> {
     }
 
     fn refuse_batch(&mut self, error: &StoreError, effects: &mut Vec<Effect<S, M>>) {
-        let refusal = match error {
-            StoreError::Overloaded => Refusal::overloaded("the store is busy"),
-            _ => Refusal::unavailable("the store takes no messages now"),
-        };
+        let refusal = unanswered(error, "the store takes no messages now");
         while let Some(pending) = self.queue.settle_first() {
             refuse(pending, &refusal, effects);
         }

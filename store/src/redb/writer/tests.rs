@@ -13,9 +13,13 @@ use futures_util::{FutureExt, future::join_all};
 use std::sync::{Mutex, mpsc};
 
 fn engine() -> Engine {
+    engine_with_queue(8)
+}
+
+fn engine_with_queue(queue_jobs_max: usize) -> Engine {
     let factory: StorageFactory =
         Arc::new(|| Ok(Box::new(InMemoryBackend::new()) as Box<dyn StorageBackend>));
-    let options = Options { queue_jobs_max: 8, ..Options::on(Medium::Storage(factory)) };
+    let options = Options { queue_jobs_max, ..Options::on(Medium::Storage(factory)) };
     Engine::open(&options).unwrap()
 }
 
@@ -90,6 +94,23 @@ async fn a_full_queue_refuses_at_once_and_reads_go_on() {
     drop(blocked);
     assert!(queued.await.iter().all(Result::is_ok));
     assert_eq!(get(&engine, 7), Some(1));
+}
+
+#[tokio::test]
+async fn a_transaction_takes_so_many_jobs() {
+    let engine = engine_with_queue(2 * BATCH_JOBS_MAX);
+    let commits = || {
+        engine.read(Call::Probe, |snapshot| snapshot.expect::<Meta>(&COMMITS.to_owned())).unwrap()
+    };
+    let before = commits();
+    let blocked = block(&engine);
+    let jobs = (0..=BATCH_JOBS_MAX as u64)
+        .map(|key| engine.write(Call::Probe, move |tables| put(tables, key, 1)));
+    let mut jobs = Box::pin(join_all(jobs));
+    assert!(jobs.as_mut().now_or_never().is_none(), "they wait for the writer");
+    drop(blocked);
+    assert!(jobs.await.iter().all(Result::is_ok));
+    assert_eq!(commits() - before, 3, "the blocking job, so many, and the one beyond them");
 }
 
 #[tokio::test]

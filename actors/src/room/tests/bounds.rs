@@ -1,0 +1,93 @@
+//! Bounds of a room beside its queue: what it hands over at once, and what it remembers.
+
+use super::*;
+use crate::room::{
+    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX,
+    board::{Board, KEPT_MAX},
+    standing::KNOWN_MAX,
+};
+use madang_store::log::Target;
+use std::collections::HashSet;
+
+/// How many entries the next batch has.
+fn entries(room: &mut Room) -> usize {
+    match &room.batch()[..] {
+        [Effect::Append(entries)] => entries.len(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_batch_is_bounded_by_its_entries_and_by_its_bytes() {
+    let mut room = Room::active(0);
+    for number in 0..=BATCH_ENTRIES_MAX {
+        room.submit(ANN, &number.to_string(), 1);
+    }
+    assert_eq!(entries(&mut room), BATCH_ENTRIES_MAX);
+
+    let mut room = Room::active(0);
+    let body: Arc<str> = "x".repeat(BATCH_BYTES_MAX / 10).into();
+    for number in 0..20 {
+        let client_id = ClientId::new(&number.to_string()).unwrap();
+        let work = Work::Send { client_id, body: body.clone(), reply_to: None };
+        let deadline = room.now + Duration::from_secs(15);
+        room.asks(Submit { sender: ANN, work, deadline }, 1);
+    }
+    let taken = entries(&mut room);
+    assert!((9..=10).contains(&taken), "{taken}");
+}
+
+#[test]
+fn of_too_many_users_those_nobody_waits_for_are_asked_for_again() {
+    let mut room = Room::active(0);
+    let user = |number: usize| {
+        let mut id = [7; 15];
+        id[..8].copy_from_slice(&(number as u64).to_le_bytes());
+        UserId(id)
+    };
+    for number in 0..KNOWN_MAX {
+        let user = user(number);
+        if room.submit(user, "a", 1) == [Effect::AskStanding(user)] {
+            room.does(|logic, out| logic.standing(user, Ok(Standing::Stranger), out));
+        }
+    }
+    let last = user(KNOWN_MAX - 1);
+    assert_ne!(room.submit(last, "b", 2), [Effect::AskStanding(last)], "known");
+    assert_eq!(room.submit(user(0), "b", 2), [Effect::AskStanding(user(0))], "forgotten");
+}
+
+#[test]
+fn of_too_many_messages_those_nothing_is_about_are_read_again() {
+    let mut board = Board::default();
+    let target = |seq| Target { message: message(seq, ANN, "m"), mine: Vec::new() };
+    for seq in 1..=KEPT_MAX as u64 {
+        board.forget_if_many(|| panic!("there is room"));
+        board.learn(seq, ANN, target(seq));
+    }
+    board.forget_if_many(|| HashSet::from([5]));
+    let kept: Vec<u64> =
+        (1..=KEPT_MAX as u64).filter(|seq| board.message(*seq).is_some()).collect();
+    assert_eq!(kept, [5]);
+}
+
+/// What a full store refuses is refused with its word, not as an outcome in doubt.
+#[test]
+fn a_store_that_is_busy_or_silent_is_told_apart() {
+    for (error, told) in [
+        (StoreError::Overloaded, ErrorCode::Overloaded),
+        (StoreError::Unavailable("slow".into()), ErrorCode::Unavailable),
+    ] {
+        let mut room = Room::active(0);
+        room.submit(BOB, "a", 1);
+        let effects = room.does(|logic, out| logic.standing(BOB, Err(error.clone()), out));
+        assert_eq!(effects.iter().filter_map(code).collect::<Vec<_>>(), [(1, told)]);
+
+        let target = madang_protocol::operation::Target { room: ROOM, seq: 0 };
+        let deadline = room.now + Duration::from_secs(15);
+        room.asks(Submit { sender: ANN, work: Work::Delete(target), deadline }, 2);
+        let effects = room.batch();
+        let [Effect::Look { seq, user, life }] = effects[..] else { panic!("{effects:?}") };
+        let effects = room.does(|logic, out| logic.looked((seq, user, life), Err(error), out));
+        assert_eq!(effects.iter().filter_map(code).collect::<Vec<_>>(), [(2, told)]);
+    }
+}
