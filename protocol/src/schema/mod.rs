@@ -28,6 +28,19 @@ impl Schemas {
         self.add_parts(T::schemas);
     }
 
+    /// Adds a type that clients send, and all it refers to: what may be absent may be null too.
+    pub fn add_asked<T: ToSchema>(&mut self) {
+        self.add::<T>();
+        let Some(schema) = self.0.get_mut(&*T::name()) else { return };
+        let required = schema["required"].clone();
+        let Some(properties) = schema["properties"].as_object_mut() else { return };
+        for (name, property) in properties {
+            if !required.as_array().is_some_and(|required| required.contains(&json!(name))) {
+                *property = json!({"anyOf": [property.take(), {"type": "null"}]});
+            }
+        }
+    }
+
     /// Adds what a type refers to.
     pub fn add_parts(&mut self, parts: impl FnOnce(&mut Vec<(String, RefOr<Schema>)>)) {
         let mut found = Vec::new();

@@ -6,16 +6,16 @@ use utoipa::ToSchema;
 
 /// Adds all of them.
 pub(super) fn add_to(schemas: &mut Schemas) {
-    schemas.add::<Signup>();
-    schemas.add::<Login>();
-    schemas.add::<ExternalUser>();
-    schemas.add::<PasswordChange>();
-    schemas.add::<MeChange>();
-    schemas.add::<NewRoom>();
-    schemas.add::<RoomChange>();
-    schemas.add::<NewMember>();
-    schemas.add::<MemberRole>();
-    schemas.add::<NewMessage>();
+    schemas.add_asked::<Signup>();
+    schemas.add_asked::<Login>();
+    schemas.add_asked::<ExternalUser>();
+    schemas.add_asked::<PasswordChange>();
+    schemas.add_asked::<MeChange>();
+    schemas.add_asked::<NewRoom>();
+    schemas.add_asked::<RoomChange>();
+    schemas.add_asked::<NewMember>();
+    schemas.add_asked::<MemberRole>();
+    schemas.add_asked::<NewMessage>();
 }
 
 /// A user to be.
