@@ -1,0 +1,8 @@
+#![no_main]
+//! `cargo +nightly fuzz run json`
+
+#[path = "../bodies.rs"]
+#[allow(dead_code, reason = "one body each")]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bodies::json(bytes));
