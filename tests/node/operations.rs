@@ -175,7 +175,7 @@ async fn json_logs_are_json() {
 async fn a_full_disk_refuses_sends_and_heals_when_there_is_room() {
     let limits = Limits { file_kib: Some(4_096), ..Limits::default() };
     let stage = Stage::set(
-        launch().with("send-wait-ms", 1_000).with("log", "debug,hyper=info").limits(limits),
+        launch().with("send-wait-ms", 5_000).with("log", "debug,hyper=info").limits(limits),
     )
     .await;
     let mut ann = stage.join(&stage.ann).await;
