@@ -3,6 +3,7 @@
 pub mod audience;
 pub mod batcher;
 pub mod connection;
+pub mod fail_points;
 pub mod hub;
 pub mod kernel;
 pub mod metrics;

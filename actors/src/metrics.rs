@@ -36,7 +36,7 @@ pub struct Metrics {
 }
 
 /// The kinds of actors, as their metric label.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "connection",
     "hub",
     "room",
@@ -45,6 +45,7 @@ const KINDS: [&str; 8] = [
     "store_reader",
     "supervisor",
     "batcher",
+    "session_check",
 ];
 
 impl Metrics {

@@ -258,10 +258,24 @@ impl Router {
                 Exhausted::End,
                 move |_| AudienceActor::new(room, services.clone(), router.clone(), hubs.clone()),
             );
-            let _subscription = audience::subscribe(&*bus, room, address.clone(), metrics);
+            let revive = self.reviver(room);
+            let _subscription = audience::subscribe(&*bus, room, address.clone(), metrics, revive);
             Audience { address, _subscription }
         };
         self.0.audiences.entry(room).or_insert_with(start).address.clone()
+    }
+
+    /// Begins the audience of `room` anew with what one that was given up did not take: its readers
+    /// are still there. Later, because the publisher may hold the list of subscribers.
+    fn reviver(&self, room: RoomId) -> impl Fn(AudienceMessage) + Send + Sync + 'static {
+        let registry = Arc::downgrade(&self.0);
+        move |message| {
+            if let Some(router) = registry.upgrade().map(Router) {
+                let arbiter = router.arbiter_of(room).clone();
+                // A full one drops it, and fetches it as any audience does.
+                arbiter.run(move || drop(router.tell_audience(room, message)));
+            }
+        }
     }
 
     /// A room and its audience live on one arbiter: a message goes between them without waking

@@ -54,6 +54,8 @@ type Done = Result<ExitCode, Box<dyn Error>>;
 
 fn serve(settings: Settings) -> Done {
     observability::start_logs(&settings)?;
+    #[cfg(feature = "fail_points")]
+    madang_actors::fail_points::listen()?;
     memory::use_small_pages();
     let banner = banner::Banner::new(&settings);
     // A node whose standard output is closed works all the same.

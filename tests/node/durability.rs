@@ -40,7 +40,7 @@ async fn a_paused_node_goes_on_where_it_was() {
     let stage = Stage::set(launch()).await;
     let mut load = Load::new(stage.address(), &stage.room);
     for account in [&stage.ann, &stage.ben] {
-        load.write(account, WriterPlan { in_flight: 16, body_bytes: 1_000 });
+        load.write(account, WriterPlan { in_flight: 16, body_bytes: 1_000, ..WriterPlan::default() });
     }
     load.read(&stage.ben);
     for round in 1..=3 {

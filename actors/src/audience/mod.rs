@@ -31,7 +31,10 @@ mod window;
 pub use actor::{AttachRequest, AudienceActor, AudienceMessage};
 pub use logic::Member;
 
-use crate::{kernel::Address, metrics::Metrics};
+use crate::{
+    kernel::{Address, SendError},
+    metrics::Metrics,
+};
 use madang_cluster::{Bus, Subscription};
 use madang_protocol::{Publication, RoomId};
 use std::{sync::Arc, time::Duration};
@@ -57,12 +60,14 @@ pub const DELIVERY_ITEMS: usize = 64;
 pub const STAYS_FOR: Duration = Duration::from_secs(10);
 
 /// Lets an audience hear what is published about its room. Done as soon as it has an address: what
-/// is published before its first turn, or while it is restarted, waits in its inbox.
+/// is published before its first turn, or while it is restarted, waits in its inbox. What is published
+/// after it was given up goes to `revive`.
 pub(crate) fn subscribe(
     bus: &dyn Bus,
     room: RoomId,
     address: Address<AudienceMessage>,
     metrics: Arc<Metrics>,
+    revive: impl Fn(AudienceMessage) + Send + Sync + 'static,
 ) -> Subscription {
     let deliver = move |publication: &Publication| {
         let (message, dropped) = match publication {
@@ -73,8 +78,10 @@ pub(crate) fn subscribe(
                 (AudienceMessage::Ephemeral(ephemeral.clone()), &metrics.ephemeral_dropped)
             }
         };
-        if address.try_send(message).is_err() {
-            dropped.increment(1);
+        match address.try_send(message) {
+            Ok(()) => {}
+            Err(SendError::Full(_)) => dropped.increment(1),
+            Err(SendError::Closed(message)) => revive(message),
         }
     };
     bus.subscribe(room, Box::new(deliver))

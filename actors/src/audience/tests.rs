@@ -325,7 +325,8 @@ fn signal(text: &str) -> Arc<Ephemeral> {
 #[test]
 fn what_does_not_fit_into_the_inbox_is_lost() {
     let (bus, address) = (InProcess::new(), Address::detached(2));
-    let _subscription = subscribe(&bus, ROOM, address.clone(), Arc::new(Metrics::new()));
+    let revive = |_| panic!("it is there");
+    let _subscription = subscribe(&bus, ROOM, address.clone(), Arc::new(Metrics::new()), revive);
     bus.publish(&Publication::Ephemeral(ROOM, signal("a")));
     bus.publish(&Publication::Batch(batch(1..=1)));
     bus.publish(&Publication::Batch(batch(2..=2))); // a hole, found when the next one comes

@@ -8,6 +8,7 @@ use super::{
     presence::{Due, Presence, Told},
 };
 use crate::{
+    fail_points,
     hub::Identity,
     kernel::{Actor, Context, Reply},
     route::Router,
@@ -126,6 +127,7 @@ impl Batcher {
     }
 
     fn receipts_written(&mut self, written: Result<Vec<Read>, StoreError>) {
+        fail_points::pass(Self::KIND, "receipts_written"); // stored, and no room was told
         let reads = match written {
             Ok(reads) => reads,
             Err(error) => return self.written(Kind::Receipts, Err(&error)),

@@ -38,6 +38,8 @@ pub(super) trait Controlled: Send + Sync {
     fn control(&self, control: Control);
     /// How many messages wait.
     fn depth(&self) -> usize;
+    /// The actor stopped.
+    fn is_closed(&self) -> bool;
 }
 
 struct Inbox<M> {
@@ -99,6 +101,10 @@ impl<M> Address<M> {
     /// actor's word of which there is a bounded number anyway. Never for user traffic.
     pub fn urge(&self, message: M) {
         let mut queue = self.0.lock();
+        if queue.closed {
+            drop(queue); // as in `answer`
+            return;
+        }
         queue.messages.push_back(message);
         queue.wake();
     }
@@ -143,8 +149,10 @@ impl<M> Address<M> {
         queue.wake();
     }
 
-    pub(super) fn take_control(&self) -> Vec<Control> {
-        std::mem::take(&mut self.0.lock().control)
+    /// The oldest word of the kernel that is not taken.
+    pub(super) fn next_control(&self) -> Option<Control> {
+        let mut queue = self.0.lock();
+        (!queue.control.is_empty()).then(|| queue.control.remove(0))
     }
 
     /// Moves answers, then up to `messages_max` messages, into `batch`.
@@ -237,6 +245,10 @@ impl<M: Send> Controlled for Inbox<M> {
 
     fn depth(&self) -> usize {
         self.lock().messages.len()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.lock().closed
     }
 }
 

@@ -4,8 +4,9 @@ use super::{
     Actor, Address, Arbiter, Context, TURN_MESSAGES,
     context::panic_text,
     inbox::Control,
-    supervisor::{Child, ChildId, Exhausted, Supervisor},
+    supervisor::{Child, ChildId, Escalate, Exhausted, Supervisor},
 };
+use crate::fail_points;
 use actix::{Actor as _, fut::ActorFuture};
 use std::{
     collections::VecDeque,
@@ -39,8 +40,9 @@ where
     F: FnMut(&Address<A::Message>) -> A + 'static,
 {
     let address = Address::new(inbox_bound);
-    let child = supervisor.add(Child::new(A::KIND, exhausted, address.controlled()));
-    start_child(arbiter, &address, supervisor.clone(), child, make_factory);
+    let child = Child::new(A::KIND, exhausted, address.controlled());
+    let id = supervisor.add(child.clone());
+    start_child(arbiter, &address, supervisor.clone(), id, child, make_factory);
     address
 }
 
@@ -49,7 +51,8 @@ pub(super) fn start_child<A: Actor, F>(
     arbiter: &Arbiter,
     address: &Address<A::Message>,
     supervisor: Supervisor,
-    child: ChildId,
+    id: ChildId,
+    child: Child,
     make_factory: impl FnOnce() -> F + Send + 'static,
 ) where
     F: FnMut(&Address<A::Message>) -> A + 'static,
@@ -58,7 +61,8 @@ pub(super) fn start_child<A: Actor, F>(
     address.controlled().control(Control::Restart);
     let address = address.clone();
     arbiter.run(move || {
-        let life = Life { supervisor, child, factory: Box::new(make_factory()) };
+        let factory: Factory<A> = Box::new(make_factory());
+        let life = Life::Supervised { supervisor, id, child, factory };
         Shell::new(None, address, Some(Box::new(life))).start();
     });
 }
@@ -68,9 +72,28 @@ pub fn start_unsupervised<A: Actor>(
     inbox_bound: usize,
     build: impl FnOnce(&Address<A::Message>) -> A,
 ) -> Address<A::Message> {
+    start_without_factory(inbox_bound, build, None)
+}
+
+/// Starts the top of the tree on the arbiter of the caller. Nobody is above it: it gives up when it
+/// panics itself.
+pub(super) fn start_root<A: Actor>(
+    inbox_bound: usize,
+    give_up: Escalate,
+    build: impl FnOnce(&Address<A::Message>) -> A,
+) -> Address<A::Message> {
+    start_without_factory(inbox_bound, build, Some(Box::new(Life::Root(give_up))))
+}
+
+fn start_without_factory<A: Actor>(
+    inbox_bound: usize,
+    build: impl FnOnce(&Address<A::Message>) -> A,
+    life: Option<Box<Life<A>>>,
+) -> Address<A::Message> {
     let address = Address::new(inbox_bound);
+    fail_points::pass(A::KIND, "build");
     let actor = build(&address);
-    Shell::new(Some(actor), address.clone(), None).start();
+    Shell::new(Some(actor), address.clone(), life).start();
     address
 }
 
@@ -84,11 +107,12 @@ struct Shell<A: Actor> {
     life: Option<Box<Life<A>>>,
 }
 
-/// What only supervised actors have.
-struct Life<A: Actor> {
-    supervisor: Supervisor,
-    child: ChildId,
-    factory: Factory<A>,
+/// What only actors have whose end matters to others.
+enum Life<A: Actor> {
+    /// Built anew by its supervisor's word.
+    Supervised { supervisor: Supervisor, id: ChildId, child: Child, factory: Factory<A> },
+    /// The root; what it does when it cannot go on.
+    Root(Escalate),
 }
 
 type Factory<A> = Box<dyn FnMut(&Address<<A as Actor>::Message>) -> A>;
@@ -128,7 +152,8 @@ impl<A: Actor> Shell<A> {
     }
 
     fn take_control(&mut self) -> Verdict {
-        for control in self.context.address().take_control() {
+        // One by one: a factory that panics must not lose the word to stop behind it.
+        while let Some(control) = self.context.address().next_control() {
             match control {
                 Control::Stop => {
                     self.end();
@@ -154,9 +179,11 @@ impl<A: Actor> Shell<A> {
         let context = &mut self.context;
         context.wants_turn = false;
         if std::mem::take(&mut self.fresh) {
+            fail_points::pass(A::KIND, "start");
             actor.started(context);
         }
         while let Some(message) = context.next_due() {
+            fail_points::pass(A::KIND, "handle");
             actor.handle(message, context);
         }
         if self.batch.len() < TURN_MESSAGES {
@@ -165,13 +192,18 @@ impl<A: Actor> Shell<A> {
         }
         for _ in 0..TURN_MESSAGES {
             match self.batch.pop_front() {
-                Some(message) => actor.handle(message, context),
+                Some(message) => {
+                    fail_points::pass(A::KIND, "handle");
+                    actor.handle(message, context);
+                }
                 None => break,
             }
         }
+        fail_points::pass(A::KIND, "input");
         if actor.poll_input(task, context).is_ready() {
             context.yield_turn();
         }
+        fail_points::pass(A::KIND, "end_of_turn");
         actor.turn_ended(context);
         if !A::KEEPS_QUEUES && self.batch.is_empty() && self.batch.capacity() > 0 {
             self.batch = VecDeque::new();
@@ -199,20 +231,20 @@ impl<A: Actor> Shell<A> {
         self.context.address().next_incarnation();
         self.context.reset();
         self.actor = None;
-        match &self.life {
-            Some(life) => {
-                life.supervisor.down(life.child, cause);
-                false
+        match self.life.as_deref() {
+            Some(Life::Supervised { supervisor, id, child, .. }) => {
+                supervisor.down(*id, child.clone(), cause);
+                return false;
             }
-            None => {
-                self.end();
-                true
-            }
+            Some(Life::Root(give_up)) => give_up(&format!("the root supervisor: {cause}")),
+            None => {}
         }
+        self.end();
+        true
     }
 
     fn restart(&mut self) {
-        let Some(life) = &mut self.life else {
+        let Some(Life::Supervised { factory, .. }) = self.life.as_deref_mut() else {
             return;
         };
         let address = self.context.address().clone();
@@ -221,15 +253,16 @@ impl<A: Actor> Shell<A> {
         }
         self.context.reset();
         self.fresh = true;
-        self.actor = Some((life.factory)(&address));
+        fail_points::pass(A::KIND, "build");
+        self.actor = Some(factory(&address));
     }
 
     fn end(&mut self) {
         self.context.address().close();
         self.batch.clear();
         self.actor = None;
-        if let Some(life) = self.life.take() {
-            life.supervisor.remove(life.child);
+        if let Some(Life::Supervised { supervisor, id, .. }) = self.life.take().map(|life| *life) {
+            supervisor.remove(id);
         }
     }
 }

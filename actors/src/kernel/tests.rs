@@ -1,5 +1,7 @@
 //! The shell and the tree at work, on a stopped clock.
 
+mod faults;
+
 use super::*;
 use crate::metrics::Metrics;
 use std::{
@@ -26,12 +28,15 @@ enum Tell {
     Keep(Reply<&'static str>),
     Later(Duration, &'static str),
     PanicBeside,
+    /// Panics, and its factory after it, so many times.
+    PanicAndStayDown(u32),
     /// Asks another probe and notes the answer.
     Forward(Address<Tell>),
     Answered(Result<&'static str, Lost>),
 }
 
 thread_local! {
+    static DOWN: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
     static KEPT: std::cell::RefCell<Vec<Reply<&'static str>>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
@@ -52,6 +57,10 @@ impl Actor for Probe {
             Tell::Later(delay, text) => context.after(delay, Tell::Note(text)),
             Tell::PanicBeside => {
                 context.spawn(async { panic!("beside") }, |()| Tell::Note("never"));
+            }
+            Tell::PanicAndStayDown(times) => {
+                DOWN.set(times);
+                panic!("as told");
             }
             Tell::Forward(other) => {
                 let reply = context.reply(Tell::Answered);
@@ -79,9 +88,12 @@ struct World {
 impl World {
     fn probe(&self, name: &'static str, below: &Supervisor, exhausted: Exhausted) -> Address<Tell> {
         let journal = self.journal.clone();
-        start_supervised(&Arbiter::current(), 16, below, exhausted, move |_| Probe {
-            name,
-            journal: journal.clone(),
+        start_supervised(&Arbiter::current(), 16, below, exhausted, move |_| {
+            if let Some(left) = DOWN.get().checked_sub(1) {
+                DOWN.set(left);
+                panic!("as told");
+            }
+            Probe { name, journal: journal.clone() }
         })
     }
 

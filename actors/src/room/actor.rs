@@ -3,10 +3,11 @@
 use super::{
     TICK, WINDOW_MESSAGES,
     logic::{Effect, Logic, ReadBack, pending},
-    pending::Submit,
+    pending::{Submit, Work},
     standing::{Change, Standing},
 };
 use crate::{
+    fail_points,
     kernel::{Actor, Address, Clock, Context, Lost, Reply},
     metrics::Metrics,
     route::{Receipt, Router},
@@ -113,6 +114,9 @@ impl RoomActor {
     }
 
     fn answer(&mut self, answer: Answer, context: &mut Context<RoomMessage>) {
+        if matches!(answer, Answer::Appended(..)) {
+            fail_points::pass(Self::KIND, "appended"); // committed, and nobody knows yet
+        }
         let (effects, now) = (&mut self.effects, Instant::now());
         match answer {
             Answer::Activated(read) => self.logic.activated(read, fastrand::u64(..), effects),
@@ -274,6 +278,9 @@ impl Actor for RoomActor {
         let now = Instant::now();
         match message {
             RoomMessage::Submit(submit, reply) => {
+                if let Work::Send { body, .. } = &submit.work {
+                    fail_points::pass_saying(Self::KIND, "submit", body);
+                }
                 self.logic.submit(pending(submit, reply), now, &mut self.effects);
             }
             RoomMessage::Change(change, reply) => {

@@ -1,7 +1,10 @@
 //! Batches in, commands out.
 
 use super::logic::{Batch, Effect, Logic};
-use crate::kernel::{Actor, Context, Reply};
+use crate::{
+    fail_points,
+    kernel::{Actor, Context, Reply},
+};
 use madang_protocol::Entry;
 use madang_store::{MessageLog, log::Appended};
 use std::sync::Arc;
@@ -47,7 +50,10 @@ impl Actor for StoreWriter {
     fn handle(&mut self, message: Append, _context: &mut Context<Append>) {
         match message {
             Append::Batch(entries, reply) => self.logic.submit(Batch { entries, reply }),
-            Append::Written(outcome) => self.logic.written(outcome, &mut self.effects),
+            Append::Written(outcome) => {
+                fail_points::pass(Self::KIND, "written"); // committed, and no room knows yet
+                self.logic.written(outcome, &mut self.effects);
+            }
         }
     }
 

@@ -110,7 +110,9 @@ pub(super) async fn connect(seat: &Seat, wish: Option<Value>) -> Option<(Socket,
     if answer["op"] == "goaway" {
         answer = socket.frame().await?; // came while the node began to drain
     }
-    if answer["retry_after_ms"].is_u64() || answer["rooms"][0]["error"] == "unavailable" {
+    let is_fault = answer["code"] == "internal"; // where actors are made to panic
+    if is_fault || answer["retry_after_ms"].is_u64() || answer["rooms"][0]["error"] == "unavailable"
+    {
         return None;
     }
     assert_eq!(answer["op"], "ok", "{}: {answer}", seat.name);

@@ -24,11 +24,13 @@ pub struct WriterPlan {
     pub in_flight: usize,
     /// Bytes of a body, about.
     pub body_bytes: usize,
+    /// Whether `internal` is expected, and sent again: actors panic.
+    pub outlives_faults: bool,
 }
 
 impl Default for WriterPlan {
     fn default() -> Self {
-        Self { in_flight: 8, body_bytes: 100 }
+        Self { in_flight: 8, body_bytes: 100, outlives_faults: false }
     }
 }
 
@@ -134,7 +136,8 @@ impl Writer {
     /// Only what a retry can heal is expected here; the node says how long to wait before it.
     async fn refused(&self, connection: u64, client_id: String, frame: &Value) {
         let code = text(frame, "code").to_owned();
-        let wait = frame["retry_after_ms"].as_u64();
+        let fault = (self.plan.outlives_faults && code == "internal").then_some(0);
+        let wait = frame["retry_after_ms"].as_u64().or(fault);
         let wait = wait.unwrap_or_else(|| panic!("{}: {frame}", self.seat.name));
         let room = self.seat.room.clone();
         self.seat.journal.record(Event::Refused { connection, room, client_id, code });

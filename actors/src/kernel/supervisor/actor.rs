@@ -13,12 +13,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Tells the parent, or ends the node.
-pub(super) type Escalate = Arc<dyn Fn(&str) + Send + Sync>;
+pub(in crate::kernel) type Escalate = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What a supervisor is told.
 pub(super) enum SupervisorMessage {
     Add(ChildId, Child),
-    Down(ChildId, String),
+    Down(ChildId, Child, String),
     Remove(ChildId),
     RestartDue(Vec<ChildId>),
 }
@@ -35,7 +35,21 @@ impl SupervisorActor {
         Self { logic: Logic::new(branch.strategy), branch, escalate, metrics }
     }
 
-    fn down(&mut self, id: ChildId, cause: &str, context: &mut Context<SupervisorMessage>) {
+    fn add(&mut self, id: ChildId, child: Child) {
+        self.logic.add(id, child.exhausted);
+        self.branch.children().insert(id, child);
+    }
+
+    fn down(
+        &mut self,
+        id: ChildId,
+        child: Child,
+        cause: &str,
+        context: &mut Context<SupervisorMessage>,
+    ) {
+        if !self.branch.children().contains_key(&id) {
+            self.add(id, child); // the supervisor panicked when it was to hear of it
+        }
         let Some(child) = self.branch.mark_down(id) else {
             return;
         };
@@ -76,8 +90,10 @@ impl Actor for SupervisorActor {
     type Message = SupervisorMessage;
     const KIND: &'static str = "supervisor";
 
-    /// After a restart every child starts anew, with a clean history.
+    /// After a restart every child starts anew, with a clean history. Those that ended meanwhile may
+    /// have told what panicked.
     fn started(&mut self, _context: &mut Context<SupervisorMessage>) {
+        self.branch.children().retain(|_, child| !child.shell.is_closed());
         let children: Vec<_> =
             self.branch.children().iter().map(|(id, child)| (*id, child.exhausted)).collect();
         for (id, exhausted) in &children {
@@ -88,15 +104,12 @@ impl Actor for SupervisorActor {
 
     fn handle(&mut self, message: SupervisorMessage, context: &mut Context<SupervisorMessage>) {
         match message {
-            SupervisorMessage::Add(id, child) => {
-                self.logic.add(id, child.exhausted);
-                self.branch.children().insert(id, child);
-            }
+            SupervisorMessage::Add(id, child) => self.add(id, child),
             SupervisorMessage::Remove(id) => {
                 self.logic.remove(id);
                 self.branch.children().remove(&id);
             }
-            SupervisorMessage::Down(id, cause) => self.down(id, &cause, context),
+            SupervisorMessage::Down(id, child, cause) => self.down(id, child, &cause, context),
             SupervisorMessage::RestartDue(children) => self.restart(&children),
         }
     }

@@ -15,6 +15,7 @@ use super::{
     shell,
 };
 use crate::metrics::Metrics;
+pub(super) use actor::Escalate;
 use actor::{SupervisorActor, SupervisorMessage};
 use std::{
     collections::BTreeMap,
@@ -119,9 +120,9 @@ impl Supervisor {
     /// reason, when nothing more can be done.
     pub fn root(metrics: Arc<Metrics>, give_up: impl Fn(&str) + Send + Sync + 'static) -> Self {
         let branch = Branch::new("root", Strategy::OneForOne);
-        let give_up: actor::Escalate = Arc::new(give_up);
+        let give_up: Escalate = Arc::new(give_up);
         let of_actor = branch.clone();
-        let address = shell::start_unsupervised(INBOX_BOUND, move |_| {
+        let address = shell::start_root(INBOX_BOUND, give_up.clone(), move |_| {
             SupervisorActor::new(of_actor, give_up, metrics)
         });
         Self { address, branch }
@@ -138,16 +139,17 @@ impl Supervisor {
         let parent = self.clone();
         let branch = Branch::new(name, strategy);
         let child = Child::new(name, Exhausted::Escalate, address.controlled());
-        let child = self.add(Child { branch: Some(branch.clone()), ..child });
-        let escalate: actor::Escalate = {
-            let parent = parent.clone();
-            Arc::new(move |cause: &str| parent.down(child, cause.to_owned()))
+        let child = Child { branch: Some(branch.clone()), ..child };
+        let id = self.add(child.clone());
+        let escalate: Escalate = {
+            let (parent, child) = (parent.clone(), child.clone());
+            Arc::new(move |cause: &str| parent.down(id, child.clone(), cause.to_owned()))
         };
         let of_actor = branch.clone();
         let make = move |_: &Address<SupervisorMessage>| {
             SupervisorActor::new(of_actor.clone(), escalate.clone(), metrics.clone())
         };
-        shell::start_child(&Arbiter::current(), &address, parent, child, move || make);
+        shell::start_child(&Arbiter::current(), &address, parent, id, child, move || make);
         Self { address, branch }
     }
 
@@ -157,8 +159,9 @@ impl Supervisor {
         id
     }
 
-    pub(super) fn down(&self, child: ChildId, cause: String) {
-        self.tell(SupervisorMessage::Down(child, cause));
+    /// A child panicked. It comes along, for a supervisor that did not hear of it before.
+    pub(super) fn down(&self, id: ChildId, child: Child, cause: String) {
+        self.tell(SupervisorMessage::Down(id, child, cause));
     }
 
     pub(super) fn remove(&self, child: ChildId) {

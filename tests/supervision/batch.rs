@@ -1,0 +1,78 @@
+//! Panics in the middle of what is under way, with everybody talking.
+
+use crate::rig::{Rig, join};
+use madang_testkit::{
+    Account, Stage,
+    client::text,
+    history::{ACKNOWLEDGED_MIN, Stored, check},
+    load::{Load, WriterPlan},
+};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// One after the other, a hundred messages apart. `handle` is met between two messages of a turn;
+/// the others stand where a commit is done and nobody knows of it yet.
+const FAULTS: &[(&str, &str)] = &[
+    ("room.appended", "1*panic"),
+    ("room.handle", "13*off->1*panic"),
+    ("room.end_of_turn", "3*off->1*panic"),
+    ("store_writer.written", "1*panic"),
+    ("store_writer.handle", "5*off->1*panic"),
+    ("store_writer.end_of_turn", "3*off->1*panic"),
+    ("store_reader.handle", "1*panic"),
+    ("audience.handle", "7*off->1*panic"),
+    ("audience.end_of_turn", "1*panic"),
+    ("hub.handle", "17*off->1*panic"),
+    ("hub.end_of_turn", "5*off->1*panic"),
+    ("connection.handle", "23*off->1*panic"),
+    ("connection.input", "29*off->1*panic"),
+    ("batcher.receipts_written", "1*panic"),
+    ("batcher.handle", "1*panic"),
+    ("session_check.handle", "1*panic"),
+];
+const BETWEEN: usize = 130;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn panics_under_load_lose_nothing_and_repeat_nothing() {
+    let rig = Rig::set("").await;
+    let stage = &rig.stage;
+    let mut load = Load::new(stage.address(), &stage.room);
+    let plan = WriterPlan { outlives_faults: true, ..WriterPlan::default() };
+    for account in [&stage.ann, &stage.ben, &stage.ann, &stage.ben] {
+        load.write(account, plan);
+    }
+    load.read(&stage.ann);
+    load.read(&stage.ben);
+    let carol = lurker(&rig).await;
+    for (number, (point, actions)) in FAULTS.iter().enumerate() {
+        load.acknowledged(BETWEEN * (number + 1)).await;
+        rig.point(point, actions).await;
+        // Something for the batcher to write. Whether it is answered is not what this is about.
+        let mut socket = join(&rig, &carol, &stage.room).await;
+        let reached = BETWEEN * (number + 1);
+        socket.begin("read", json!({"room": stage.room, "seq": reached})).await;
+    }
+    load.acknowledged(ACKNOWLEDGED_MIN.max(BETWEEN * (FAULTS.len() + 1))).await;
+    let journal = load.finish().await;
+
+    let log = stage.http.whole_log(&stage.ben, &stage.room).await;
+    let logs = BTreeMap::from([(stage.room.clone(), log.iter().map(Stored::of).collect())]);
+    let judged = check(&journal.events(), &logs, ACKNOWLEDGED_MIN);
+    let summary = judged.unwrap_or_else(|found| panic!("{found:?}"));
+    assert_eq!(summary.acknowledged, summary.stored, "{summary:?}");
+    for kind in ["room", "store_writer", "store_reader", "audience", "hub", "batcher"] {
+        let is_meant = |(point, _): &&(&str, &str)| point.split('.').next() == Some(kind);
+        let planned = FAULTS.iter().filter(is_meant).count();
+        assert_eq!(rig.faults(kind).await.0, planned as u64, "{kind}");
+    }
+}
+
+/// A member who reads and says nothing.
+async fn lurker(rig: &Rig) -> Account {
+    let Stage { http, ann, room, .. } = &rig.stage;
+    let carol = http.signup("carol").await;
+    let members = format!("/v1/rooms/{room}/members");
+    let added = http.post(&members, json!({"user": carol.user})).token(&ann.token).send().await;
+    assert_eq!(text(&added.expect(200), "role"), "member");
+    carol
+}
