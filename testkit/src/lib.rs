@@ -8,6 +8,7 @@
 //! * `contract` holds everything these receive against the documents of the protocol.
 //! * [`history`] judges a finished run: what was acknowledged against what is stored and read.
 //! * [`load`] makes such runs: writers that retry what was not answered, readers that resume.
+//! * [`pulse`] measures what others feel while something goes on.
 //! * [`stage`] sets the scene most tests begin with.
 //! * [`tls`] makes certificates, and clients that trust them.
 //! * [`variant`] lets one suite run in another codec, or over TLS.
@@ -23,6 +24,7 @@ pub mod history;
 pub mod launcher;
 pub mod load;
 pub mod metrics;
+pub mod pulse;
 pub mod raw;
 pub mod stage;
 pub mod tls;

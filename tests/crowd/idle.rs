@@ -43,12 +43,12 @@ async fn an_idle_connection_is_small() {
     }
 
     let before = node.usage();
-    let _open = connect(&node, &accounts).await;
-    connected(&node).await;
+    let _open = connect(&node, &accounts, CONNECTIONS).await;
+    connected(&node, CONNECTIONS).await;
     let opened = node.usage();
     tokio::time::sleep(SILENCE).await;
     let after = node.usage();
-    connected(&node).await;
+    connected(&node, CONNECTIONS).await;
 
     let grown = after.resident_bytes.saturating_sub(before.resident_bytes);
     let each = grown / CONNECTIONS as u64;
@@ -59,19 +59,20 @@ async fn an_idle_connection_is_small() {
     assert!(busy_each <= PROCESSOR_EACH_MAX, "{busy_each:?} a second each, {busy:?} in all");
 }
 
-async fn connected(node: &Node) {
+/// Waits until the node has so many.
+pub(crate) async fn connected(node: &Node, count: usize) {
     let http = node.http();
     let all = || async {
         let connections = http.metrics().await.sum("madang_connections", &[]);
-        (connections == CONNECTIONS as f64).then_some(())
+        (connections == count as f64).then_some(())
     };
-    until(&format!("{CONNECTIONS} connections"), SOON, all).await;
+    until(&format!("{count} connections"), SOON, all).await;
 }
 
 /// Open for as long as the set is kept, each answering its pings.
-async fn connect(node: &Node, accounts: &[Account]) -> JoinSet<()> {
+pub(crate) async fn connect(node: &Node, accounts: &[Account], count: usize) -> JoinSet<()> {
     let mut open = JoinSet::new();
-    let numbers: Vec<usize> = (0..CONNECTIONS).collect();
+    let numbers: Vec<usize> = (0..count).collect();
     for batch in numbers.chunks(ABREAST) {
         let mut joining = JoinSet::new();
         for number in batch {

@@ -1,10 +1,11 @@
-//! Many connections at once, measured: what one costs, and what a hot room, a crowd at the door or
-//! a reader that stops does to the others. A binary of its own, one test at a time, so that nothing
+//! Many connections at once, measured: what one costs, and what a hot room, a crowd at the door, a
+//! thousand readers of one page, a fifth that dies or a reader that stops does to the others. A binary of its own, one test at a time, so that nothing
 //! else disturbs the numbers.
 
 mod idle;
 mod isolation;
 mod stopped_reader;
+mod undisturbed;
 
 use madang_testkit::{Account, Launch, launcher::raise_descriptor_limit};
 use serde_json::{Value, json};

@@ -7,4 +7,5 @@ mod given_up;
 mod poison;
 mod restart;
 mod rig;
+mod stalled;
 mod start;
