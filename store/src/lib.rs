@@ -21,6 +21,8 @@ pub mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;
+pub mod faulty;
+pub mod in_process;
 pub mod limits;
 pub mod log;
 pub mod metrics;

@@ -7,8 +7,9 @@ use madang_protocol::UserId;
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Leases of the nodes of one process. Holds nothing of users that are offline, except those
 /// whose leases ran out and nobody has asked for since.
