@@ -1,5 +1,13 @@
 //! The kernel and the actors.
 
+/// Does something else where a fault was put back; nothing at all without the feature.
+macro_rules! mutate {
+    ($name:ident, $instead:block) => {
+        #[cfg(feature = "mutations")]
+        if $crate::mutations::is_on($crate::mutations::Mutation::$name) $instead
+    };
+}
+
 pub mod audience;
 pub mod batcher;
 pub mod connection;
@@ -7,6 +15,8 @@ pub mod fail_points;
 pub mod hub;
 pub mod kernel;
 pub mod metrics;
+#[cfg(feature = "mutations")]
+pub mod mutations;
 pub mod room;
 pub mod route;
 pub mod session_check;

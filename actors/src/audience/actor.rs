@@ -161,7 +161,8 @@ impl AudienceActor {
         self.services.metrics.repairs.increment(1);
         let reply = context.reply(AudienceMessage::CaughtUp);
         // A full room drops the question, which says "lost": it is asked again later.
-        let _ = self.router.tell(self.room, RoomMessage::CatchUp(after, reply));
+        let known = self.logic.known();
+        let _ = self.router.tell(self.room, RoomMessage::CatchUp(after, known, reply));
     }
 
     fn read_page(&self, after: u64, context: &mut Context<AudienceMessage>) {

@@ -9,6 +9,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 /// The first and the longest wait between two tries to fetch what was missed.
 const RETRY_FIRST_MS: u64 = 10;
 const RETRY_MAX_MS: u64 = 1_000;
+/// Wait before the home is asked again for what a reader has and the home does not know of yet.
+const AHEAD_RETRY: Duration = Duration::from_millis(50);
 
 /// What is to be done. `A` is a reader that wants to be attached.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,6 +84,8 @@ pub struct Logic<A> {
     /// in `heads`.
     gone: VecDeque<Option<UserId>>,
     waiting: Vec<Waiting<A>>,
+    /// A `RetryAfter` is out for readers that are ahead.
+    awaits_home: bool,
     backoff: Backoff,
 }
 
@@ -97,6 +101,7 @@ impl<A> Logic<A> {
             held: VecDeque::new(),
             gone: VecDeque::new(),
             waiting: Vec::new(),
+            awaits_home: false,
             backoff: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
         }
     }
@@ -184,9 +189,20 @@ impl<A> Logic<A> {
 
     /// The time of a `RetryAfter` has come.
     pub fn retry(&mut self, effects: &mut Vec<Effect<A>>) {
-        if self.state == State::Catching {
-            effects.push(Effect::CatchUp(self.heads));
+        self.awaits_home = false;
+        if self.state == State::Catching || self.is_waited_for() {
+            self.catch_up(effects);
         }
+    }
+
+    /// How far the room is at least: a reader of the store may be ahead of the room's home, which
+    /// learns of a commit only when it is answered.
+    pub fn known(&self) -> Place {
+        let ours = self.heads.place();
+        self.waiting.iter().fold(ours, |Place { seq, rev }, Waiting { after, .. }| Place {
+            seq: seq.max(after.seq),
+            rev: rev.max(after.rev),
+        })
     }
 
     /// A reader wants to be attached: it has everything up to `after`.
@@ -197,8 +213,7 @@ impl<A> Logic<A> {
         member: Member,
         effects: &mut Vec<Effect<A>>,
     ) {
-        let head = self.heads.place();
-        let is_ahead = after.seq > head.seq || after.rev > head.rev;
+        let (head, is_ahead) = (self.heads.place(), self.is_ahead(after));
         if self.state != State::Following || is_ahead {
             self.waiting.push(Waiting { reader, after, member });
             if self.state == State::Following {
@@ -226,6 +241,10 @@ impl<A> Logic<A> {
         if !self.heads.is_behind(&batch.after) {
             return; // known already
         }
+        mutate!(NoHoleRepair, {
+            self.heads = batch.after;
+            return effects.push(Effect::Deliver(batch.events.clone()));
+        });
         if batch.before != self.heads {
             return self.catch_up(effects);
         }
@@ -306,7 +325,21 @@ impl<A> Logic<A> {
             }
         }
         for Waiting { reader, after, member } in std::mem::take(&mut self.waiting) {
-            self.attach(reader, after, member, effects);
+            if self.is_ahead(after) {
+                // The home was asked just now and does not know of it: not at once again.
+                self.waiting.push(Waiting { reader, after, member });
+            } else {
+                self.attach(reader, after, member, effects);
+            }
         }
+        if self.is_waited_for() && !std::mem::replace(&mut self.awaits_home, true) {
+            effects.push(Effect::RetryAfter(AHEAD_RETRY));
+        }
+    }
+
+    /// Somebody there has more than we.
+    fn is_ahead(&self, place: Place) -> bool {
+        let head = self.heads.place();
+        place.seq > head.seq || place.rev > head.rev
     }
 }

@@ -185,6 +185,28 @@ fn a_reader_is_attached_where_the_next_delivery_begins() {
     assert_eq!(effects, [Effect::Attach { reader: 7, after: at(3), head: at(5) }]);
 }
 
+/// A reader of the store may have what the home was not told of yet. Asking again at once would go
+/// round without a pause for as long as the store keeps its answer back.
+#[test]
+fn a_home_that_is_behind_a_reader_is_asked_again_after_a_while() {
+    let mut logic = following(5);
+    does(&mut logic, |logic, out| logic.attach(7, at(6), ann(1), out));
+    assert_eq!(logic.known(), at(6));
+    let still = |logic: &mut Logic<u32>, out: &mut Effects| {
+        logic.caught_up(heads(5), &[], Some(&[]), out);
+    };
+    let later = [Effect::RetryAfter(Duration::from_millis(50))];
+    assert_eq!(does(&mut logic, still), later);
+    assert_eq!(does(&mut logic, |logic, out| logic.retry(out)), [Effect::CatchUp(heads(5))]);
+    assert_eq!(does(&mut logic, still), later);
+    // What the bus brings meanwhile is delivered.
+    let effects = does(&mut logic, |logic, out| logic.batch(batch(6..=6), out));
+    assert_eq!(effects, [Effect::Deliver(events(6..=6))]);
+    assert_eq!(does(&mut logic, |logic, out| logic.retry(out)), [Effect::CatchUp(heads(6))]);
+    let effects = does(&mut logic, |logic, out| logic.caught_up(heads(6), &[], Some(&[]), out));
+    assert_eq!(effects, [Effect::Attach { reader: 7, after: at(6), head: at(6) }]);
+}
+
 #[test]
 fn a_reader_waits_until_the_audience_has_what_it_has() {
     let mut logic = following(5);

@@ -18,7 +18,7 @@ use madang_store::{
     AccountStore, PresenceStore, ReceiptStore, RoomStore, StoreError, accounts::Touch,
     presence::NodeLife, receipts::Read,
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// What the batcher works with.
@@ -132,7 +132,7 @@ impl Batcher {
             Ok(reads) => reads,
             Err(error) => return self.written(Kind::Receipts, Err(&error)),
         };
-        let mut rooms: HashMap<RoomId, Vec<(UserId, u64)>> = HashMap::new();
+        let mut rooms: BTreeMap<RoomId, Vec<(UserId, u64)>> = BTreeMap::new();
         for Read { room, user, seq } in reads {
             self.services.positions.stored(room, user, seq);
             rooms.entry(room).or_default().push((user, seq));

@@ -85,6 +85,7 @@ impl<R> Logic<R> {
 
     /// The node stops: everything is written as soon as can be.
     pub fn drain(&mut self, reply: R, effects: &mut Vec<Effect<R>>) {
+        mutate!(DrainDropsBatch, { return effects.push(Effect::Drained(reply)) });
         self.draining.push(reply);
         for kind in Kind::ALL {
             self.flush(kind).is_owed = true;

@@ -91,6 +91,12 @@ impl ReadPositions {
     }
 
     fn raise(&self, of_room: &mut Room, user: UserId, known: Position, seq: u64) -> Moved {
+        mutate!(ReceiptGoesDown, {
+            if seq < known.seq {
+                of_room.users.insert(user, Position { seq, ..known });
+                return Moved::To(seq);
+            }
+        });
         if seq <= known.seq {
             return Moved::To(known.seq);
         }

@@ -60,6 +60,8 @@ pub enum ConnectionMessage {
     Joined(RoomId, Heads, Role),
     /// The hub detached it from a room its user is out of.
     Detached(RoomId),
+    /// The time to ask again whether a room was joined anew.
+    Return(RoomId),
     /// The audience of a room lost membership changes.
     Recheck(RoomId),
     /// The hub closes it.
@@ -78,8 +80,8 @@ pub enum Answer {
     Entered(Option<u64>, Result<Vec<Wished>, Refusal>),
     /// To `Effect::AskAccess`.
     Access(Option<u64>, Subscription, Result<Option<Access>, Refusal>),
-    /// To `Effect::AskReturn`; nothing when the store gives no answer.
-    Returned(RoomId, Option<Access>),
+    /// To `Effect::AskReturn`.
+    Returned(RoomId, Result<Option<Access>, Refusal>),
     /// To `Effect::ReadHistory`.
     History(Option<u64>, Result<PageRead, Refusal>),
     /// To `Effect::Submit`.
@@ -205,7 +207,11 @@ impl ConnectionActor {
             Answer::Access(id, subscription, access) => {
                 self.logic.access(id, subscription, access, limits, effects);
             }
-            Answer::Returned(room, access) => self.logic.returned(room, access, limits, effects),
+            Answer::Returned(room, Ok(access)) => {
+                self.logic.returned(room, access, limits, effects);
+            }
+            // Until there is an answer: nobody else tells of the new membership.
+            Answer::Returned(room, Err(_)) => effects.push(Effect::Replay(Step::ReturnLater(room))),
             Answer::History(id, read) => self.logic.history(id, read, effects),
             Answer::Sent(id, asked, answer) => {
                 let answer = answer.unwrap_or_else(|lost| Err(lost_send(lost)));
@@ -260,7 +266,7 @@ impl ConnectionActor {
             Effect::AskReturn(room) => {
                 let access = self.access(room);
                 context.spawn(access, move |access| {
-                    ConnectionMessage::Answer(Answer::Returned(room, access.ok().flatten()))
+                    ConnectionMessage::Answer(Answer::Returned(room, access))
                 });
             }
             Effect::ReadHistory(id, history) => self.read_history(id, history, context),
@@ -312,6 +318,7 @@ impl ConnectionActor {
             Step::ReadPage { room, after } => self.read_page(room, after, context),
             Step::ReadChanges { room, after } => self.read_changes(room, after, context),
             Step::Recheck(room) => self.recheck(room, context),
+            Step::ReturnLater(room) => context.after(RETRY, ConnectionMessage::Return(room)),
             Step::RecheckLater(room) => context.after(RETRY, ConnectionMessage::Recheck(room)),
             Step::Later => context.after(RETRY, ConnectionMessage::Answer(Answer::Later)),
             Step::Detach(room) => self.hub.detach(self.slot, room),
@@ -409,6 +416,7 @@ impl Actor for ConnectionActor {
                 self.logic.joined(room, heads, role, &self.services.limits, &mut effects);
             }
             ConnectionMessage::Detached(room) => self.logic.detached(room, &mut effects),
+            ConnectionMessage::Return(room) => effects.push(Effect::AskReturn(room)),
             ConnectionMessage::Recheck(room) => self.recheck(room, context),
             ConnectionMessage::Closing => self.logic.closing(),
             ConnectionMessage::Low => self.logic.go(&mut effects),

@@ -39,6 +39,8 @@ pub enum Step {
     Recheck(RoomId),
     /// The same after [`RETRY`].
     RecheckLater(RoomId),
+    /// Ask after [`RETRY`] again whether a room that was left is joined anew.
+    ReturnLater(RoomId),
     /// Call `go` after [`RETRY`].
     Later,
     /// We want this room, from now on or from another place on: the hub is to know, and the room's

@@ -458,7 +458,8 @@ fn a_membership_that_ended_unnoticed_ends_with_a_word() {
         last_seq: None,
         last_rev: None,
     };
-    assert_eq!(effects, [Effect::Push(left), Effect::Replay(Step::Detach(ROOM))]);
+    let detach = Effect::Replay(Step::Detach(ROOM));
+    assert_eq!(effects, [Effect::Push(left), Effect::AskReturn(ROOM), detach]);
     let again = connection.does(|logic, out| logic.rechecked(ROOM, Ok(None), out));
     assert_eq!(again, [], "told once");
 }

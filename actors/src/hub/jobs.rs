@@ -12,7 +12,7 @@ use crate::{
 };
 use madang_protocol::{RoomId, UserId, codec::Codec};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Jobs {
     queue: VecDeque<Job>,
     /// Readers that left since the last report, by room: a thousand that die together make one
     /// message per room.
-    left: HashMap<RoomId, Left>,
+    left: BTreeMap<RoomId, Left>,
 }
 
 enum Job {
@@ -196,8 +196,12 @@ impl Core {
     }
 
     fn attach(&mut self, attach: Attach) {
-        let Attach { room, slot: id, audience, epoch, head, catch_up, reply } = attach;
+        let Attach { room, slot: id, audience, epoch, head, catch_up, mut reply } = attach;
         let is_live = reply.is_some();
+        if let Some(reply) = reply.take_if(|_| !self.fits(id, &catch_up)) {
+            reply.send(Attached::Behind(head)); // it reads pages, which do fit
+            return self.jobs.count_left(room, audience, epoch);
+        }
         let Some((user, codec, is_counted)) = self.advance(id, room, is_live) else {
             return self.jobs.count_left(room, audience, epoch);
         };
@@ -216,6 +220,18 @@ impl Core {
         if let Some(reply) = reply {
             reply.send(Attached::Live);
         }
+    }
+
+    /// What a reader missed goes into half of its out-queue, so that it is not closed for it.
+    fn fits(&mut self, id: SlotId, items: &[Arc<Item>]) -> bool {
+        let bytes_max = self.limits.outbox_bytes_max;
+        let Some((user, codec)) =
+            self.get(id).and_then(|slot| Some((slot.identity?.user, slot.codec)))
+        else {
+            return true; // it is gone
+        };
+        let bytes: usize = items.iter().map(|item| item.bytes_for(user, codec).len()).sum();
+        bytes_max == 0 || bytes <= bytes_max / 2
     }
 
     /// Brings a connection on in a room; says whose it is, and whether it is among its readers

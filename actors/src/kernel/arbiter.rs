@@ -4,17 +4,37 @@ use std::{future::Future, io};
 
 /// One thread with a runtime of its own. Cloning shares it.
 #[derive(Clone)]
-pub struct Arbiter(actix::ArbiterHandle);
+pub struct Arbiter(Place);
+
+#[derive(Clone)]
+enum Place {
+    Thread(actix::ArbiterHandle),
+    /// Whatever thread, and whatever `LocalSet` of it, asks.
+    Here,
+}
 
 impl Arbiter {
     /// The thread of the caller, inside [`run_system`].
     pub fn current() -> Self {
-        Self(actix::Arbiter::current())
+        Self(Place::Thread(actix::Arbiter::current()))
+    }
+
+    /// Wherever its caller is: the thread, and the group of tasks there. For what never leaves
+    /// one thread, like all arbiters of a node that is simulated.
+    pub fn here() -> Self {
+        Self(Place::Here)
     }
 
     /// Runs `task` on that thread. A stopped arbiter drops it.
     pub fn run(&self, task: impl FnOnce() + Send + 'static) {
-        self.0.spawn_fn(task);
+        match &self.0 {
+            Place::Thread(thread) => {
+                thread.spawn_fn(task);
+            }
+            Place::Here => {
+                tokio::task::spawn_local(async move { task() });
+            }
+        }
     }
 
     /// Runs a future on that thread, made there.
@@ -43,7 +63,7 @@ impl Arbiters {
 
     /// One handle per thread.
     pub fn all(&self) -> Vec<Arbiter> {
-        self.threads.iter().map(|thread| Arbiter(thread.handle())).collect()
+        self.threads.iter().map(|thread| Arbiter(Place::Thread(thread.handle()))).collect()
     }
 }
 
@@ -58,4 +78,16 @@ impl Drop for Arbiters {
 /// Runs `main` on this thread with a runtime in which actors can be started.
 pub fn run_system<T>(main: impl Future<Output = T>) -> T {
     actix::System::new().block_on(main)
+}
+
+/// As [`run_system`], with a clock that stands still while something can be done and then jumps to
+/// the next timer; all random numbers follow from `seed`. What `main` does is the same each time.
+#[cfg(feature = "simulation")]
+pub fn run_simulated<T>(seed: u64, main: impl Future<Output = T>) -> T {
+    fastrand::seed(seed);
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().expect("a runtime without threads")
+    };
+    actix::System::with_tokio_rt(runtime).block_on(main)
 }

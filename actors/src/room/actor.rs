@@ -17,7 +17,8 @@ use crate::{
 };
 use madang_cluster::Bus;
 use madang_protocol::{
-    ClientId, Entry, Heads, Message, Publication, Refusal, Role, RoomId, UserId, operation::Range,
+    ClientId, Entry, Heads, Message, Place, Publication, Refusal, Role, RoomId, UserId,
+    operation::Range,
 };
 use madang_store::{
     RoomStore, StoreError,
@@ -65,8 +66,9 @@ pub enum RoomMessage {
     Submit(Submit, Reply<Result<Receipt, Refusal>>),
     /// A change of the room, or of who is in it.
     Change(Change, Reply<Result<Option<Role>, Refusal>>),
-    /// An audience that stands here asks what it missed. Dropped when there is no room.
-    CatchUp(Heads, Reply<Caught>),
+    /// An audience that stands here, and heard that the room is as far as there, asks what it
+    /// missed. Dropped when there is no room.
+    CatchUp(Heads, Place, Reply<Caught>),
     /// Answers to what the room itself asked.
     Answer(Answer),
 }
@@ -79,6 +81,8 @@ pub enum Answer {
     Standing(UserId, Result<Option<Access>, StoreError>),
     /// To `Effect::Append`.
     Appended(Vec<Entry>, Result<Appended, Lost>),
+    /// To `Effect::Recheck`.
+    Rechecked(Result<Option<Activation>, StoreError>),
     /// To `Effect::ReadBack`.
     ReadBack(Result<Box<ReadBack>, StoreError>),
     /// To `Effect::Look`.
@@ -138,6 +142,7 @@ impl RoomActor {
             Answer::ReadBack(read) => {
                 self.logic.read_back_done(read.map(|read| *read), fastrand::u64(..), effects)
             }
+            Answer::Rechecked(read) => self.logic.rechecked(read, now, effects),
             Answer::Looked(asked, read) => self.logic.looked(asked, read, effects),
             Answer::Changed(user, outcome) => {
                 if let Err(error) = &outcome {
@@ -171,7 +176,8 @@ impl RoomActor {
                 self.services.bus.publish(&Publication::Batch(Arc::new(batch)))
             }
             Effect::Append(batch) => self.append(batch, context),
-            Effect::Activate => self.activate(context),
+            Effect::Activate => self.activate(WINDOW_MESSAGES, Answer::Activated, context),
+            Effect::Recheck => self.activate(0, Answer::Rechecked, context),
             Effect::AskStanding(user) => self.ask_standing(user, context),
             Effect::ReadBack { sent, after } => self.read_back(sent, after, context),
             Effect::Look { seq, user, life } => self.look((seq, user, life), context),
@@ -192,10 +198,15 @@ impl RoomActor {
         let _ = self.services.writer.try_send(Append::Batch(batch, reply));
     }
 
-    fn activate(&self, context: &mut Context<RoomMessage>) {
+    fn activate(
+        &self,
+        window: usize,
+        answer: fn(Result<Option<Activation>, StoreError>) -> Answer,
+        context: &mut Context<RoomMessage>,
+    ) {
         let (reader, room) = (self.services.reader.clone(), self.room);
-        context.spawn(async move { reader.activate(room, WINDOW_MESSAGES).await }, |read| {
-            RoomMessage::Answer(Answer::Activated(read))
+        context.spawn(async move { reader.activate(room, window).await }, move |read| {
+            RoomMessage::Answer(answer(read))
         });
     }
 
@@ -268,7 +279,7 @@ impl Actor for RoomActor {
     const KIND: &'static str = "room";
 
     fn started(&mut self, context: &mut Context<RoomMessage>) {
-        self.activate(context);
+        self.activate(WINDOW_MESSAGES, Answer::Activated, context);
         // Rooms start together; their ticks need not stay together.
         let first = TICK.mul_f64(fastrand::f64()) + Duration::from_millis(1);
         context.after(first, RoomMessage::Answer(Answer::Tick));
@@ -286,7 +297,10 @@ impl Actor for RoomActor {
             RoomMessage::Change(change, reply) => {
                 self.logic.change(change, reply, now, &mut self.effects);
             }
-            RoomMessage::CatchUp(after, reply) => self.catching_up.push((after, reply)),
+            RoomMessage::CatchUp(after, known, reply) => {
+                self.logic.heard_of(known, &mut self.effects);
+                self.catching_up.push((after, reply));
+            }
             RoomMessage::Answer(answer) => self.answer(answer, context),
         }
     }

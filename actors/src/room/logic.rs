@@ -2,6 +2,8 @@
 
 mod commit;
 mod membership;
+#[cfg(feature = "mutations")]
+mod mutated;
 
 use super::{
     ACTIVE_FOR, QUEUE_MAX,
@@ -12,8 +14,8 @@ use super::{
 };
 use crate::route::Receipt;
 use madang_protocol::{
-    ClientId, Entry, ErrorCode, Event, EventBatch, Heads, Message, Millis, Refusal, Role, RoomId,
-    RoomKind, UserId,
+    ClientId, Entry, ErrorCode, Event, EventBatch, Heads, Message, Millis, Place, Refusal, Role,
+    RoomId, RoomKind, UserId,
 };
 use madang_resilience::Backoff;
 use madang_store::{
@@ -50,6 +52,8 @@ pub enum Effect<S, M> {
         /// The committed heads as known.
         after: Heads,
     },
+    /// Read how far the room is, and which reactions were not told; `rechecked` tells.
+    Recheck,
     /// Read the message that a change is about; `looked` tells.
     Look {
         /// Which.
@@ -110,6 +114,8 @@ pub struct Logic<S, M> {
     is_writing: bool,
     /// A committed prefix, always.
     heads: Heads,
+    /// How far the room is by what others, or single reads, have of it: may be ahead of `heads`.
+    heard: Place,
     last_ts: Millis,
     window: Window,
     queue: Queue<S>,
@@ -118,12 +124,14 @@ pub struct Logic<S, M> {
     early: BTreeMap<u64, Vec<Event>>,
     board: Board,
     /// Changes whose message is being read; counted in `QUEUE_MAX`.
-    looking: HashMap<(u64, UserId), Vec<Pending<S>>>,
+    looking: BTreeMap<(u64, UserId), Vec<Pending<S>>>,
     /// Messages with reactions that were not told yet.
     uncounted: BTreeSet<u64>,
     /// Messages whose reactions were told just now, and when they may be told again.
     counted: HashMap<u64, Instant>,
     doubt: Doubt,
+    /// When to look whether something in doubt was written after all.
+    recheck_at: Option<Instant>,
     backoff: Backoff,
     last_activity: Instant,
 }
@@ -146,16 +154,18 @@ impl<S, M> Logic<S, M> {
             state: State::Activating,
             is_writing: false,
             heads: Heads::default(),
+            heard: Place::default(),
             last_ts: 0,
             window: Window::default(),
             queue: Queue::new(),
             standings: Standings::new(),
             early: BTreeMap::new(),
             board: Board::default(),
-            looking: HashMap::new(),
+            looking: BTreeMap::new(),
             uncounted: BTreeSet::new(),
             counted: HashMap::new(),
             doubt: Doubt::default(),
+            recheck_at: None,
             backoff: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
             last_activity: now,
         }
@@ -224,6 +234,9 @@ impl<S, M> Logic<S, M> {
     ) {
         match (self.standings.take_answer(user), standing) {
             (true, Ok(standing)) => {
+                if self.standings.end_doubt(user) {
+                    self.tell_if_joined(user, standing, effects);
+                }
                 for pending in self.standings.learn(user, standing) {
                     self.accept(pending, effects);
                 }
@@ -269,6 +282,7 @@ impl<S, M> Logic<S, M> {
         let waiting = self.looking.remove(&(seq, user)).unwrap_or_default();
         let refusal = match read {
             Ok(Some(target)) => {
+                self.heard_of(Place { seq, rev: target.message.rev() }, effects);
                 self.board.forget_if_many(|| pinned(&self.queue, &self.looking, &self.uncounted));
                 self.board.learn(seq, user, target);
                 return waiting.into_iter().for_each(|pending| self.queue.push(pending));
@@ -287,6 +301,10 @@ impl<S, M> Logic<S, M> {
             effects.push(Effect::AnswerSend(reply, Err(refusal)));
         });
         self.settle_changes(effects);
+        self.settle_doubts(effects);
+        if self.recheck_at.take_if(|due| *due <= now).is_some() {
+            effects.push(Effect::Recheck);
+        }
         self.counted.retain(|_, due| *due > now);
         let unseen = self.uncounted.iter().filter(|seq| self.board.message(**seq).is_none());
         let life = self.board.life();
@@ -329,7 +347,10 @@ impl<S, M> Logic<S, M> {
                 let receipt = Receipt { room: self.room, seq, ts, rev: 0, duplicate: true };
                 answer(pending, receipt, effects);
             }
-            None => self.queue.push(pending),
+            None => {
+                mutate!(DedupeFilledOnAccept, { self.remember_early(&pending) });
+                self.queue.push(pending);
+            }
         }
     }
 
@@ -407,7 +428,7 @@ fn unanswered(error: &StoreError, otherwise: &'static str) -> Refusal {
 /// The messages that something pending is about.
 fn pinned<S>(
     queue: &Queue<S>,
-    looking: &HashMap<(u64, UserId), Vec<Pending<S>>>,
+    looking: &BTreeMap<(u64, UserId), Vec<Pending<S>>>,
     uncounted: &BTreeSet<u64>,
 ) -> HashSet<u64> {
     let looking = looking.keys().map(|(seq, _)| *seq);
@@ -416,5 +437,5 @@ fn pinned<S>(
 
 /// A submit with one who waits for it.
 pub fn pending<S>(submit: Submit, reply: S) -> Pending<S> {
-    Pending { submit, role: Role::Member, replies: vec![reply] }
+    Pending { submit, role: Role::Member, replies: vec![reply], in_doubt: false }
 }

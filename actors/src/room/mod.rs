@@ -46,6 +46,9 @@ pub const WINDOW_BYTES: usize = 256 * 1024;
 pub const WINDOW_CHANGES: usize = 128;
 /// The reactions to a message are told at most this often.
 pub const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// After a doubt the store is looked at once more: what was read back as "not there" may have been
+/// written later, with nobody left who would try it again. Longer than a write may be late.
+pub const RECHECK_AFTER: Duration = Duration::from_secs(5);
 /// How often deadlines are looked at and heads are announced.
 pub const TICK: Duration = Duration::from_secs(1);
 /// Heads are announced, and the actor stays, for this long after the last activity.

@@ -67,6 +67,8 @@ pub struct Pending<S> {
     pub role: Role,
     /// Empty once the deadline has passed: then only its outcome matters.
     pub replies: Vec<S>,
+    /// An earlier try may have been written without our knowledge.
+    pub in_doubt: bool,
 }
 
 /// What becomes of a submit whose turn has come.
@@ -168,6 +170,11 @@ impl<S> Queue<S> {
         self.entries.iter().take(self.in_flight)
     }
 
+    #[cfg(feature = "mutations")]
+    pub(super) fn batch_mut(&mut self) -> impl Iterator<Item = &mut Pending<S>> {
+        self.entries.iter_mut().take(self.in_flight)
+    }
+
     /// The batch is not under way any more; what is left of it keeps its place, without numbers.
     /// Those that `found` has a receipt for are taken out and given back with it.
     pub fn end_batch(
@@ -179,9 +186,13 @@ impl<S> Queue<S> {
         for _ in 0..std::mem::take(&mut self.in_flight) {
             match found(&self.entries[place].submit) {
                 Some(receipt) => settled.extend(self.take(place).zip(Some(receipt))),
-                None => place += 1,
+                None => {
+                    self.entries[place].in_doubt = true;
+                    place += 1;
+                }
             }
         }
+        mutate!(LateRetryOvertakes, { self.entries.rotate_left(place) });
         settled
     }
 

@@ -3,7 +3,7 @@
 use super::pending::Pending;
 use madang_protocol::{Refusal, Role, UserId};
 use madang_store::rooms::{Access, RoomChange};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Known standings kept at most; beyond that those nobody waits for are forgotten and asked for
 /// again.
@@ -61,7 +61,7 @@ impl Change {
 
 /// Everything about the users that this room heard of.
 pub struct Standings<S, M> {
-    users: HashMap<UserId, User<S, M>>,
+    users: BTreeMap<UserId, User<S, M>>,
     waiting: usize,
     changing: usize,
 }
@@ -72,6 +72,8 @@ struct User<S, M> {
     asked: bool,
     /// What was asked for may be the standing before a change.
     is_stale: bool,
+    /// A change was made or not, nobody knows: to be found out, whether sends wait or not.
+    in_doubt: bool,
     /// Sends that wait for the standing, or for changes to be over; counted in `waiting`.
     sends: Vec<Pending<S>>,
     /// In the order they came; at most `CHANGES_MAX`; counted in `changing`.
@@ -89,7 +91,7 @@ struct Changing<M> {
 impl<S, M> Standings<S, M> {
     /// Nobody known.
     pub fn new() -> Self {
-        Self { users: HashMap::new(), waiting: 0, changing: 0 }
+        Self { users: BTreeMap::new(), waiting: 0, changing: 0 }
     }
 
     /// Sends that wait here.
@@ -169,8 +171,20 @@ impl<S, M> Standings<S, M> {
     /// True: the standing of `user` has to be asked for, because sends wait for it, or `anyway`.
     pub fn must_ask(&mut self, user: UserId, anyway: bool) -> bool {
         let user = self.users.entry(user).or_insert_with(User::unknown);
+        user.in_doubt |= anyway;
         let is_waited_for = !user.sends.is_empty() && user.changes.is_empty();
         (is_waited_for || anyway) && user.ask()
+    }
+
+    /// Users whose last change is in doubt and who were not asked about.
+    pub fn in_doubt(&self) -> Vec<UserId> {
+        let is_meant = |user: &User<S, M>| user.in_doubt && !user.asked;
+        self.users.iter().filter(|(_, user)| is_meant(user)).map(|(id, _)| *id).collect()
+    }
+
+    /// What became of a change in doubt is known now. True: there was one.
+    pub fn end_doubt(&mut self, user: UserId) -> bool {
+        self.users.get_mut(&user).is_some_and(|user| std::mem::take(&mut user.in_doubt))
     }
 
     /// What was asked for came. False: it may be what was before a change.
@@ -201,7 +215,7 @@ impl<S, M> Standings<S, M> {
     pub fn drain(&mut self) -> (Vec<Pending<S>>, Vec<M>) {
         (self.waiting, self.changing) = (0, 0);
         let (mut sends, mut changes) = (Vec::new(), Vec::new());
-        for (_, user) in self.users.drain() {
+        for user in std::mem::take(&mut self.users).into_values() {
             sends.extend(user.sends);
             changes.extend(user.changes.into_iter().map(|changing| changing.reply));
         }
@@ -215,7 +229,9 @@ impl<S, M> Standings<S, M> {
 
     fn forget_if_many(&mut self) {
         if self.users.len() >= KNOWN_MAX {
-            self.users.retain(|_, user| !user.sends.is_empty() || !user.changes.is_empty());
+            self.users.retain(|_, user| {
+                !user.sends.is_empty() || !user.changes.is_empty() || user.in_doubt
+            });
         }
     }
 }
@@ -229,7 +245,7 @@ impl<S, M> Default for Standings<S, M> {
 impl<S, M> User<S, M> {
     fn unknown() -> Self {
         let (sends, changes) = (Vec::new(), VecDeque::new());
-        Self { known: None, asked: false, is_stale: false, sends, changes }
+        Self { known: None, asked: false, is_stale: false, in_doubt: false, sends, changes }
     }
 
     /// True: it was not asked for yet.

@@ -12,7 +12,8 @@ use super::{
 };
 use crate::route::Receipt;
 use madang_protocol::{
-    ClientId, Entry, ErrorCode, Event, EventBatch, Heads, Message, Role, RoomId, RoomKind, UserId,
+    ClientId, Entry, ErrorCode, Event, EventBatch, Heads, Message, Place, Role, RoomId, RoomKind,
+    UserId,
 };
 use madang_store::{
     StoreError,
@@ -365,6 +366,22 @@ fn a_quiet_room_announces_its_heads_for_a_while_then_goes() {
     };
     assert_eq!(after(&mut room, 59), [publish(5, &[])]);
     assert_eq!(after(&mut room, 60), [Effect::Stop]);
+}
+
+#[test]
+fn what_others_have_and_the_room_does_not_is_read() {
+    let mut room = Room::active(5);
+    let hears = |room: &mut Room, seq| {
+        room.does(|logic, effects| logic.heard_of(Place { seq, rev: 0 }, effects))
+    };
+    assert_eq!(hears(&mut room, 5), []);
+    assert_eq!(hears(&mut room, 6), [asks(&[], 5)]);
+    assert_eq!(hears(&mut room, 6), [], "asked already");
+    let six = message(6, ANN, "six");
+    assert_eq!(room.read_back(&[], vec![six.clone()], 6), [publish(5, &[six])]);
+    room.submit(ANN, "seven", 1);
+    assert_eq!(room.batch().len(), 1);
+    assert_eq!(hears(&mut room, 7), [], "the answer will tell");
 }
 
 #[test]

@@ -76,6 +76,11 @@ impl Window {
         self.sent.get(&(sender, client_id.clone())).copied()
     }
 
+    #[cfg(feature = "mutations")]
+    pub(super) fn remember(&mut self, sender: UserId, client_id: ClientId, sent: Sent) {
+        self.sent.insert((sender, client_id), sent);
+    }
+
     /// What it holds above `seq`, ascending.
     pub fn after(&self, seq: u64) -> Vec<Arc<Message>> {
         self.messages.iter().filter(|message| message.seq > seq).cloned().collect()

@@ -36,6 +36,10 @@ impl StoreWriter {
                 Effect::Answer(reply, outcome) => reply.send(outcome),
                 Effect::Write(entries) => {
                     let log = self.log.clone();
+                    mutate!(TwoWritesInFlight, {
+                        context.spawn(in_two(log, entries), Append::Written);
+                        continue;
+                    });
                     context.spawn(async move { log.append(entries).await }, Append::Written);
                 }
             }
@@ -60,5 +64,17 @@ impl Actor for StoreWriter {
     fn turn_ended(&mut self, context: &mut Context<Append>) {
         self.logic.begin(&mut self.effects);
         self.perform(context);
+    }
+}
+
+#[cfg(feature = "mutations")]
+async fn in_two(log: Arc<dyn MessageLog>, mut entries: Vec<Entry>) -> Appended {
+    let behind = entries.split_off(entries.len().div_ceil(2));
+    let all = entries.len();
+    let halves = futures_util::future::join(log.append(entries), log.append(behind));
+    let (first, second) = halves.await;
+    match first.stopped {
+        None => Appended { committed: all + second.committed, ..second },
+        Some(_) => first,
     }
 }

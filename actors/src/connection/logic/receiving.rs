@@ -86,6 +86,10 @@ impl Logic {
         if member_rev.is_none() && was_wanted {
             self.replay.unwant(room, &mut self.steps);
             self.tell_left(room, effects);
+            // As below: what was read may be older than a new membership.
+            if self.wants_all {
+                effects.push(Effect::AskReturn(room));
+            }
         }
         self.take_steps(effects);
     }

@@ -149,7 +149,7 @@ impl Supervisor {
         let make = move |_: &Address<SupervisorMessage>| {
             SupervisorActor::new(of_actor.clone(), escalate.clone(), metrics.clone())
         };
-        shell::start_child(&Arbiter::current(), &address, parent, id, child, move || make);
+        shell::start_child(&Arbiter::here(), &address, parent, id, child, move || make);
         Self { address, branch }
     }
 

@@ -3,18 +3,19 @@
 use super::{Effect, Logic, ReadBack, State, answer, refuse, unanswered};
 use crate::{
     room::{
-        BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, COUNT_EVERY,
+        BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, COUNT_EVERY, RECHECK_AFTER,
         board::Draft,
         pending::{Batch, Decision, Pending, Work, name},
     },
     route::{Receipt, posting_refused},
 };
 use madang_protocol::{
-    ChangeKind, ClientId, Entry, Event, Heads, Message, Millis, Refusal, Role, RoomKind, UserId,
+    ChangeKind, ClientId, Entry, Event, Heads, Message, Millis, Place, Refusal, Role, RoomKind,
+    UserId,
 };
 use madang_store::{
     StoreError,
-    log::{Appended, Mark, Sent, Stopped},
+    log::{Activation, Appended, Mark, Sent, Stopped},
 };
 use std::{collections::HashMap, sync::Arc};
 use tokio::time::Instant;
@@ -23,6 +24,7 @@ impl<S, M> Logic<S, M> {
     /// Hands the next batch over if the last one's outcome is known. Called at the end of a turn,
     /// so that what came together goes together. `ts` is the wall clock, `now` is monotonic.
     pub fn begin_batch(&mut self, ts: Millis, now: Instant, effects: &mut Vec<Effect<S, M>>) {
+        self.read_if_behind(effects);
         let is_idle = self.queue.is_empty() && self.uncounted.is_empty();
         if self.state != State::Active || self.is_writing || is_idle {
             return;
@@ -48,6 +50,10 @@ impl<S, M> Logic<S, M> {
         entries
             .extend(self.uncounted.iter().copied().filter(is_due).filter_map(|s| draft.count(s)));
         for (pending, outcome) in settled {
+            // A reaction that is found set may be so by its earlier try, which nobody told of.
+            if let (true, Work::React(react)) = (pending.in_doubt, &pending.submit.work) {
+                self.uncounted.insert(react.target.seq);
+            }
             match outcome {
                 Ok(receipt) => answer(pending, receipt, effects),
                 Err(refusal) => refuse(pending, &refusal, effects),
@@ -56,6 +62,8 @@ impl<S, M> Logic<S, M> {
         looked_up.into_iter().for_each(|pending| self.look_up(pending, effects));
         if !entries.is_empty() {
             self.is_writing = true;
+            mutate!(AckBeforeCommit, { self.answer_early(&entries, effects) });
+            mutate!(PublishBeforeCommit, { self.publish_early(&entries, effects) });
             effects.push(Effect::Append(entries));
         }
         self.settle_changes(effects);
@@ -80,16 +88,39 @@ impl<S, M> Logic<S, M> {
             self.advance(entry, now, &mut events);
         }
         self.publish(before, events, effects);
+        mutate!(BurntSeq, {
+            if matches!(outcome.stopped, Some(Stopped::Unknown(_))) {
+                return self.burn(&batch[outcome.committed..], effects);
+            }
+        });
         match outcome.stopped {
             None => {}
             Some(Stopped::Refused(error)) => self.refuse_batch(&error, effects),
             // Whatever the doubt, one answer: read back what is true.
             Some(Stopped::Duplicate | Stopped::Taken | Stopped::Unknown(_)) => {
+                self.recheck_at = Some(now + RECHECK_AFTER);
                 self.state = State::Resyncing;
                 effects.push(self.read_back());
             }
         }
         self.settle_changes(effects);
+    }
+
+    /// The store was looked at once more after a doubt.
+    pub fn rechecked(
+        &mut self,
+        read: Result<Option<Activation>, StoreError>,
+        now: Instant,
+        effects: &mut Vec<Effect<S, M>>,
+    ) {
+        match read {
+            Ok(Some(found)) => {
+                self.uncounted.extend(found.uncounted);
+                self.heard_of(found.heads.place(), effects);
+            }
+            Ok(None) => {}
+            Err(_) => self.recheck_at = Some(now + RECHECK_AFTER),
+        }
     }
 
     /// What is true was read.
@@ -116,6 +147,7 @@ impl<S, M> Logic<S, M> {
             return;
         }
         let known = std::mem::take(&mut self.doubt.known).unwrap_or(before);
+        self.heard = self.heads.place();
         let settled = self.settle_found(&found, known, effects);
         let is_news = known.is_behind(&self.heads) || settled;
         // What the messages are is in doubt as well: it is read again.
@@ -128,6 +160,24 @@ impl<S, M> Logic<S, M> {
             self.retry_later(random, effects);
         }
         self.settle_changes(effects);
+    }
+
+    /// The room was seen to be as far as there. What was committed without our knowledge, late or
+    /// by an earlier life of ours, is read.
+    pub fn heard_of(&mut self, place: Place, effects: &mut Vec<Effect<S, M>>) {
+        let Place { seq, rev } = self.heard;
+        self.heard = Place { seq: seq.max(place.seq), rev: rev.max(place.rev) };
+        self.read_if_behind(effects);
+    }
+
+    /// While a batch is with the store writer its answer may tell.
+    fn read_if_behind(&mut self, effects: &mut Vec<Effect<S, M>>) {
+        let Place { seq, rev } = self.heads.place();
+        let is_behind = self.heard.seq > seq || self.heard.rev > rev;
+        if is_behind && self.state == State::Active && !self.is_writing {
+            self.state = State::Resyncing;
+            effects.push(self.read_back());
+        }
     }
 
     /// Asks what is true about the batch under way.

@@ -7,7 +7,7 @@
 //! nothing is under way any more and one is still missing, it was made but its answer was lost:
 //! the readers are shown the hole, and look again whether they are members.
 
-use super::{Change, Effect, Logic, State};
+use super::{Change, Effect, Logic, Standing, State};
 use crate::{room::refusal, store_reader};
 use madang_protocol::{Event, EventBatch, Heads, MemberChange, Refusal, UserId};
 use madang_store::{StoreError, rooms::RoomChanged};
@@ -74,6 +74,28 @@ impl<S, M> Logic<S, M> {
         }
     }
 
+    /// The answer to a change was lost: whether it made its user a member is found out. Those who
+    /// receive the room already are not told again.
+    pub(super) fn tell_if_joined(
+        &self,
+        user: UserId,
+        standing: Standing,
+        effects: &mut Vec<Effect<S, M>>,
+    ) {
+        if let (Standing::Member(role), Some(heads)) = (standing, self.heads()) {
+            effects.push(Effect::AnnounceJoined(user, role, heads));
+        }
+    }
+
+    /// Asks again what gave no answer.
+    pub(super) fn settle_doubts(&mut self, effects: &mut Vec<Effect<S, M>>) {
+        for user in self.standings.in_doubt() {
+            if self.standings.must_ask(user, true) {
+                effects.push(Effect::AskStanding(user));
+            }
+        }
+    }
+
     /// Takes note of what is to be told, and tells those who joined.
     fn made(&mut self, events: Vec<Event>, heads: Heads, effects: &mut Vec<Effect<S, M>>) {
         for event in &events {
@@ -83,6 +105,11 @@ impl<S, M> Logic<S, M> {
                 effects.push(Effect::AnnounceJoined(event.user, role, heads));
             }
         }
+        mutate!(LostMemberChange, {
+            if matches!(events[..], [Event::Member(event)] if event.change.ends()) {
+                return;
+            }
+        });
         let before = heads.member_rev.saturating_sub(events.len() as u64);
         if before >= self.heads.member_rev && !events.is_empty() {
             self.early.insert(before, events);

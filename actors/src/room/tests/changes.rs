@@ -1,7 +1,7 @@
 //! Edits, deletions and reactions.
 
 use super::*;
-use crate::room::standing::Change;
+use crate::room::{RECHECK_AFTER, standing::Change};
 use madang_protocol::{
     Amended, Change as MessageChange, ChangeKind, Emoji, Reaction,
     operation::{Edit, React, Target},
@@ -284,6 +284,16 @@ fn a_change_whose_answer_was_lost_is_found_by_its_mark() {
     assert_eq!(effects, [changed(rev(0), rev(1), &[edited("new", 1)]), ok_change(1, 1)]);
     // The reaction is tried again, after its message was looked at again.
     assert_eq!(room.batch(), [Effect::Look { seq: 3, user: ANN, life: 1 }]);
+    // It is there already, so nothing is written for it; it is told all the same.
+    let reactions = vec![(emoji("+"), 1)];
+    let is =
+        |rev| Amended { rev, edited_at: Some(1_000), reactions: reactions.clone(), deleted: false };
+    let found = Looked { message: amended("new", is(1)), mine: vec![emoji("+")] };
+    room.does(|logic, out| logic.looked((3, ANN, 1), Ok(Some(found)), out));
+    let effects = room.batch();
+    assert!(matches!(effects[..], [Effect::AnswerSend(2, Ok(_))]), "{effects:?}");
+    let told = change(ChangeKind::Reactions, None, &amended("new", is(2)));
+    assert_eq!(room.hands_over(), [told]);
 }
 
 #[test]
@@ -321,4 +331,42 @@ fn a_membership_ends_after_the_changes_before_it() {
     room.batch();
     let (leave, now) = (Change { by: ANN, change: RoomChange::Leave }, room.now);
     assert_eq!(room.does(|logic, out| logic.change(leave, 7, now, out)), []);
+}
+
+/// A change that was written after its outcome was read back as "not there" is found by the look
+/// that precedes the next try; it has to be told like any other.
+#[test]
+fn a_change_that_was_written_late_is_told() {
+    let mut room = Room::active(5);
+    room.wants(ANN, edit("new", None), 1);
+    room.batch();
+    let effects = room.looked(ANN, Some(edited("new", 1)));
+    assert_eq!(effects, [Effect::ReadBack { sent: Vec::new(), after: rev(0) }]);
+    let effects = room.reads(ReadBack {
+        found: Vec::new(),
+        newer: Page { messages: Vec::new(), last_seq: 5, last_rev: 1 },
+        marks: Vec::new(),
+        changed: ChangedPage { messages: vec![edited("new", 1)], reached_rev: 1, heads: rev(1) },
+    });
+    assert_eq!(effects, [changed(rev(0), rev(1), &[edited("new", 1)])]);
+}
+
+/// So may one that nobody tries again.
+#[test]
+fn after_a_doubt_the_store_is_looked_at_once_more() {
+    let mut room = Room::with_three();
+    room.wants(ANN, react("+", true), 1);
+    let batch = room.hands_over();
+    room.appended(&batch, 0, Some(Stopped::Unknown(StoreError::Unknown("timeout".into()))));
+    room.now += RECHECK_AFTER;
+    let now = room.now;
+    let effects = room.does(|logic, out| logic.tick(now, out));
+    assert!(effects.contains(&Effect::Recheck), "{effects:?}");
+    assert!(!room.does(|logic, out| logic.tick(now, out)).contains(&Effect::Recheck), "once");
+    let found = Activation { uncounted: vec![3], ..activation(5) };
+    room.read_back(&[], vec![], 5);
+    room.does(|logic, out| logic.retry(out));
+    room.does(|logic, out| logic.rechecked(Ok(Some(found)), now, out));
+    let effects = room.does(|logic, out| logic.tick(now, out));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Look { seq: 3, .. })));
 }

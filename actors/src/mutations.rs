@@ -1,0 +1,45 @@
+//! Faults that can be put back, one at a time, to prove that the tests would find them.
+//!
+//! Compiled in with the feature `mutations` only, and even then all are off until a test asks for
+//! one on its own thread: nothing outside the process can.
+
+use std::cell::Cell;
+
+/// What the name says, in place of what is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutation {
+    /// A sender is answered when its message is handed to the store writer.
+    AckBeforeCommit,
+    /// So are the readers told.
+    PublishBeforeCommit,
+    /// A retry is answered from memory as soon as the first try was taken in.
+    DedupeFilledOnAccept,
+    /// A write in doubt counts as failed, and its numbers as used.
+    BurntSeq,
+    /// Half of a command is written beside the other half.
+    TwoWritesInFlight,
+    /// An audience goes on behind a hole.
+    NoHoleRepair,
+    /// The end of a membership is told to nobody.
+    LostMemberChange,
+    /// What was in doubt is tried again behind what came later.
+    LateRetryOvertakes,
+    /// A read position takes the last word for the highest.
+    ReceiptGoesDown,
+    /// A node that ends does not write what it has gathered.
+    DrainDropsBatch,
+}
+
+thread_local! {
+    static ON: Cell<Option<Mutation>> = const { Cell::new(None) };
+}
+
+/// Puts a fault back on this thread; `None`: all is right again.
+pub fn put_back(mutation: Option<Mutation>) {
+    ON.set(mutation);
+}
+
+/// It was put back.
+pub(crate) fn is_on(mutation: Mutation) -> bool {
+    ON.get() == Some(mutation)
+}

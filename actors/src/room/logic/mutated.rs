@@ -1,0 +1,51 @@
+//! A room with a fault put back; see `crate::mutations`.
+
+use super::{Effect, Logic, refuse};
+use crate::{room::pending::Pending, route::Receipt};
+use madang_protocol::{Entry, Event, Heads, Refusal};
+use madang_store::log::Sent;
+
+impl<S, M> Logic<S, M> {
+    pub(super) fn answer_early(&mut self, batch: &[Entry], effects: &mut Vec<Effect<S, M>>) {
+        for (pending, entry) in self.queue.batch_mut().zip(batch) {
+            for reply in pending.replies.drain(..) {
+                effects.push(Effect::AnswerSend(reply, Ok(Receipt::of(entry))));
+            }
+        }
+    }
+
+    pub(super) fn publish_early(&mut self, batch: &[Entry], effects: &mut Vec<Effect<S, M>>) {
+        let (before, mut after) = (self.heads, self.heads);
+        let mut events = Vec::new();
+        for entry in batch {
+            if let Entry::Message(message) = entry {
+                after.last_seq = message.seq;
+                events.push(Event::Message(message.clone()));
+            }
+        }
+        self.heads = after;
+        self.publish(before, events, effects);
+        self.heads = before;
+    }
+
+    pub(super) fn remember_early(&mut self, pending: &Pending<S>) {
+        let seq = self.heads.last_seq + self.queue.len() as u64 + 1;
+        if let Some((sender, client_id)) = crate::room::pending::name(&pending.submit) {
+            self.window.remember(sender, client_id, Sent { seq, ts: self.last_ts });
+        }
+    }
+
+    pub(super) fn burn(&mut self, rest: &[Entry], effects: &mut Vec<Effect<S, M>>) {
+        let Heads { last_seq, last_rev, .. } = &mut self.heads;
+        for entry in rest {
+            match entry {
+                Entry::Message(_) => *last_seq += 1,
+                Entry::Change(_) => *last_rev += 1,
+                Entry::Reaction(_) => {}
+            }
+        }
+        while let Some(pending) = self.queue.settle_first() {
+            refuse(pending, &Refusal::unavailable("not committed"), effects);
+        }
+    }
+}
