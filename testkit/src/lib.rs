@@ -12,6 +12,8 @@
 //! * [`stage`] sets the scene most tests begin with.
 //! * [`tls`] makes certificates, and clients that trust them.
 //! * [`variant`] lets one suite run in another codec, or over TLS.
+//! * [`world`] (a feature) is the node's own parts with clients, a store and a bus in one thread,
+//!   whose time is simulated and whose troubles follow from one seed.
 //! * [`metrics`] reads the node's own counters.
 //!
 //! Nothing here sleeps and hopes: [`wait`] polls a condition until a deadline and names what did
@@ -30,6 +32,8 @@ pub mod stage;
 pub mod tls;
 pub mod variant;
 pub mod wait;
+#[cfg(feature = "world")]
+pub mod world;
 
 pub use client::{Account, Http, Socket};
 pub use launcher::{Launch, Node};

@@ -1,0 +1,332 @@
+//! A simulated world: the node's own actors, a store, a bus and clients, in one thread whose clock
+//! stands still while something can be done and then jumps to the next timer.
+//!
+//! Everything follows from one seed: the settings, the plan of trouble, what clients do and when.
+//! The same seed gives the same history, observation by observation, so whatever is found can be
+//! looked at again. There is no second scheduler and no copy of the node's logic: what runs is what
+//! is shipped, below HTTP and WebSocket framing.
+//!
+//! ```text
+//! clients ─ link ─▶ Connection ─▶ Room ─▶ StoreWriter ─▶ faulty store ─▶ store in memory
+//!    ▲                                │
+//!    └─ link ◀─ Hub ◀─ Audience ◀─ faulty bus
+//! ```
+//!
+//! A world begins with trouble: calls that are slow, refused, stalled, in doubt or panic;
+//! publications that are lost, late or doubled; links that are cut, readers that stop, a node that
+//! is killed, or ended and started again. Then all of it heals, and in the end everybody has to
+//! have everything. [`Invariant`]s look at every observation on the way.
+
+mod bus;
+mod client;
+mod link;
+mod mutation;
+mod node;
+mod observation;
+mod operator;
+mod settings;
+mod trouble;
+
+pub use mutation::Mutation;
+pub use observation::{
+    Answer, Ask, End, EndOfClient, EndOfRoom, Held, Invariant, LinkId, Observation, Recorder, Seen,
+    Violation,
+};
+pub use settings::Settings;
+pub use trouble::Plan;
+
+use client::Client;
+use fastrand::Rng;
+use madang_actors::kernel::arbiter::run_simulated;
+use madang_protocol::{
+    ClientId, Millis, RoomId, RoomKind, SessionId, UserId,
+    operation::{self, Range},
+};
+use madang_store::{
+    Options, Store,
+    accounts::{NewSession, NewUser},
+    in_process,
+    rooms::NewRoom,
+};
+use node::NodeLifetime;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+use trouble::Trouble;
+
+/// How long trouble lasts.
+const TROUBLE: Duration = Duration::from_secs(20);
+/// How long everything may take to heal: sends wait 15 s, leases and audiences 10.
+const HEALING: Duration = Duration::from_secs(60);
+/// How long what was settled must stay so.
+const CALM: Duration = Duration::from_secs(2);
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// Messages of a room that are read at the end: more than a world makes.
+const ALL: usize = 1_000_000;
+
+/// One world to be run.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// A fault that is put back into the node.
+    pub mutation: Option<Mutation>,
+    /// Every observation is printed.
+    pub prints: bool,
+    /// Nothing goes wrong.
+    pub is_quiet: bool,
+}
+
+/// What became of a world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What did not hold first.
+    pub violation: Option<Violation>,
+    /// How much was observed.
+    pub observations: u64,
+    /// A sum of it: two histories with the same are the same.
+    pub sum: u64,
+    /// How long it took by its own clock.
+    pub lasted: Duration,
+}
+
+impl World {
+    /// The world of a seed, as it should be.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, mutation: None, prints: false, is_quiet: false }
+    }
+
+    /// Runs it on this thread, under the eyes of `invariants`.
+    pub fn run(&self, invariants: Vec<Box<dyn Invariant>>) -> Outcome {
+        Mutation::put_back(self.mutation);
+        let outcome = run_simulated(self.seed, self.clone().happen(invariants));
+        Mutation::put_back(None);
+        outcome
+    }
+
+    async fn happen(self, invariants: Vec<Box<dyn Invariant>>) -> Outcome {
+        let recorder = Recorder::new(invariants, self.prints);
+        let mut rng = Rng::with_seed(self.seed);
+        let (settings, drawn) = (Settings::drawn(&mut rng), Plan::drawn(&mut rng));
+        let plan = if self.is_quiet { Plan::quiet() } else { drawn };
+        if self.prints {
+            println!("{plan:?}\n{settings:?}");
+        }
+        let is_dirty = self.mutation == Some(Mutation::NonMajorityRead);
+        let trouble = Trouble::new(plan.clone(), self.seed, is_dirty, recorder.clone());
+        let scene = Scene::set(plan, settings, trouble, recorder, &mut rng).await;
+        scene.play(&mut rng).await;
+        let recorder = &scene.recorder;
+        let (observations, sum) = recorder.sum();
+        let lasted = recorder.now();
+        Outcome { violation: recorder.violation(), observations, sum, lasted }
+    }
+}
+
+/// How far a world is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Clients act, and things go wrong.
+    Acting,
+    /// Clients only finish what they began.
+    Healing,
+}
+
+/// What all who live in a world share.
+struct Scene {
+    plan: Plan,
+    settings: Settings,
+    trouble: Arc<Trouble>,
+    recorder: Arc<Recorder>,
+    store: Store,
+    users: Vec<UserId>,
+    rooms: Vec<RoomId>,
+    node: RefCell<Option<NodeLifetime>>,
+    phase: Cell<Phase>,
+    links: Cell<u64>,
+}
+
+impl Scene {
+    /// Users, rooms, and a node.
+    async fn set(
+        plan: Plan,
+        settings: Settings,
+        trouble: Arc<Trouble>,
+        recorder: Arc<Recorder>,
+        rng: &mut Rng,
+    ) -> Rc<Self> {
+        let store = in_process::open(&Options::in_directory(""));
+        let users: Vec<UserId> = (1..=rng.u8(2..6)).map(|number| UserId([number; 15])).collect();
+        let new = users.iter().map(|user| new_user(*user)).collect();
+        store.accounts.create_users(new).await.expect("nothing goes wrong yet");
+        let rooms: Vec<RoomId> = (1..=rng.u8(1..4)).map(|number| RoomId([number; 15])).collect();
+        for (place, room) in rooms.iter().enumerate() {
+            let new = new_room(*room, place, &users, rng);
+            store.rooms.create(new).await.expect("nothing goes wrong yet");
+        }
+        let node = NodeLifetime::start(&store, &settings, &trouble, &recorder).await;
+        Rc::new(Self {
+            plan,
+            settings,
+            trouble,
+            recorder,
+            store,
+            users,
+            rooms,
+            node: RefCell::new(Some(node)),
+            phase: Cell::new(Phase::Acting),
+            links: Cell::new(0),
+        })
+    }
+
+    /// From the first word to the last.
+    async fn play(self: &Rc<Self>, rng: &mut Rng) {
+        let mut clients = Vec::new();
+        for user in &self.users {
+            for device in 0..rng.usize(1..3) {
+                let client = Client::new(self.clone(), *user, device, rng.u64(..));
+                let client = Rc::new(RefCell::new(client));
+                tokio::task::spawn_local(client::live(client.clone()));
+                clients.push(client);
+            }
+        }
+        let operator = tokio::task::spawn_local(operator::work(self.clone(), rng.u64(..)));
+        self.wait_until(Instant::now() + TROUBLE).await;
+        self.trouble.end();
+        self.phase.set(Phase::Healing);
+        self.recorder.note(Observation::Healed);
+        // The operator finishes what it began, so that a node is up.
+        let _ = operator.await;
+        self.settle(&clients).await;
+        self.probe().await;
+        let end = self.settle(&clients).await;
+        self.recorder.healed(&end);
+        let node = self.node.take();
+        if let Some(node) = node {
+            node.drain(self.settings.drain).await;
+        }
+    }
+
+    /// Lets time pass, but not after something was found.
+    async fn wait_until(&self, end: Instant) {
+        while Instant::now() < end && self.recorder.violation().is_none() {
+            sleep(LOOK).await;
+            self.look_at_queues();
+        }
+    }
+
+    /// Waits until nothing is left to happen, and stays so; or until it has taken too long.
+    async fn settle(&self, clients: &[Rc<RefCell<Client>>]) -> End {
+        let deadline = Instant::now() + HEALING;
+        let mut calm_since = None;
+        loop {
+            self.wait_until(Instant::now() + LOOK).await;
+            let end = self.end(clients).await;
+            let now = Instant::now();
+            if !end.is_settled() {
+                calm_since = None;
+            }
+            let is_calm = end.is_settled() && now >= *calm_since.get_or_insert(now) + CALM;
+            if is_calm || now >= deadline || self.recorder.violation().is_some() {
+                return end;
+            }
+        }
+    }
+
+    async fn end(&self, clients: &[Rc<RefCell<Client>>]) -> End {
+        let mut rooms = BTreeMap::new();
+        for room in &self.rooms {
+            let log = &self.store.log;
+            let page = log.page(*room, Range::After(0), ALL, usize::MAX).await;
+            let page = page.expect("nothing goes wrong any more");
+            let members = self.store.rooms.members(*room, None, ALL).await;
+            let members = members.expect("nothing goes wrong any more");
+            let (messages, last_rev) = (page.messages, page.last_rev);
+            rooms.insert(*room, EndOfRoom { messages, last_rev, members });
+        }
+        End { rooms, clients: clients.iter().map(|client| client.borrow().end()).collect() }
+    }
+
+    /// One more message for every room: who is thought to be no reader any more must not get it,
+    /// everybody else must.
+    async fn probe(&self) {
+        for (place, room) in self.rooms.iter().enumerate() {
+            let client_id = ClientId::new(&format!("probe-{place}")).expect("short");
+            let probe = operation::Send {
+                room: *room,
+                client_id,
+                body: "is anybody there?".into(),
+                reply_to: None,
+            };
+            let owner = self.users[0];
+            let sent = self.node.borrow().as_ref().map(|node| node.send(owner, probe));
+            let Some(sent) = sent else { return };
+            if !matches!(sent.await, Ok(Ok(_))) && self.recorder.violation().is_none() {
+                self.recorder.fail("probe", format!("{room} takes no messages after healing"));
+            }
+        }
+    }
+
+    fn look_at_queues(&self) {
+        let tree = self.node.borrow().as_ref().map(NodeLifetime::tree);
+        for tree in tree.iter().flat_map(|tree| std::iter::once(tree).chain(&tree.subtrees)) {
+            for kind in &tree.children {
+                let longest = kind.listed.iter().map(|(_, vitals)| vitals.mailbox).max();
+                if let Some(longest) = longest.filter(|longest| *longest > 0) {
+                    self.recorder.note(Observation::Depth(kind.kind, longest));
+                }
+            }
+        }
+    }
+
+    fn connect(&self) -> Option<link::ClientEnd> {
+        self.node.borrow().as_ref().map(NodeLifetime::connect)
+    }
+
+    fn next_link(&self) -> LinkId {
+        self.links.set(self.links.get() + 1);
+        LinkId(self.links.get())
+    }
+}
+
+fn new_user(user: UserId) -> NewUser {
+    let name = user.to_string();
+    NewUser {
+        user,
+        username: name.clone(),
+        username_folded: name.clone(),
+        display_name: name,
+        password_hash: None,
+        created_at: 1,
+        session: NewSession {
+            session: SessionId(user.0),
+            user,
+            token_hash: [user.0[0]; 32],
+            created_at: 1,
+            expires_at: Millis::MAX,
+            address: None,
+        },
+    }
+}
+
+/// The first user owns all rooms. The first room has everybody in it, others some.
+fn new_room(room: RoomId, place: usize, users: &[UserId], rng: &mut Rng) -> NewRoom {
+    let others = users.iter().skip(1).filter(|_| place == 0 || rng.bool());
+    let members = others.copied().collect();
+    NewRoom {
+        room,
+        kind: RoomKind::Group,
+        name: Some(format!("room {place}")),
+        private: rng.bool(),
+        creator: users[0],
+        members,
+        client_id: None,
+        created_at: 1,
+    }
+}

@@ -1,0 +1,352 @@
+//! One life of a node: its own parts, put together as the node itself does, in one thread.
+//!
+//! Everything it runs is in one group of tasks. A node that is killed is a group that is dropped:
+//! nothing of it does anything any more, whatever was under way.
+
+use super::{
+    bus::FaultyBus,
+    link::{Cable, ClientEnd, link},
+    observation::{Observation, Recorder},
+    settings::Settings,
+    trouble::Trouble,
+};
+use madang_actors::{
+    Reader, Receipt, Router,
+    batcher::{
+        self, Batcher, BatcherMessage, BatcherServices, Connected, LastSeen, Online, ReadPositions,
+    },
+    connection::{self, Authentication, Authenticator, ConnectionServices, Speech},
+    hub::{self, HubMessage, Hubs, Identity, LocalHub},
+    kernel::{
+        Address, Arbiter, Clock, Exhausted, Reply, Strategy, Supervisor, start_supervised,
+        supervisor::tree::Tree,
+    },
+    metrics::Metrics,
+    room::Services,
+    session_check::{self, SessionCheck, SessionCheckServices},
+    store_reader::{self, StoreReader},
+    store_writer::{self, StoreWriter},
+    switches::Switches,
+};
+use madang_protocol::{Refusal, Role, RoomId, SessionId, UserId, codec::Codec, operation};
+use madang_store::{
+    PresenceStore, Store, faulty,
+    presence::{InProcess, NodeLife},
+    rooms::RoomChange,
+};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, LocalSet},
+    time::Instant,
+};
+
+/// Hubs, and arbiters of rooms: more than one, all on this thread.
+const ARBITERS: usize = 2;
+/// Wall-clock time when a world begins.
+const EPOCH: u64 = 1_700_000_000_000;
+
+thread_local! {
+    /// The hubs of the life that is being started; they never leave their thread.
+    static HUBS: RefCell<Vec<LocalHub>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A running node.
+pub(super) struct NodeLifetime {
+    tasks: Rc<LocalSet>,
+    driver: JoinHandle<()>,
+    root: Supervisor,
+    router: Router,
+    hubs: Hubs,
+    local_hubs: Vec<LocalHub>,
+    services: Rc<ConnectionServices>,
+    batcher: Address<BatcherMessage>,
+    store: Store,
+    cables: RefCell<Vec<Cable>>,
+    open: Rc<Cell<usize>>,
+    recorder: Arc<Recorder>,
+}
+
+/// The shared parts of a node while it is being put together.
+struct Parts {
+    metrics: Arc<Metrics>,
+    positions: ReadPositions,
+    last_seen: LastSeen,
+    connected: Connected,
+    leases: Arc<dyn PresenceStore>,
+    store: Store,
+    root: Supervisor,
+    settings: Settings,
+    clock: Clock,
+}
+
+impl NodeLifetime {
+    /// Starts a node on `store`, which outlives it.
+    pub(super) async fn start(
+        store: &Store,
+        settings: &Settings,
+        trouble: &Arc<Trouble>,
+        recorder: &Arc<Recorder>,
+    ) -> Self {
+        let tasks = Rc::new(LocalSet::new());
+        let driven = tasks.clone();
+        let driver = tokio::task::spawn_local(async move {
+            driven.run_until(std::future::pending::<()>()).await;
+        });
+        let store = faulty::around(store.clone(), trouble.clone());
+        let mut node = {
+            let _inside = tasks.enter();
+            Self::put_together(tasks.clone(), driver, store, settings, trouble, recorder)
+        };
+        while HUBS.with_borrow(Vec::len) < ARBITERS {
+            tokio::task::yield_now().await;
+        }
+        node.local_hubs = HUBS.take();
+        recorder.note(Observation::Started);
+        node
+    }
+
+    /// As `Node::start` of the node itself does.
+    fn put_together(
+        tasks: Rc<LocalSet>,
+        driver: JoinHandle<()>,
+        store: Store,
+        settings: &Settings,
+        trouble: &Arc<Trouble>,
+        recorder: &Arc<Recorder>,
+    ) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let told = recorder.clone();
+        let give_up = move |cause: &str| told.note(Observation::GaveUp(cause.to_owned()));
+        let clock = Clock::following_runtime(EPOCH);
+        let last_seen = LastSeen::new(clock.clone());
+        let parts = Parts {
+            root: Supervisor::root(metrics.clone(), give_up),
+            metrics,
+            positions: ReadPositions::new(),
+            connected: Connected::new(last_seen.clone()),
+            last_seen,
+            leases: Arc::new(InProcess::new()),
+            store,
+            settings: settings.clone(),
+            clock,
+        };
+        let (reader, writer) = parts.start_store();
+        let hubs = parts.start_hubs();
+        let services = Arc::new(Services {
+            reader: reader.clone(),
+            writer,
+            rooms: parts.store.rooms.clone(),
+            bus: Arc::new(FaultyBus::new(trouble.clone())),
+            clock: parts.clock.clone(),
+            metrics: parts.metrics.clone(),
+            switches: Arc::new(Switches::default()),
+        });
+        let rooms = parts.root.subtree("rooms", Strategy::OneForOne, parts.metrics.clone());
+        let arbiters = vec![Arbiter::here(); ARBITERS];
+        let router = Router::new(arbiters, rooms, services, hubs.clone(), settings.send_wait);
+        let batcher = parts.start_batcher(&router);
+        parts.start_session_check(&router);
+        let services = Rc::new(ConnectionServices {
+            router: router.clone(),
+            reader,
+            authenticator: Box::new(Tokens),
+            limits: settings.connection.clone(),
+            clock: parts.clock.clone(),
+            node: "simulated".into(),
+            metrics: parts.metrics.clone(),
+            started: Instant::now(),
+        });
+        Self {
+            tasks,
+            driver,
+            root: parts.root,
+            router,
+            hubs,
+            local_hubs: Vec::new(),
+            services,
+            batcher,
+            store: parts.store,
+            cables: RefCell::default(),
+            open: Rc::default(),
+            recorder: recorder.clone(),
+        }
+    }
+
+    /// Takes a client in.
+    pub(super) fn connect(&self) -> ClientEnd {
+        let (client, writes, reads, cable) = link();
+        let _inside = self.tasks.enter();
+        let mut cables = self.cables.borrow_mut();
+        let hub = self.local_hubs[cables.len() % ARBITERS].clone();
+        cables.push(cable);
+        let lease = Box::new(Lease::take(&self.open));
+        let speech = Speech::Protocol(Codec::Json);
+        let (services, writes) = (self.services.clone(), Rc::new(writes));
+        connection::start(services, hub, writes, Box::new(reads), speech, None, lease);
+        client
+    }
+
+    /// Changes a room as HTTP does. No answer: the node died on the way.
+    pub(super) fn change(
+        &self,
+        room: RoomId,
+        by: UserId,
+        change: RoomChange,
+    ) -> oneshot::Receiver<Result<Option<Role>, Refusal>> {
+        let (router, (tell, told)) = (self.router.clone(), oneshot::channel());
+        self.tasks.spawn_local(async move {
+            let _ = tell.send(router.change(room, by, change).await);
+        });
+        told
+    }
+
+    /// Posts a message as HTTP does.
+    pub(super) fn send(
+        &self,
+        sender: UserId,
+        send: operation::Send,
+    ) -> oneshot::Receiver<Result<Receipt, Refusal>> {
+        let (router, (tell, told)) = (self.router.clone(), oneshot::channel());
+        self.tasks.spawn_local(async move {
+            let _ = tell.send(router.send(sender, send).await);
+        });
+        told
+    }
+
+    /// The tree of its actors.
+    pub(super) fn tree(&self) -> Tree {
+        self.root.tree()
+    }
+
+    /// Its actors are gone at once, with all they knew.
+    pub(super) fn kill(self) {
+        self.recorder.note(Observation::Killed);
+        self.end();
+    }
+
+    /// Ends it in order, as the node itself does: everybody told, everything written.
+    pub(super) async fn drain(self, whole: Duration) {
+        self.recorder.note(Observation::Draining);
+        let deadline = Instant::now() + whole.mul_f64(0.8);
+        let within = whole.mul_f64(0.6);
+        self.hubs.tell_all(|| HubMessage::Goaway(within));
+        while self.open.get() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (reply, answer) = Reply::channel();
+        self.batcher.urge(BatcherMessage::Drain(reply));
+        let is_written = tokio::time::timeout(whole.mul_f64(0.075), answer).await;
+        self.store.control.close().await;
+        if matches!(is_written, Ok(Ok(Ok(())))) {
+            self.recorder.note(Observation::Drained);
+        } else {
+            self.recorder.note(Observation::Killed); // by its own deadline
+        }
+        self.end();
+    }
+
+    fn end(self) {
+        for cable in self.cables.take() {
+            cable.cut();
+        }
+        self.driver.abort();
+    }
+}
+
+impl Parts {
+    fn start_store(&self) -> (Reader, Address<store_writer::Append>) {
+        let tree = self.root.subtree("store", Strategy::RestForOne, self.metrics.clone());
+        let (arbiter, log) = (Arbiter::here(), self.store.log.clone());
+        let bound = store_writer::INBOX_BOUND;
+        let writer = start_supervised(&arbiter, bound, &tree, Exhausted::Escalate, move |_| {
+            StoreWriter::new(log.clone())
+        });
+        let (store, metrics) = (self.store.clone(), self.metrics.clone());
+        let bound = store_reader::INBOX_BOUND;
+        let reader = start_supervised(&arbiter, bound, &tree, Exhausted::Escalate, move |_| {
+            StoreReader::new(store.clone(), metrics.clone())
+        });
+        let online = Online::new(self.connected.clone(), self.leases.clone());
+        let wait = self.settings.read_wait;
+        let (positions, last_seen) = (self.positions.clone(), self.last_seen.clone());
+        (Reader::new(reader, wait, positions, online, last_seen), writer)
+    }
+
+    fn start_hubs(&self) -> Hubs {
+        let start = |index| {
+            let keep = |hub: LocalHub| HUBS.with_borrow_mut(|hubs| hubs.push(hub));
+            let (metrics, connected) = (self.metrics.clone(), self.connected.clone());
+            let (arbiter, limits) = (Arbiter::here(), self.settings.hub);
+            hub::start(&arbiter, &self.root, index, limits, metrics, connected, keep)
+        };
+        Hubs::new((0..ARBITERS).map(start).collect())
+    }
+
+    fn start_batcher(&self, router: &Router) -> Address<BatcherMessage> {
+        let services = Arc::new(BatcherServices {
+            positions: self.positions.clone(),
+            connected: self.connected.clone(),
+            last_seen: self.last_seen.clone(),
+            accounts: self.store.accounts.clone(),
+            last_seen_flush: Some(Duration::from_secs(10)),
+            session_lifetime_ms: 30 * 24 * 60 * 60 * 1_000,
+            receipts: self.store.receipts.clone(),
+            rooms: self.store.rooms.clone(),
+            leases: self.leases.clone(),
+            life: NodeLife { node: "simulated".into(), incarnation: fastrand::u64(..) },
+            router: router.clone(),
+            receipt_flush: self.settings.receipt_flush,
+            presence_members_max: self.settings.connection.presence_members_max as u64,
+        });
+        let bound = batcher::INBOX_BOUND;
+        let build = move |_: &Address<BatcherMessage>| Batcher::new(services.clone());
+        start_supervised(&Arbiter::here(), bound, &self.root, Exhausted::Escalate, build)
+    }
+
+    fn start_session_check(&self, router: &Router) {
+        let services = Arc::new(SessionCheckServices {
+            router: router.clone(),
+            accounts: self.store.accounts.clone(),
+            clock: self.clock.clone(),
+            every: Duration::from_secs(10),
+        });
+        let bound = session_check::INBOX_BOUND;
+        let build = move |_: &Address<_>| SessionCheck::new(services.clone());
+        start_supervised(&Arbiter::here(), bound, &self.root, Exhausted::Escalate, build);
+    }
+}
+
+/// A token is the id of its user.
+struct Tokens;
+
+impl Authenticator for Tokens {
+    fn authenticate(&self, token: Box<str>) -> Authentication {
+        let user = token.parse::<UserId>().ok();
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_micros(500)).await;
+            Ok(user.map(|user| Identity { user, session: SessionId(user.0) }))
+        })
+    }
+}
+
+/// Counts a connection while its actor lives.
+struct Lease(Rc<Cell<usize>>);
+
+impl Lease {
+    fn take(open: &Rc<Cell<usize>>) -> Self {
+        open.set(open.get() + 1);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
