@@ -29,7 +29,7 @@ use crate::{
     },
     gathered::Gathered,
     memory, metrics,
-    observability::Recorder,
+    observability::{Page, Recorder, Sources},
 };
 use madang_actors::{
     Reader, Router,
@@ -164,6 +164,9 @@ impl Node {
         let edge_threads =
             Arbiters::start(settings.edge_arbiter_count()).map_err(StartError::Thread)?;
         let store_threads = Arbiters::start(settings.store_arbiters).map_err(StartError::Thread)?;
+        let busy = recorder.with(|| {
+            [edge_threads.measure("edge", &metrics), store_threads.measure("store", &metrics)]
+        });
         let (give_up, gave_up) = mpsc::channel(1);
         let root = Supervisor::root(metrics.clone(), move |cause| {
             let _ = give_up.try_send(cause.to_owned()); // one reason is enough
@@ -201,8 +204,13 @@ impl Node {
         let admin =
             listeners.admin().map(|_| Admin::new(&settings.data_dir, root, switches, wish_drain));
         let admin = admin.transpose()?.map(Arc::new);
-        let context =
-            http_context(&settings, &recorder, &store, &reads.reader, &router, &clock, &health)?;
+        let sources = Sources { busy, capacity: capacity.clone(), gathered };
+        let shown = Shown {
+            metrics: recorder.with(|| metrics::Metrics::new(&http::TEMPLATES)),
+            page: Page::new(&recorder, sources),
+            health: health.clone(),
+        };
+        let context = http_context(&settings, shown, &store, &reads.reader, &router, &clock)?;
         let context = HttpContext { admin, ..context };
         let (stopping, is_stopping) = watch::channel(false);
         let (monitoring, is_monitoring_over) = watch::channel(false);
@@ -371,16 +379,22 @@ async fn begin_accepting(parts: oneshot::Receiver<EdgeParts>, hub: LocalHub) {
     }
 }
 
+/// What a node shows of itself.
+struct Shown {
+    metrics: metrics::Metrics,
+    page: Page,
+    health: Health,
+}
+
 fn http_context(
     settings: &Arc<Settings>,
-    recorder: &Recorder,
+    shown: Shown,
     store: &Store,
     reader: &Reader,
     router: &Router,
     clock: &Clock,
-    health: &Health,
 ) -> Result<HttpContext, StartError> {
-    let metrics = recorder.with(|| metrics::Metrics::new(&http::TEMPLATES));
+    let Shown { metrics, page, health } = shown;
     let hasher =
         Hasher::start(settings.hash_thread_count(), settings.hash_queue, metrics.hashing.clone())
             .map_err(StartError::Thread)?;
@@ -403,8 +417,8 @@ fn http_context(
         router: router.clone(),
         rooms: store.rooms.clone(),
         store: store.control.clone(),
-        health: health.clone(),
-        prometheus: recorder.handle(),
+        health,
+        page,
         metrics,
         settings: settings.clone(),
         origins: Origins::new(&settings.allowed_origins),

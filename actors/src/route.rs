@@ -4,6 +4,7 @@ use crate::{
     audience::{self, AudienceActor, AudienceMessage},
     hub::{HubMessage, Hubs, Identity, Joined},
     kernel::{Address, Arbiter, Exhausted, Lost, Reply, SendError, Supervisor, start_supervised},
+    metrics::{Metrics, Shed},
     room::{
         self, RoomActor, RoomMessage, Services,
         pending::{Submit, Work},
@@ -172,9 +173,14 @@ impl Router {
             Ephemeral::Presence { .. } => switches.presence(),
         };
         if !is_on {
-            return;
+            return self.metrics().shed(Shed::SwitchedOff, 1);
         }
         self.0.services.bus.publish(&Publication::Ephemeral(room, Arc::new(ephemeral)));
+    }
+
+    /// The node's.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.services.metrics
     }
 
     /// Closes every socket of sessions that ended.

@@ -63,13 +63,18 @@ impl Hasher {
     }
 
     fn submit(&self, work: Work) -> Result<(), Refusal> {
+        // Before it is sent: a thread may take it, and count it off, at once.
+        self.metrics.queued();
         match self.jobs.try_send(Job { work, queued_at: Instant::now() }) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => {
-                self.metrics.refused();
+                self.metrics.refused(true);
                 Err(Refusal::overloaded("too many logins at once"))
             }
-            Err(TrySendError::Disconnected(_)) => Err(pool_is_gone()),
+            Err(TrySendError::Disconnected(_)) => {
+                self.metrics.refused(false);
+                Err(pool_is_gone())
+            }
         }
     }
 }

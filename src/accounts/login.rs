@@ -7,6 +7,7 @@ use madang_store::{
     accounts::{AddressKey, Credentials, LOGIN_REMEMBERED_MS},
     limits::Verdict,
 };
+use std::time::Instant;
 
 impl Accounts {
     /// Starts a session of the user with this name and password.
@@ -46,7 +47,7 @@ impl Accounts {
         address: AddressKey,
     ) -> Result<(UserId, Turn), Refusal> {
         self.count_address(address).await?;
-        let turn = self.turns.take(account, self.turn_wait).await?;
+        let turn = self.take_turn(account).await?;
         let credentials = self.parts.reader.credentials(account.to_owned()).await?;
         let user = credentials.as_ref().map(|credentials| credentials.user);
         let known = self.knows_address(user, address).await?;
@@ -62,6 +63,18 @@ impl Accounts {
         };
         self.parts.limits.forget_wrong(account).await;
         Ok((user, turn))
+    }
+
+    async fn take_turn(&self, account: &str) -> Result<Turn, Refusal> {
+        let began = Instant::now();
+        let turn = self.turns.take(account, self.turn_wait).await;
+        match &turn {
+            Err(refusal) if refusal.code == ErrorCode::Overloaded => {
+                self.parts.metrics.logins_full();
+            }
+            _ => self.parts.metrics.login_waited(began.elapsed()),
+        }
+        turn
     }
 
     async fn count_address(&self, address: AddressKey) -> Result<(), Refusal> {

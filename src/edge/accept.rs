@@ -12,7 +12,7 @@ use super::{
     tls::Acceptors,
     websocket,
 };
-use crate::config::Settings;
+use crate::{config::Settings, metrics::Handshake};
 use hyper::{
     Request,
     body::Incoming,
@@ -125,7 +125,7 @@ async fn serve(
     let Some(acceptors) = &edge.tls else {
         return serve_http(stream, peer, lease, edge, stopping).await;
     };
-    let handshake = shake_hands(stream, acceptors, edge.settings());
+    let handshake = shake_hands(stream, acceptors, &edge.context);
     let stream = tokio::select! {
         biased;
         _ = stopping.wait_for(|stopping| *stopping) => None, // a drain does not wait for it
@@ -140,16 +140,23 @@ async fn serve(
 async fn shake_hands(
     stream: TcpStream,
     acceptors: &Acceptors,
-    settings: &Settings,
+    context: &HttpContext,
 ) -> Option<TlsStream<TcpStream>> {
     let acceptor = acceptors.borrow().clone();
-    let limit = Duration::from_millis(settings.tls_handshake_timeout_ms);
-    match tokio::time::timeout(limit, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
-        Err(_) => tracing::debug!("the TLS handshake took too long"),
-    }
-    None
+    let limit = Duration::from_millis(context.settings.tls_handshake_timeout_ms);
+    let (outcome, stream) = match tokio::time::timeout(limit, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => (Handshake::Ok, Some(stream)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "no TLS");
+            (Handshake::Failed, None)
+        }
+        Err(_) => {
+            tracing::debug!("the TLS handshake took too long");
+            (Handshake::Late, None)
+        }
+    };
+    context.metrics.handshake(outcome);
+    stream
 }
 
 async fn serve_http(
@@ -226,6 +233,7 @@ fn count_forwarded(
 struct Full;
 
 fn full(request: &Request<Incoming>, edge: &Edge) -> Response {
+    edge.context.metrics.full();
     let refusal = Refusal::overloaded("the node has all the connections it may have");
     http::refuse(request, &edge.context, refusal.into())
 }

@@ -9,12 +9,11 @@ use std::{sync::Arc, time::Duration};
 /// How often histograms are folded. Between two runs they hold every sample in memory.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// Upper bounds of the buckets of times, in seconds: from the fastest commit to the longest wait of
-/// a send.
-const SECONDS: [f64; 14] =
-    [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
-/// Upper bounds of the buckets of everything else: sizes of batches.
-const SIZES: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1_000.0];
+/// Upper bounds of the buckets of times, in seconds: from a turn to the longest wait of a send.
+const SECONDS: [f64; 13] =
+    [0.000_01, 0.000_05, 0.000_25, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 5.0, 15.0];
+/// Upper bounds of the buckets of everything else: messages that wait, sizes of batches.
+const SIZES: [f64; 11] = [0.0, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1_000.0, 4_000.0];
 
 /// A node's metrics. Cloning shares them.
 #[derive(Clone)]
@@ -38,7 +37,7 @@ impl Recorder {
         metrics::with_local_recorder(&*self.recorder, resolve)
     }
 
-    /// What `/metrics` renders.
+    /// What is gathered, to be rendered.
     pub fn handle(&self) -> PrometheusHandle {
         self.recorder.handle()
     }

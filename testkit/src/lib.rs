@@ -11,6 +11,7 @@
 //! * [`pulse`] measures what others feel while something goes on.
 //! * [`stage`] sets the scene most tests begin with.
 //! * [`tls`] makes certificates, and clients that trust them.
+//! * [`tools`] finds programs of others that tests start.
 //! * [`variant`] lets one suite run in another codec, or over TLS.
 //! * [`world`] (a feature) is the node's own parts with clients, a store and a bus in one thread,
 //!   whose time is simulated and whose troubles follow from one seed.
@@ -30,6 +31,7 @@ pub mod pulse;
 pub mod raw;
 pub mod stage;
 pub mod tls;
+pub mod tools;
 pub mod variant;
 pub mod wait;
 #[cfg(feature = "world")]

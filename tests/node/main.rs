@@ -8,4 +8,5 @@ mod admin;
 mod backup;
 mod command_line;
 mod documents;
+mod metrics;
 mod sessions;

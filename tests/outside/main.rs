@@ -5,13 +5,8 @@ mod autobahn;
 mod schemathesis;
 mod seed;
 
-use madang_testkit::{Launch, launcher::Output, wait};
-use std::{
-    env,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use madang_testkit::{Launch, launcher::Output, tools, wait};
+use std::{path::Path, process::Stdio, time::Duration};
 use tokio::{
     process::Command,
     sync::{Mutex, MutexGuard},
@@ -30,18 +25,10 @@ async fn alone() -> MutexGuard<'static, ()> {
 
 /// Runs one of the suites to its end, in a directory it may fill.
 async fn suite(name: &str, arguments: &[&str], directory: &Path, limit: Duration) -> Output {
-    let python = tools().join("python");
-    let program = python.join("bin").join(name);
-    assert!(program.exists(), "{} is missing: .ci/prepare gets it", program.display());
-    let mut command = Command::new(program);
+    let python = tools::find("python");
+    let mut command = Command::new(python.join("bin").join(name));
     command.args(arguments).current_dir(directory).env("PYTHONPATH", python);
     command.stdin(Stdio::null()).kill_on_drop(true);
     let finished = wait::within(name, limit, command.output()).await;
     finished.expect("a program that is there can be started").into()
-}
-
-/// Where `.ci/prepare` puts them.
-fn tools() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    env::var_os("MADANG_TOOLS").map_or_else(|| root.join("target/tools"), |tools| root.join(tools))
 }

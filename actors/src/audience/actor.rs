@@ -10,6 +10,7 @@ use crate::{
     connection::Attached,
     hub::{Adopt, Adopted, Attach, Delivery, HubMessage, Hubs, Item, Items, SlotId},
     kernel::{Actor, Context, Lost, Reply, SendError},
+    metrics::{Cache, Coalesced, Shed},
     room::{Caught, RoomMessage, Services},
     route::Router,
 };
@@ -158,7 +159,7 @@ impl AudienceActor {
     }
 
     fn catch_up(&self, after: Heads, context: &mut Context<AudienceMessage>) {
-        self.services.metrics.repairs.increment(1);
+        self.services.metrics.repairs[usize::from(self.logic.is_fresh())].increment(1);
         let reply = context.reply(AudienceMessage::CaughtUp);
         // A full room drops the question, which says "lost": it is asked again later.
         let known = self.logic.known();
@@ -205,7 +206,7 @@ impl AudienceActor {
 
     fn hold(&mut self, ephemeral: Arc<Ephemeral>) {
         if !self.held.push(ephemeral) {
-            self.services.metrics.ephemeral_dropped.increment(1);
+            self.services.metrics.shed(Shed::AudienceHeld, 1);
         }
     }
 
@@ -220,8 +221,14 @@ impl AudienceActor {
     fn ephemeral(&mut self, ephemeral: &Ephemeral, context: &mut Context<AudienceMessage>) {
         if let Ephemeral::Typing { user, on } = ephemeral {
             let mut effects = Vec::new();
+            let metrics = &self.services.metrics;
+            metrics.gathered(Coalesced::Typing, 1);
             // Switched off, those who are typing are still told to have ended.
-            let on = *on && self.services.switches.typing();
+            let is_shed = *on && !self.services.switches.typing();
+            if is_shed {
+                metrics.shed(Shed::SwitchedOff, 1);
+            }
+            let on = *on && !is_shed;
             self.typing.said(*user, on, Instant::now(), &mut effects);
             self.tell_typing(effects, context);
         }
@@ -234,6 +241,7 @@ impl AudienceActor {
         for effect in effects {
             match effect {
                 live::Effect::Tell(users) => {
+                    self.services.metrics.flushed(Coalesced::Typing);
                     self.tell(live::typing_item(self.room, users), context);
                 }
                 live::Effect::WakeAfter(delay) => context.after(delay, AudienceMessage::Typing),
@@ -255,7 +263,11 @@ impl AudienceActor {
     ) {
         let (mut catch_up, mut reply) = (Items::new(), None);
         if let Some(asked) = reader.reply {
-            match self.window.between(after, head) {
+            let missed = self.window.between(after, head);
+            if after != head {
+                self.services.metrics.looked_up(Cache::AudienceWindow, missed.is_some());
+            }
+            match missed {
                 Some(missed) => (catch_up, reply) = (missed, Some(asked)),
                 None => asked.send(Attached::Behind(head)), // and it hears the rest meanwhile
             }
@@ -366,6 +378,10 @@ impl Actor for AudienceActor {
             AudienceMessage::CaughtUp(Ok(caught)) => {
                 let Caught { heads, messages, changed } = caught;
                 self.logic.caught_up(heads, &messages, changed.as_deref(), effects);
+                let reads =
+                    |effect: &_| matches!(effect, Effect::ReadPage(_) | Effect::ReadChanges(_));
+                let is_all = !effects.iter().any(reads);
+                self.services.metrics.looked_up(Cache::RoomWindow, is_all);
             }
             AudienceMessage::Changes(Ok(page)) => self.logic.changes(&page, effects),
             AudienceMessage::Page(Ok(page)) => self.logic.page(&page, effects),

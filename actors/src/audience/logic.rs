@@ -106,6 +106,11 @@ impl<A> Logic<A> {
         }
     }
 
+    /// It has not learnt yet where the room stands.
+    pub fn is_fresh(&self) -> bool {
+        self.is_fresh
+    }
+
     /// A hub told up to where its readers were served, if it has any.
     pub fn adopted(&mut self, delivered: Option<Place>, effects: &mut Vec<Effect<A>>) {
         let State::Adopting(left) = self.state else {

@@ -33,7 +33,7 @@ pub use logic::Member;
 
 use crate::{
     kernel::{Address, SendError},
-    metrics::Metrics,
+    metrics::{Metrics, Shed},
 };
 use madang_cluster::{Bus, Subscription};
 use madang_protocol::{Publication, RoomId};
@@ -70,17 +70,16 @@ pub(crate) fn subscribe(
     revive: impl Fn(AudienceMessage) + Send + Sync + 'static,
 ) -> Subscription {
     let deliver = move |publication: &Publication| {
-        let (message, dropped) = match publication {
-            Publication::Batch(batch) => {
-                (AudienceMessage::Batch(batch.clone()), &metrics.bus_dropped)
-            }
+        let (message, is_batch) = match publication {
+            Publication::Batch(batch) => (AudienceMessage::Batch(batch.clone()), true),
             Publication::Ephemeral(_, ephemeral) => {
-                (AudienceMessage::Ephemeral(ephemeral.clone()), &metrics.ephemeral_dropped)
+                (AudienceMessage::Ephemeral(ephemeral.clone()), false)
             }
         };
         match address.try_send(message) {
             Ok(()) => {}
-            Err(SendError::Full(_)) => dropped.increment(1),
+            Err(SendError::Full(_)) if is_batch => metrics.batches_dropped.increment(1),
+            Err(SendError::Full(_)) => metrics.shed(Shed::AudienceMailbox, 1),
             Err(SendError::Closed(message)) => revive(message),
         }
     };

@@ -11,6 +11,7 @@ use crate::{
     fail_points,
     hub::Identity,
     kernel::{Actor, Context, Reply},
+    metrics::Coalesced,
     route::Router,
 };
 use madang_protocol::{Ephemeral, Millis, RoomId, UserId};
@@ -121,6 +122,7 @@ impl Batcher {
         if reads.is_empty() {
             return self.written(Kind::Receipts, Ok(()));
         }
+        self.services.router.metrics().flushed(Coalesced::Receipts);
         let receipts = self.services.receipts.clone();
         let write = async move { receipts.put_reads(reads.clone()).await.map(|()| reads) };
         context.spawn(in_time(write), BatcherMessage::ReceiptsWritten);
@@ -147,6 +149,10 @@ impl Batcher {
         let services = self.services.clone();
         let write = async move {
             let seen = services.last_seen.due(services.router.sessions().await);
+            if !seen.is_empty() {
+                services.router.metrics().gathered(Coalesced::LastSeen, seen.len() as u64);
+                services.router.metrics().flushed(Coalesced::LastSeen);
+            }
             let touches = seen.iter().map(|(Identity { user, session }, at)| Touch {
                 user: *user,
                 session: *session,
@@ -165,13 +171,16 @@ impl Batcher {
     }
 
     fn lease(&mut self, context: &mut Context<BatcherMessage>) {
-        for (user, change) in self.services.connected.take_changed() {
+        let changed = self.services.connected.take_changed();
+        self.services.router.metrics().gathered(Coalesced::Presence, changed.len() as u64);
+        for (user, change) in changed {
             self.presence.changed(user, change);
         }
         let due = self.presence.due(Instant::now());
         if due.is_empty() {
             return self.read_rooms(context);
         }
+        self.services.router.metrics().flushed(Coalesced::Presence);
         let services = self.services.clone();
         let lease = async move {
             let (leases, life) = (&services.leases, &services.life);

@@ -70,6 +70,11 @@ impl Connected {
         std::mem::take(&mut self.state().changed)
     }
 
+    /// How many users have a connection.
+    pub fn count(&self) -> usize {
+        self.state().counts.len()
+    }
+
     /// Everybody who has a connection, for one who has lost count.
     pub fn users(&self) -> Vec<UserId> {
         self.state().counts.keys().copied().collect()

@@ -141,9 +141,14 @@ impl ReadPositions {
         Some(known)
     }
 
+    /// How many are not stored yet.
+    pub fn waiting(&self) -> usize {
+        self.0.pending.load(Ordering::Relaxed)
+    }
+
     /// What is not stored yet, each pair once.
     pub fn pending(&self) -> Vec<Read> {
-        if self.0.pending.load(Ordering::Relaxed) == 0 {
+        if self.waiting() == 0 {
             return Vec::new();
         }
         let mut reads = Vec::new();

@@ -12,14 +12,14 @@ use super::{
 };
 use crate::{
     audience::{AttachRequest, AudienceMessage, Member},
-    hub::{Identity, LocalHub, SlotId, Socket},
+    hub::{Identity, LocalHub, Received, SlotId, Socket},
     kernel::{Actor, Address, Clock, Context, Lost, Reply, start_unsupervised},
-    metrics::Metrics,
+    metrics::{Bound, Metrics, Sent},
     route::{Receipt, Router, lost_send},
     store_reader::Reader,
 };
 use madang_protocol::{
-    CloseCode, Heads, Place, Refusal, Role, RoomId, UserId,
+    CloseCode, ErrorCode, Heads, Place, Refusal, Role, RoomId, UserId,
     codec::Codec,
     frame::NodeFrame,
     object::MessageObject,
@@ -156,15 +156,17 @@ impl ConnectionActor {
         match incoming {
             Incoming::End => self.is_done = true,
             Incoming::Close => {
+                self.hub.received(Received::CLOSE, 0);
                 self.hub.farewell(self.slot);
                 self.is_done = true;
             }
             _ if self.logic.is_closing() => {}
             Incoming::Broken(code) => self.logic.close(code, effects),
-            Incoming::Pong => {}
+            Incoming::Pong => self.hub.received(Received::PONG, 0),
             Incoming::Ping(payload) => {
+                self.hub.received(Received::PING, payload.len());
                 if self.logic.ping(self.now_ms(), effects) {
-                    self.hub.push(self.slot, websocket::pong(payload));
+                    self.hub.push(self.slot, Sent::Pong, websocket::pong(payload));
                 }
             }
             Incoming::Text(bytes) => self.message(Opcode::Text, bytes, effects),
@@ -179,19 +181,24 @@ impl ConnectionActor {
             }
             Speech::Protocol(_) => self.logic.close(CloseCode::WrongType, effects),
             Speech::Echo => {
+                self.hub.received(Received::ECHO, bytes.len());
                 let back = websocket::frame(opcode, |buffer| buffer.extend_from_slice(bytes));
-                self.hub.push(self.slot, back);
+                self.hub.push(self.slot, Sent::Echo, back);
             }
         }
     }
 
     fn frame(&mut self, codec: Codec, bytes: &[u8], effects: &mut Vec<Effect>) {
         let decoded = codec.decode(bytes);
-        if let Ok(request) = &decoded {
-            self.services.metrics.request(&request.operation);
-        }
+        let what = decoded.as_ref().map(|request| Received::request(&request.operation));
+        self.hub.received(what.unwrap_or(Received::INVALID), bytes.len());
         let (now_ms, server_time) = (self.now_ms(), self.services.clock.now());
+        let known = effects.len();
         self.logic.frame(decoded, now_ms, server_time, &self.services.limits, effects);
+        // Of what is refused before anybody was asked, only this is for want of place.
+        if effects[known..].iter().any(is_overloaded) {
+            self.services.metrics.overloaded(Bound::InFlightSends);
+        }
     }
 
     fn answer(&mut self, answer: Answer, effects: &mut Vec<Effect>) {
@@ -228,12 +235,12 @@ impl ConnectionActor {
             Answer::Attached(outcome) => self.logic.attached(outcome.ok(), effects),
             Answer::Page(page) => {
                 let messages = page.as_ref().map_or(0, |(messages, _)| messages.len());
-                self.services.metrics.replayed.increment(messages as u64);
+                self.services.metrics.replayed[0].increment(messages as u64);
                 self.logic.page(page.ok(), effects);
             }
             Answer::Changes(page) => {
                 let changes = page.as_ref().map_or(0, |(messages, ..)| messages.len());
-                self.services.metrics.replayed.increment(changes as u64);
+                self.services.metrics.replayed[1].increment(changes as u64);
                 self.logic.changes(page.ok(), effects);
             }
             Answer::Rechecked(room, access) => self.logic.rechecked(room, access, effects),
@@ -347,7 +354,7 @@ impl ConnectionActor {
         if let NodeFrame::Error { code, .. } = frame {
             self.services.metrics.refusal(*code);
         }
-        self.hub.push(self.slot, self.speech.codec().encode(frame));
+        self.hub.push(self.slot, Sent::of(frame), self.speech.codec().encode(frame));
     }
 
     fn authenticate(
@@ -462,6 +469,10 @@ impl Drop for ConnectionActor {
         }
         self.hub.remove(self.slot);
     }
+}
+
+fn is_overloaded(effect: &Effect) -> bool {
+    matches!(effect, Effect::Push(NodeFrame::Error { code: ErrorCode::Overloaded, .. }))
 }
 
 /// Stands in for a source while it is being read.

@@ -6,13 +6,14 @@ use super::{
     liveness::Liveness,
     outbox::{Flushed, Outbox},
     ready::Ready,
+    traffic::Traffic,
     wanted::Wanted,
 };
 use crate::{
     batcher::Connected,
     connection::ConnectionMessage,
     kernel::{Address, SendError},
-    metrics::Metrics,
+    metrics::{Metrics, Sent, Shed},
 };
 use bytes::Bytes;
 use madang_protocol::{CloseCode, SessionId, UserId, codec::Codec, websocket};
@@ -78,6 +79,7 @@ pub(super) struct Core {
     /// The sessions that ended last, and how their connections were closed.
     ended: VecDeque<(SessionId, CloseCode)>,
     scratch: Vec<u8>,
+    pub(super) traffic: Traffic,
 }
 
 impl Core {
@@ -100,6 +102,7 @@ impl Core {
             liveness: Liveness::new(limits.heartbeat),
             ended: VecDeque::new(),
             scratch: Vec::new(),
+            traffic: Traffic::default(),
         }
     }
 
@@ -130,6 +133,7 @@ impl Core {
         let slot = SlotId { index: u32::try_from(index).expect("fewer sockets"), generation };
         self.liveness.opened(slot, now + self.limits.hello_timeout, fastrand::u64(..));
         self.metrics.connections.increment(1);
+        self.metrics.connections_opened.increment(1);
         slot
     }
 
@@ -174,8 +178,7 @@ impl Core {
     }
 
     pub(super) fn get(&mut self, slot: SlotId) -> Option<&mut Slot> {
-        let found = self.slots.get_mut(slot.index as usize)?;
-        (found.generation == slot.generation).then_some(found)
+        find(&mut self.slots, slot)
     }
 
     /// The connections of which `is_meant` is true.
@@ -195,17 +198,17 @@ impl Core {
 
     /// Adds a frame to an out-queue. Beyond its bound ephemeral frames are shed, the oldest first;
     /// a connection for which that is not enough is closed. True: the hub has to be woken for it.
-    pub(super) fn push(&mut self, id: SlotId, frame: Bytes) -> bool {
-        self.enqueue(id, |outbox| outbox.push(frame))
+    pub(super) fn push(&mut self, id: SlotId, what: Sent, frame: Bytes) -> bool {
+        self.enqueue(id, |outbox| outbox.push(what, frame))
     }
 
     /// As [`Core::push`], for what comes from a room.
     pub(super) fn push_item(&mut self, id: SlotId, item: &Item, user: UserId, codec: Codec) {
         let frame = item.bytes_for(user, codec).clone();
         if item.is_ephemeral {
-            self.enqueue(id, |outbox| outbox.push_ephemeral(frame));
+            self.enqueue(id, |outbox| outbox.push_ephemeral(item.what, frame));
         } else {
-            self.enqueue(id, |outbox| outbox.push(frame));
+            self.enqueue(id, |outbox| outbox.push(item.what, frame));
         }
     }
 
@@ -221,13 +224,13 @@ impl Core {
         let mut shed = 0;
         while slot.outbox.is_over(limits) {
             if !slot.outbox.shed_oldest() {
-                self.metrics.shed.increment(shed);
+                self.metrics.shed(Shed::Outbox, shed);
                 return self.close(id, CloseCode::TooSlow);
             }
             shed += 1;
         }
         if shed > 0 {
-            self.metrics.shed.increment(shed);
+            self.metrics.shed(Shed::Outbox, shed);
         }
         self.mark_dirty(id)
     }
@@ -244,7 +247,7 @@ impl Core {
         if code == CloseCode::TooSlow {
             slot.outbox.clear_whole_frames();
         }
-        slot.outbox.push(websocket::close(code));
+        slot.outbox.push(Sent::Close, websocket::close(code));
         let connection = slot.connection.clone();
         self.tell(id, &connection, ConnectionMessage::Closing);
         self.metrics.close(code);
@@ -305,13 +308,14 @@ impl Core {
         is_low
     }
 
-    /// Writes out whatever waits, once per socket.
+    /// Writes out whatever waits, once per socket, and tells how much it was.
     pub(super) fn flush(&mut self) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for id in dirty.drain(..) {
             self.flush_one(id);
         }
         self.dirty = dirty;
+        self.traffic.tell(&self.metrics);
     }
 
     /// Answers a goodbye: a close frame, written now or never, because the peer waits for nothing
@@ -359,15 +363,11 @@ impl Core {
 
     fn flush_one(&mut self, id: SlotId) {
         let limits = self.limits;
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let Some(slot) = self.get(id) else {
-            self.scratch = scratch;
+        let Some(slot) = find(&mut self.slots, id) else {
             return;
         };
         slot.is_dirty = false;
-        let before = slot.outbox.bytes();
-        let flushed = slot.outbox.flush(&*slot.socket, &mut scratch);
-        let written = before - slot.outbox.bytes();
+        let flushed = slot.outbox.flush(&*slot.socket, &mut self.scratch, &mut self.traffic);
         let now_low = slot.wants_low && slot.outbox.is_low(limits);
         if now_low {
             slot.wants_low = false;
@@ -378,8 +378,6 @@ impl Core {
             Ok(_) => {}
         }
         let connection = slot.connection.clone();
-        self.scratch = scratch;
-        self.metrics.bytes_out.increment(written as u64);
         match flushed {
             Ok(Flushed::Drained) => {}
             Ok(Flushed::Blocked) => self.wait_until_writable(id),
@@ -401,6 +399,12 @@ impl Core {
             waker.wake(); // became writable in between; the next turn writes
         }
     }
+}
+
+/// The connection, unless its slot was given to another.
+fn find(slots: &mut Slab<Box<Slot>>, id: SlotId) -> Option<&mut Slot> {
+    let found = slots.get_mut(id.index as usize)?;
+    (found.generation == id.generation).then_some(found)
 }
 
 impl Outbox {

@@ -1,5 +1,6 @@
 //! One event of a room on its way to its readers.
 
+use crate::metrics::Sent;
 use bytes::Bytes;
 use madang_protocol::{Place, UserId, codec::Codec, frame::NodeFrame};
 use std::sync::{Arc, OnceLock};
@@ -20,13 +21,15 @@ pub struct Item {
     pub(super) ends: Option<UserId>,
     /// Its readers can do without it.
     pub(super) is_ephemeral: bool,
+    /// What its frames are.
+    pub(super) what: Sent,
 }
 
 impl Item {
     /// The same frame for everybody.
     pub fn new(frame: NodeFrame) -> Self {
-        let frame = Frame::new(frame);
-        Self { seq: None, rev: None, frame, own: None, ends: None, is_ephemeral: false }
+        let (what, frame) = (Sent::of(&frame), Frame::new(frame));
+        Self { seq: None, rev: None, frame, own: None, ends: None, is_ephemeral: false, what }
     }
 
     /// It has this place in the room's sequence: readers that are beyond it do not get it again,

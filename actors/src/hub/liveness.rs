@@ -1,6 +1,7 @@
 //! Time limits of connections: `hello`, heartbeats, goodbyes.
 
 use super::{SlotId, core::Core, wheel::Wheel};
+use crate::metrics::Sent;
 use madang_protocol::{CloseCode, frame::NodeFrame, websocket};
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
@@ -84,7 +85,7 @@ impl Core {
             if let Some(slot) = self.get(id) {
                 let frame = NodeFrame::Goaway { reason: "the node restarts", reconnect_after_ms };
                 let frame = slot.codec.encode(&frame);
-                self.push(id, frame);
+                self.push(id, Sent::Goaway, frame);
                 goaways.push((now + after, id));
             }
         }
@@ -108,7 +109,7 @@ impl Core {
             if is_silent {
                 self.close(id, CloseCode::Silent);
             } else {
-                self.push(id, websocket::ping());
+                self.push(id, Sent::Ping, websocket::ping());
             }
         }
     }

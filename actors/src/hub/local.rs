@@ -1,7 +1,12 @@
 //! A hub as seen from the connections beside it, on the same thread.
 
-use super::{HubLimits, Identity, SlotId, Socket, core::Core};
-use crate::{batcher::Connected, connection::ConnectionMessage, kernel::Address, metrics::Metrics};
+use super::{HubLimits, Identity, Received, SlotId, Socket, core::Core};
+use crate::{
+    batcher::Connected,
+    connection::ConnectionMessage,
+    kernel::Address,
+    metrics::{Metrics, Sent},
+};
 use bytes::Bytes;
 use madang_protocol::{CloseCode, RoomId, codec::Codec};
 use std::{
@@ -64,10 +69,15 @@ impl LocalHub {
         }
     }
 
+    /// A frame of so many bytes was read. Told in the hub's next turn.
+    pub fn received(&self, what: Received, bytes: usize) {
+        self.core().traffic.received(what, bytes);
+    }
+
     /// Puts a frame into a connection's out-queue; it is written at the end of the hub's turn.
-    pub fn push(&self, slot: SlotId, frame: Bytes) {
+    pub fn push(&self, slot: SlotId, what: Sent, frame: Bytes) {
         let mut core = self.core();
-        if core.push(slot, frame) {
+        if core.push(slot, what, frame) {
             core.ready.wake_hub();
         }
     }

@@ -23,6 +23,7 @@ mod local;
 pub mod outbox;
 mod readers;
 mod ready;
+mod traffic;
 mod wanted;
 pub mod wheel;
 
@@ -33,6 +34,7 @@ pub use actor::start;
 pub use core::HubLimits;
 pub use item::{Item, Items};
 pub use local::LocalHub;
+pub use traffic::Received;
 
 use crate::{
     audience::AudienceMessage,

@@ -1,6 +1,7 @@
 //! Frames that wait for one socket.
 
-use super::Socket;
+use super::{Socket, traffic::Traffic};
+use crate::metrics::Sent;
 use bytes::Bytes;
 use std::{collections::VecDeque, io};
 
@@ -25,6 +26,7 @@ pub struct Outbox {
 /// A frame that waits.
 struct Frame {
     bytes: Bytes,
+    what: Sent,
     /// May be shed when there is no room.
     is_ephemeral: bool,
 }
@@ -40,14 +42,14 @@ pub enum Flushed {
 
 impl Outbox {
     /// Adds a frame.
-    pub fn push(&mut self, frame: Bytes) {
-        self.add(Frame { bytes: frame, is_ephemeral: false });
+    pub fn push(&mut self, what: Sent, frame: Bytes) {
+        self.add(Frame { bytes: frame, what, is_ephemeral: false });
     }
 
     /// Adds a frame that its reader can do without.
-    pub fn push_ephemeral(&mut self, frame: Bytes) {
+    pub fn push_ephemeral(&mut self, what: Sent, frame: Bytes) {
         self.ephemeral += 1;
-        self.add(Frame { bytes: frame, is_ephemeral: true });
+        self.add(Frame { bytes: frame, what, is_ephemeral: true });
     }
 
     fn add(&mut self, frame: Frame) {
@@ -96,9 +98,14 @@ impl Outbox {
         self.searched = 0;
     }
 
-    /// Writes until nothing waits or the socket is full. `scratch` is shared by all out-queues of
-    /// a thread.
-    pub fn flush(&mut self, socket: &dyn Socket, scratch: &mut Vec<u8>) -> io::Result<Flushed> {
+    /// Writes until nothing waits or the socket is full, and counts what was written. `scratch` is
+    /// shared by all out-queues of a thread.
+    pub(super) fn flush(
+        &mut self,
+        socket: &dyn Socket,
+        scratch: &mut Vec<u8>,
+        traffic: &mut Traffic,
+    ) -> io::Result<Flushed> {
         while let Some(first) = self.frames.front() {
             let result = if self.frames.len() == 1 {
                 socket.try_write(&first.bytes[self.written..])
@@ -108,7 +115,7 @@ impl Outbox {
             };
             match result {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.advance(count),
+                Ok(count) => self.advance(count, traffic),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Flushed::Blocked);
                 }
@@ -137,7 +144,7 @@ impl Outbox {
         }
     }
 
-    fn advance(&mut self, mut count: usize) {
+    fn advance(&mut self, mut count: usize, traffic: &mut Traffic) {
         self.bytes -= count;
         while let Some(first) = self.frames.front() {
             let rest = first.bytes.len() - self.written;
@@ -147,6 +154,7 @@ impl Outbox {
             }
             count -= rest;
             self.written = 0;
+            traffic.sent(first.what, first.bytes.len());
             self.ephemeral -= usize::from(first.is_ephemeral);
             self.searched = self.searched.saturating_sub(1);
             self.frames.pop_front();
@@ -199,7 +207,7 @@ mod tests {
     fn outbox(frames: &[&'static str]) -> Outbox {
         let mut outbox = Outbox::default();
         for frame in frames {
-            outbox.push(Bytes::from_static(frame.as_bytes()));
+            outbox.push(Sent::Ok, Bytes::from_static(frame.as_bytes()));
         }
         outbox
     }
@@ -208,7 +216,10 @@ mod tests {
     fn small_frames_leave_in_one_write() {
         let mut outbox = outbox(&["one", "two", "three"]);
         let socket = Narrow::new(100, 100);
-        assert_eq!(outbox.flush(&socket, &mut Vec::new()).unwrap(), Flushed::Drained);
+        assert_eq!(
+            outbox.flush(&socket, &mut Vec::new(), &mut Traffic::default()).unwrap(),
+            Flushed::Drained
+        );
         assert_eq!(*socket.taken.borrow(), b"onetwothree");
         assert_eq!((socket.writes.get(), outbox.bytes()), (1, 0));
     }
@@ -218,10 +229,16 @@ mod tests {
         for most in 1..12 {
             let mut outbox = outbox(&["one", "two", "three"]);
             let socket = Narrow::new(7, most);
-            assert_eq!(outbox.flush(&socket, &mut Vec::new()).unwrap(), Flushed::Blocked);
+            assert_eq!(
+                outbox.flush(&socket, &mut Vec::new(), &mut Traffic::default()).unwrap(),
+                Flushed::Blocked
+            );
             assert_eq!((outbox.bytes(), outbox.frames()), (4, 1));
             socket.room.set(100);
-            assert_eq!(outbox.flush(&socket, &mut Vec::new()).unwrap(), Flushed::Drained);
+            assert_eq!(
+                outbox.flush(&socket, &mut Vec::new(), &mut Traffic::default()).unwrap(),
+                Flushed::Drained
+            );
             assert_eq!(*socket.taken.borrow(), b"onetwothree", "{most} bytes a write");
         }
     }
@@ -230,12 +247,12 @@ mod tests {
     fn clearing_keeps_a_frame_that_was_begun() {
         let mut outbox = outbox(&["one", "two"]);
         let socket = Narrow::new(1, 1);
-        outbox.flush(&socket, &mut Vec::new()).unwrap();
+        outbox.flush(&socket, &mut Vec::new(), &mut Traffic::default()).unwrap();
         outbox.clear_whole_frames();
-        outbox.push(Bytes::from_static(b"!"));
+        outbox.push(Sent::Ok, Bytes::from_static(b"!"));
         assert_eq!((outbox.bytes(), outbox.frames()), (3, 2));
         socket.room.set(100);
-        outbox.flush(&socket, &mut Vec::new()).unwrap();
+        outbox.flush(&socket, &mut Vec::new(), &mut Traffic::default()).unwrap();
         assert_eq!(*socket.taken.borrow(), b"one!");
     }
 
@@ -254,18 +271,22 @@ mod tests {
             [("a", true), ("two", false), ("b", true), ("three", false), ("c", true)]
         {
             let frame = Bytes::from_static(frame.as_bytes());
-            if is_ephemeral { outbox.push_ephemeral(frame) } else { outbox.push(frame) }
+            if is_ephemeral {
+                outbox.push_ephemeral(Sent::Signal, frame)
+            } else {
+                outbox.push(Sent::Ok, frame)
+            }
         }
         assert!(outbox.shed_oldest());
         assert!(outbox.shed_oldest());
         assert_eq!((outbox.bytes(), outbox.frames()), (12, 4));
-        outbox.push_ephemeral(Bytes::from_static(b"d"));
+        outbox.push_ephemeral(Sent::Signal, Bytes::from_static(b"d"));
         assert!(outbox.shed_oldest());
         let socket = Narrow::new(100, 100);
-        outbox.flush(&socket, &mut Vec::new()).unwrap();
+        outbox.flush(&socket, &mut Vec::new(), &mut Traffic::default()).unwrap();
         assert_eq!(*socket.taken.borrow(), b"onetwothreed");
         assert!(!outbox.shed_oldest());
-        outbox.push_ephemeral(Bytes::from_static(b"e"));
+        outbox.push_ephemeral(Sent::Signal, Bytes::from_static(b"e"));
         assert!(outbox.shed_oldest());
         assert!(outbox.is_empty());
     }
@@ -273,16 +294,16 @@ mod tests {
     #[test]
     fn a_frame_that_was_begun_is_not_shed() {
         let mut outbox = Outbox::default();
-        outbox.push_ephemeral(Bytes::from_static(b"begun"));
-        outbox.push_ephemeral(Bytes::from_static(b"not"));
+        outbox.push_ephemeral(Sent::Signal, Bytes::from_static(b"begun"));
+        outbox.push_ephemeral(Sent::Signal, Bytes::from_static(b"not"));
         let socket = Narrow::new(1, 1);
-        outbox.flush(&socket, &mut Vec::new()).unwrap();
+        outbox.flush(&socket, &mut Vec::new(), &mut Traffic::default()).unwrap();
         assert!(outbox.shed_oldest());
         assert!(!outbox.shed_oldest());
         socket.room.set(100);
-        outbox.flush(&socket, &mut Vec::new()).unwrap();
+        outbox.flush(&socket, &mut Vec::new(), &mut Traffic::default()).unwrap();
         assert_eq!(*socket.taken.borrow(), b"begun");
-        outbox.push_ephemeral(Bytes::from_static(b"next"));
+        outbox.push_ephemeral(Sent::Signal, Bytes::from_static(b"next"));
         assert!(outbox.shed_oldest(), "searched anew");
     }
 
@@ -290,9 +311,9 @@ mod tests {
     fn an_idle_queue_holds_no_memory() {
         let mut outbox = Outbox::default();
         for _ in 0..100 {
-            outbox.push(Bytes::from_static(b"frame"));
+            outbox.push(Sent::Ok, Bytes::from_static(b"frame"));
         }
-        outbox.flush(&Narrow::new(1_000, 1_000), &mut Vec::new()).unwrap();
+        outbox.flush(&Narrow::new(1_000, 1_000), &mut Vec::new(), &mut Traffic::default()).unwrap();
         assert_eq!(outbox.frames.capacity(), 0);
     }
 }

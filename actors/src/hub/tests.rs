@@ -13,7 +13,7 @@ use crate::{
     batcher::{Connected, LastSeen},
     connection::{Attached, ConnectionMessage},
     kernel::{Address, Reply},
-    metrics::Metrics,
+    metrics::{Metrics, Sent},
 };
 use bytes::Bytes;
 use madang_protocol::{
@@ -231,7 +231,7 @@ fn one_write_per_reader_and_turn() {
     hub.attach(&ann, 0, vec![]);
     hub.deliver(vec![item(1, "1"), item(2, "2")]);
     hub.deliver(vec![item(3, "3")]);
-    hub.local.push(ann.slot, Bytes::from_static(b"ok"));
+    hub.local.push(ann.slot, Sent::Ok, Bytes::from_static(b"ok"));
     hub.turns();
     assert_eq!((ann.takes().as_str(), ann.socket.writes.get()), ("ok123", 1));
 }
@@ -288,9 +288,9 @@ fn bytes_are_bounded_as_well_as_frames() {
     let hub = Hub::new();
     let ann = hub.reader(1);
     ann.socket.is_full.set(true);
-    hub.local.push(ann.slot, Bytes::from(vec![b'x'; 1_000]));
+    hub.local.push(ann.slot, Sent::Ok, Bytes::from(vec![b'x'; 1_000]));
     assert_eq!(ann.inbox.drain().len(), 0);
-    hub.local.push(ann.slot, Bytes::from_static(b"x"));
+    hub.local.push(ann.slot, Sent::Ok, Bytes::from_static(b"x"));
     assert!(matches!(ann.inbox.drain()[..], [ConnectionMessage::Closing]));
 }
 
@@ -345,7 +345,7 @@ fn a_connection_is_told_when_half_is_free_again() {
     ann.socket.is_full.set(true);
     assert!(hub.local.is_low(ann.slot, true));
     for _ in 0..5 {
-        hub.local.push(ann.slot, Bytes::from_static(b"x"));
+        hub.local.push(ann.slot, Sent::Ok, Bytes::from_static(b"x"));
     }
     assert!(!hub.local.is_low(ann.slot, true));
     hub.turns();

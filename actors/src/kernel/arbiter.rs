@@ -1,6 +1,14 @@
 //! Threads that actors live on.
 
-use std::{future::Future, io};
+use super::meter;
+use crate::metrics::{Metrics, arbiter_busy};
+use metrics::Counter;
+use std::{
+    future::Future,
+    io,
+    sync::{Arc, OnceLock},
+};
+use tokio::runtime;
 
 /// One thread with a runtime of its own. Cloning shares it.
 #[derive(Clone)]
@@ -61,6 +69,22 @@ impl Arbiters {
         Ok(Self { threads })
     }
 
+    /// Lets the threads measure for a node, as `name-0`, `name-1` and so on. Call it where handles
+    /// of metrics may be resolved.
+    pub fn measure(&self, name: &str, metrics: &Arc<Metrics>) -> BusyTimes {
+        let measure = |(number, arbiter): (usize, Arbiter)| {
+            let (metrics, runtime) = (metrics.clone(), Arc::new(OnceLock::new()));
+            let busy = arbiter_busy(format!("{name}-{number}"));
+            let time = BusyTime { busy, runtime: runtime.clone() };
+            arbiter.run(move || {
+                meter::measure_for(metrics);
+                let _ = runtime.set(runtime::Handle::current()); // the only one who sets it
+            });
+            time
+        };
+        BusyTimes(self.all().into_iter().enumerate().map(measure).collect())
+    }
+
     /// One handle per thread.
     pub fn all(&self) -> Vec<Arbiter> {
         self.threads.iter().map(|thread| Arbiter(Place::Thread(thread.handle()))).collect()
@@ -71,6 +95,28 @@ impl Drop for Arbiters {
     fn drop(&mut self) {
         for thread in &self.threads {
             thread.stop();
+        }
+    }
+}
+
+/// How long some threads have been at work.
+pub struct BusyTimes(Vec<BusyTime>);
+
+struct BusyTime {
+    busy: Counter,
+    /// Known once its thread has begun.
+    runtime: Arc<OnceLock<runtime::Handle>>,
+}
+
+impl BusyTimes {
+    /// Brings the metrics up to date. The runtime of a thread knows how long it did anything but
+    /// wait for the operating system; a thread that is held up counts once it is free again.
+    pub fn collect(&self) {
+        for BusyTime { busy, runtime } in &self.0 {
+            if let Some(runtime) = runtime.get() {
+                let time = runtime.metrics().worker_total_busy_duration(0);
+                busy.absolute(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+            }
         }
     }
 }

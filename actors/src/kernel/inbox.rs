@@ -1,5 +1,7 @@
 //! A bounded queue with one reader, and the addresses that write to it.
 
+use super::meter::{self, Stamp};
+use crate::metrics::ActorKind;
 use std::{
     collections::VecDeque,
     fmt,
@@ -47,6 +49,8 @@ struct Inbox<M> {
     bound: usize,
     /// Counts restarts, so that answers to an earlier life are told apart.
     incarnation: AtomicU32,
+    /// What its reader is, for metrics.
+    kind: ActorKind,
     queue: Mutex<Queue<M>>,
 }
 
@@ -56,19 +60,29 @@ struct Queue<M> {
     messages: VecDeque<M>,
     /// Set while the reader sleeps; the first writer takes it, so a burst wakes once.
     sleeper: Option<Waker>,
+    /// The one of `messages` whose wait is measured, if one is.
+    timed: Option<Timed>,
     closed: bool,
 }
 
+struct Timed {
+    /// Messages before it.
+    ahead: u32,
+    since: Stamp,
+}
+
 impl<M> Address<M> {
-    pub(super) fn new(bound: usize) -> Self {
+    pub(super) fn new(kind: ActorKind, bound: usize) -> Self {
         let queue = Queue {
             control: Vec::new(),
             answers: VecDeque::new(),
             messages: VecDeque::new(),
             sleeper: None,
+            timed: None,
             closed: false,
         };
-        Self(Arc::new(Inbox { bound, incarnation: AtomicU32::new(0), queue: Mutex::new(queue) }))
+        let (incarnation, queue) = (AtomicU32::new(0), Mutex::new(queue));
+        Self(Arc::new(Inbox { bound, incarnation, kind, queue }))
     }
 
     /// Hands a message over, or gives it back at once.
@@ -78,8 +92,11 @@ impl<M> Address<M> {
             return Err(SendError::Closed(message));
         }
         if queue.messages.len() >= self.0.bound {
+            drop(queue);
+            meter::was_full(self.0.kind);
             return Err(SendError::Full(message));
         }
+        queue.time_next();
         queue.messages.push_back(message);
         queue.wake();
         Ok(())
@@ -132,6 +149,11 @@ impl<M> Address<M> {
         self.0.control(Control::Stop);
     }
 
+    /// What its reader is.
+    pub(super) fn kind(&self) -> ActorKind {
+        self.0.kind
+    }
+
     pub(super) fn incarnation(&self) -> u32 {
         self.0.incarnation.load(Ordering::Relaxed)
     }
@@ -159,10 +181,16 @@ impl<M> Address<M> {
     pub(super) fn take(&self, batch: &mut VecDeque<M>, messages_max: usize) {
         let mut queue = self.0.lock();
         batch.append(&mut queue.answers);
-        if queue.messages.len() <= messages_max {
+        let count = queue.messages.len().min(messages_max);
+        if queue.messages.len() == count {
             batch.append(&mut queue.messages);
         } else {
-            batch.extend(queue.messages.drain(..messages_max));
+            batch.extend(queue.messages.drain(..count));
+        }
+        let timed = queue.take_timed(count);
+        drop(queue);
+        if let Some(since) = timed {
+            meter::waited(self.0.kind, since);
         }
     }
 
@@ -214,7 +242,7 @@ impl<M> Address<M> {
 #[cfg(test)]
 impl<M> Address<M> {
     pub(crate) fn detached(bound: usize) -> Self {
-        Self::new(bound)
+        Self::new(ActorKind::of("detached"), bound)
     }
 
     /// What was sent since the last call.
@@ -258,6 +286,30 @@ impl<M> Queue<M> {
             sleeper.wake();
         }
     }
+
+    /// Measures the wait of the message that comes next, now and then.
+    fn time_next(&mut self) {
+        if self.timed.is_none()
+            && let Some(since) = Stamp::sampled()
+        {
+            let ahead = u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
+            self.timed = Some(Timed { ahead, since });
+        }
+    }
+
+    /// The first `count` messages are taken: since when the one that is measured waited, if it is
+    /// among them.
+    fn take_timed(&mut self, count: usize) -> Option<Stamp> {
+        let timed = self.timed.as_mut()?;
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        match timed.ahead.checked_sub(count) {
+            Some(ahead) => {
+                timed.ahead = ahead;
+                None
+            }
+            None => self.timed.take().map(|timed| timed.since),
+        }
+    }
 }
 
 impl<M> Clone for Address<M> {
@@ -278,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_full_inbox_gives_the_message_back() {
-        let address = Address::new(2);
+        let address = Address::detached(2);
         assert_eq!(address.try_send(1), Ok(()));
         assert_eq!(address.try_send(2), Ok(()));
         assert_eq!(address.try_send(3), Err(SendError::Full(3)));
@@ -290,7 +342,7 @@ mod tests {
 
     #[test]
     fn answers_pass_a_full_inbox_and_come_first() {
-        let address = Address::new(1);
+        let address = Address::detached(1);
         address.try_send(1).unwrap();
         address.answer(0, 2);
         let mut batch = VecDeque::new();
@@ -300,7 +352,7 @@ mod tests {
 
     #[test]
     fn answers_to_an_earlier_life_are_dropped() {
-        let address = Address::new(1);
+        let address = Address::detached(1);
         address.answer(0, 1);
         address.next_incarnation();
         address.answer(0, 2);
@@ -312,11 +364,31 @@ mod tests {
 
     #[test]
     fn only_an_idle_inbox_closes_by_itself() {
-        let address = Address::new(1);
+        let address = Address::detached(1);
         address.try_send(1).unwrap();
         assert!(!address.close_if_idle());
         address.take(&mut VecDeque::new(), 64);
         assert!(address.close_if_idle());
         assert_eq!(address.try_send(2), Err(SendError::Closed(2)));
+    }
+
+    #[test]
+    fn of_the_messages_that_wait_one_is_measured() {
+        let address = Address::detached(usize::MAX);
+        (0..1_000).for_each(|message| address.try_send(message).unwrap());
+        let timed = |address: &Address<i32>| address.0.lock().timed.as_ref().map(|it| it.ahead);
+        let ahead = timed(&address).expect("one in 64 on average");
+        address.take(&mut VecDeque::new(), ahead as usize);
+        assert_eq!(timed(&address), Some(0), "it is the next");
+        address.take(&mut VecDeque::new(), 1);
+        assert_eq!(timed(&address), None);
+    }
+
+    /// There is one for each connection; this is what the allocator has next below 192.
+    #[test]
+    fn an_inbox_takes_160_bytes() {
+        let counts = 2 * size_of::<usize>(); // of the `Arc` around it
+        let size = counts + size_of::<Inbox<crate::connection::ConnectionMessage>>();
+        assert!(size <= 160, "{size}");
     }
 }

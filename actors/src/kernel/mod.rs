@@ -21,6 +21,7 @@ pub mod arbiter;
 pub mod clock;
 pub mod context;
 pub mod inbox;
+mod meter;
 pub mod reply;
 mod shell;
 pub mod supervisor;

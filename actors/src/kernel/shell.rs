@@ -4,15 +4,17 @@ use super::{
     Actor, Address, Arbiter, Context, TURN_MESSAGES,
     context::panic_text,
     inbox::Control,
+    meter,
     supervisor::{Child, ChildId, Escalate, Exhausted, Supervisor},
 };
-use crate::fail_points;
+use crate::{fail_points, metrics::ActorKind};
 use actix::{Actor as _, fut::ActorFuture};
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{self, Poll},
+    time::Instant,
 };
 
 /// Starts an actor on `arbiter`, to be rebuilt by `factory` whenever it panics. Its address is
@@ -39,7 +41,7 @@ pub fn start_supervised_with<A: Actor, F>(
 where
     F: FnMut(&Address<A::Message>) -> A + 'static,
 {
-    let address = Address::new(inbox_bound);
+    let address = Address::new(ActorKind::of(A::KIND), inbox_bound);
     let child = Child::new(A::KIND, exhausted, address.controlled());
     let id = supervisor.add(child.clone());
     start_child(arbiter, &address, supervisor.clone(), id, child, make_factory);
@@ -90,7 +92,7 @@ fn start_without_factory<A: Actor>(
     build: impl FnOnce(&Address<A::Message>) -> A,
     life: Option<Box<Life<A>>>,
 ) -> Address<A::Message> {
-    let address = Address::new(inbox_bound);
+    let address = Address::new(ActorKind::of(A::KIND), inbox_bound);
     fail_points::pass(A::KIND, "build");
     let actor = build(&address);
     Shell::new(Some(actor), address.clone(), life).start();
@@ -127,6 +129,18 @@ impl<A: Actor> Shell<A> {
     fn new(actor: Option<A>, address: Address<A::Message>, life: Option<Box<Life<A>>>) -> Self {
         let context = Context::new(address);
         Self { actor, batch: VecDeque::new(), context, fresh: true, life }
+    }
+
+    /// A turn, measured now and then.
+    fn metered_turn(&mut self, task: &mut task::Context<'_>) -> Poll<()> {
+        if !meter::samples_turn() {
+            return self.turn(task);
+        }
+        let address = self.context.address().clone();
+        let (depth, began) = (address.depth(), Instant::now());
+        let poll = self.turn(task);
+        meter::turned(address.kind(), depth, began.elapsed());
+        poll
     }
 
     fn turn(&mut self, task: &mut task::Context<'_>) -> Poll<()> {
@@ -287,7 +301,7 @@ impl<A: Actor> ActorFuture<Shell<A>> for Turns {
         _context: &mut actix::Context<Shell<A>>,
         task: &mut task::Context<'_>,
     ) -> Poll<()> {
-        shell.turn(task)
+        shell.metered_turn(task)
     }
 }
 

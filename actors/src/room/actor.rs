@@ -9,7 +9,7 @@ use super::{
 use crate::{
     fail_points,
     kernel::{Actor, Address, Clock, Context, Lost, Reply},
-    metrics::Metrics,
+    metrics::{Bound, Cache, Coalesced, Metrics},
     route::{Receipt, Router},
     store_reader::Reader,
     store_writer::Append,
@@ -17,8 +17,8 @@ use crate::{
 };
 use madang_cluster::Bus;
 use madang_protocol::{
-    ClientId, Entry, Heads, Message, Place, Publication, Refusal, Role, RoomId, UserId,
-    operation::Range,
+    ChangeKind, ClientId, Entry, ErrorCode, Heads, Message, Place, Publication, Refusal, Role,
+    RoomId, UserId, operation::Range,
 };
 use madang_store::{
     RoomStore, StoreError,
@@ -131,6 +131,7 @@ impl RoomActor {
                 self.logic.standing(user, access.map(Standing::from_access), effects);
             }
             Answer::Appended(batch, Ok(outcome)) => {
+                count_reactions(&batch[..outcome.committed], &self.services.metrics);
                 self.logic.appended(&batch, outcome, now, effects)
             }
             Answer::Appended(batch, Err(_)) => {
@@ -191,8 +192,11 @@ impl RoomActor {
     }
 
     fn append(&mut self, batch: Vec<Entry>, context: &mut Context<RoomMessage>) {
-        let given = batch.clone();
-        let reply = context.reply(|answer| RoomMessage::Answer(Answer::Appended(given, answer)));
+        let (given, services, began) = (batch.clone(), self.services.clone(), Instant::now());
+        let reply = context.reply(move |answer| {
+            services.metrics.room_commit_seconds.record(began.elapsed());
+            RoomMessage::Answer(Answer::Appended(given, answer))
+        });
         // What is given back by a full writer is dropped, its reply says "lost", and the logic
         // reads back and tries again: the same way as for a writer that was restarted.
         let _ = self.services.writer.try_send(Append::Batch(batch, reply));
@@ -204,10 +208,13 @@ impl RoomActor {
         answer: fn(Result<Option<Activation>, StoreError>) -> Answer,
         context: &mut Context<RoomMessage>,
     ) {
-        let (reader, room) = (self.services.reader.clone(), self.room);
-        context.spawn(async move { reader.activate(room, window).await }, move |read| {
-            RoomMessage::Answer(answer(read))
-        });
+        let (services, room, began) = (self.services.clone(), self.room, Instant::now());
+        let activate = async move {
+            let read = services.reader.activate(room, window).await;
+            services.metrics.room_activation_seconds.record(began.elapsed());
+            read
+        };
+        context.spawn(activate, move |read| RoomMessage::Answer(answer(read)));
     }
 
     fn ask_standing(&self, user: UserId, context: &mut Context<RoomMessage>) {
@@ -286,7 +293,8 @@ impl Actor for RoomActor {
     }
 
     fn handle(&mut self, message: RoomMessage, context: &mut Context<RoomMessage>) {
-        let now = Instant::now();
+        let (now, known) = (Instant::now(), self.effects.len());
+        let cause = Cause::of(&message);
         match message {
             RoomMessage::Submit(submit, reply) => {
                 if let Work::Send { body, .. } = &submit.work {
@@ -303,12 +311,69 @@ impl Actor for RoomActor {
             }
             RoomMessage::Answer(answer) => self.answer(answer, context),
         }
+        cause.count(&self.effects[known..], &self.services.metrics);
     }
 
     fn turn_ended(&mut self, context: &mut Context<RoomMessage>) {
         self.logic.begin_batch(self.services.clock.now(), Instant::now(), &mut self.effects);
         self.perform(context);
         self.answer_audiences();
+    }
+}
+
+/// What brought effects about, as far as metrics tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Submit,
+    ReadBack,
+    Other,
+}
+
+impl Cause {
+    fn of(message: &RoomMessage) -> Self {
+        match message {
+            RoomMessage::Submit(..) => Self::Submit,
+            RoomMessage::Answer(Answer::ReadBack(_)) => Self::ReadBack,
+            _ => Self::Other,
+        }
+    }
+
+    fn count(self, effects: &[Effect<SendReply, ChangeReply>], metrics: &Metrics) {
+        let mut has_asked = false;
+        for effect in effects {
+            match effect {
+                Effect::AnswerSend(_, Ok(receipt)) if receipt.duplicate => {
+                    metrics.looked_up(Cache::RoomRetries, self != Self::ReadBack);
+                }
+                Effect::AnswerSend(_, Err(refusal))
+                    if self == Self::Submit && refusal.code == ErrorCode::Overloaded =>
+                {
+                    metrics.overloaded(Bound::RoomQueue);
+                }
+                Effect::AnswerChange(_, Err(refusal)) if refusal.code == ErrorCode::Overloaded => {
+                    metrics.overloaded(Bound::RoomChanges);
+                }
+                Effect::AskStanding(_) => has_asked = true,
+                Effect::ReadBack { .. } => metrics.read_backs.increment(1),
+                _ => {}
+            }
+        }
+        if self == Self::Submit {
+            metrics.looked_up(Cache::RoomMembers, !has_asked);
+        }
+    }
+}
+
+/// Reactions, and the changes that tell of them.
+fn count_reactions(committed: &[Entry], metrics: &Metrics) {
+    for entry in committed {
+        match entry {
+            Entry::Reaction(_) => metrics.gathered(Coalesced::Reactions, 1),
+            Entry::Change(change) if change.kind == ChangeKind::Reactions => {
+                metrics.flushed(Coalesced::Reactions);
+            }
+            Entry::Change(_) | Entry::Message(_) => {}
+        }
     }
 }
 

@@ -16,7 +16,10 @@ use madang_store::{
     log::{Activation, ChangedPage, Mark, Page, Sent, Target},
     rooms::{Access, ListPlace, Member, RoomView},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::Semaphore;
 
 /// Bodies of one page at most, bytes. Escaping may make text sixfold as long; whoever writes a
@@ -381,7 +384,7 @@ impl Reader {
             Box::pin(answer) as std::pin::Pin<Box<dyn Future<Output = ErasedAnswer>>>
         });
         let (reply, answer) = Reply::channel();
-        match self.actor.try_send(Ask::Query(query, call, reply)) {
+        match self.actor.try_send(Ask::Query(query, call, reply, Instant::now())) {
             Ok(()) => {}
             Err(SendError::Full(_)) => return Err(StoreError::Overloaded),
             Err(SendError::Closed(_)) => return Err(unanswered("the node is stopping")),

@@ -77,7 +77,12 @@ fn so_many_reads_are_under_way() {
                     };
                     Box::pin(read) as std::pin::Pin<Box<dyn Future<Output = ErasedAnswer>>>
                 });
-                let ask = Ask::Query(Query::Activate(room(number)), call, reply);
+                let ask = Ask::Query(
+                    Query::Activate(room(number)),
+                    call,
+                    reply,
+                    std::time::Instant::now(),
+                );
                 assert!(actor.try_send(ask).is_ok());
                 answer
             })

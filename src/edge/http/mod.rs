@@ -34,6 +34,7 @@ use crate::{
     config::{Settings, or_unlimited},
     edge::origin::Origins,
     metrics::Metrics,
+    observability::Page,
 };
 use body::Limits;
 use caller::Peer;
@@ -43,7 +44,6 @@ use madang_actors::{Reader, Router, kernel::Clock};
 use madang_protocol::{ErrorCode, Refusal};
 use madang_resilience::Health;
 use madang_store::{RoomStore, StoreControl};
-use metrics_exporter_prometheus::PrometheusHandle;
 use query::Query;
 use route::Route;
 use std::{
@@ -71,7 +71,7 @@ pub struct HttpContext {
     /// How the other parts of the node are.
     pub health: Health,
     /// What `/metrics` shows.
-    pub prometheus: PrometheusHandle,
+    pub page: Page,
     /// Counts what is answered.
     pub metrics: Metrics,
     /// The settings.
@@ -128,6 +128,7 @@ where
     };
     cors::share(&mut response, shared_with);
     let template = route.map_or(route::UNKNOWN, |route| route.template());
+    count_refusal(&response, context);
     context.metrics.answered(template, response.status().as_u16(), started.elapsed());
     response
 }
@@ -140,7 +141,15 @@ pub fn refuse<B>(request: &Request<B>, context: &HttpContext, problem: Problem) 
         false => problem.into_response(),
     };
     cors::share(&mut response, shared_with);
+    count_refusal(&response, context);
     response
+}
+
+/// An answer that is a problem carries its code.
+fn count_refusal(response: &Response, context: &HttpContext) {
+    if let Some(code) = response.extensions().get::<ErrorCode>() {
+        context.metrics.refusal(*code);
+    }
 }
 
 /// The answer in time and without a panic, or a problem.
@@ -202,7 +211,7 @@ async fn read(
     match route {
         Route::Health => Ok(monitoring::health()),
         Route::Ready => Ok(monitoring::ready(context)),
-        Route::Metrics => Ok(monitoring::metrics(context)),
+        Route::Metrics => Ok(monitoring::metrics(context).await),
         Route::OpenApi => Ok(openapi::serve()),
         Route::Me => accounts::me(headers, context).await,
         Route::Users => accounts::users(headers, query, context).await,

@@ -35,9 +35,11 @@ pub(super) fn ready(context: &HttpContext) -> Response {
     response
 }
 
-/// `GET /metrics`
-pub(super) fn metrics(context: &HttpContext) -> Response {
-    answer::prometheus(context.prometheus.render())
+/// `GET /metrics`: put together on a thread that may take its time.
+pub(super) async fn metrics(context: &HttpContext) -> Response {
+    let page = context.page.clone();
+    let text = tokio::task::spawn_blocking(move || page.render()).await;
+    answer::prometheus(text.unwrap_or_else(|_| context.page.render())) // no such thread any more
 }
 
 fn verdict(parts: &BTreeMap<&str, Part>) -> (StatusCode, State) {

@@ -53,6 +53,7 @@ impl Problem {
     pub fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = answer::problem(status, &self.body());
+        response.extensions_mut().insert(self.refusal.code); // for metrics
         let headers = response.headers_mut();
         // Seconds rounded up: who comes back that late does not come too early.
         if let Some(retry_after_ms) = self.retry_after_ms() {

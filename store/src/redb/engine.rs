@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    metrics::{Call, Metrics},
+    metrics::{Call, Metrics, PageReads},
     open::{OpenError, Options},
 };
 use ::redb::{Database, ReadableDatabase};
@@ -20,7 +20,7 @@ use std::{
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::{oneshot, watch};
 
@@ -65,16 +65,22 @@ impl Engine {
         call: Call,
         body: impl FnOnce(&Snapshot) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.read_ended(self.core.read(call, body))
+        let began = Instant::now();
+        self.read_ended(call, began, self.core.read(call, body))
     }
 
-    fn read_ended<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    fn read_ended<T>(
+        &self,
+        call: Call,
+        began: Instant,
+        answer: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         // A failed read makes redb refuse every later call: let the writer find out and open the
         // file again, rather than the next sender.
         if let Err(StoreError::Unavailable(_)) = &answer {
             self.write_later(Call::Probe, |_| Ok(()));
         }
-        self.core.count_error(answer)
+        self.core.answered(call, began, answer)
     }
 
     /// As [`Engine::read`], on a thread of its own: for what takes long enough for others to notice.
@@ -83,10 +89,10 @@ impl Engine {
         call: Call,
         body: impl FnOnce(&Snapshot) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let core = self.core.clone();
+        let (core, began) = (self.core.clone(), Instant::now());
         let read = tokio::task::spawn_blocking(move || core.read(call, body)).await;
         let answer = read.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())));
-        self.read_ended(answer)
+        self.read_ended(call, began, answer)
     }
 
     /// Hands `body` to the writer and waits until its transaction is durable.
@@ -98,7 +104,7 @@ impl Engine {
         call: Call,
         body: impl FnMut(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(|reply| Write::new(call, body, reply)).await
+        self.submit(call, |reply| Write::new(call, body, reply)).await
     }
 
     /// As [`Engine::write`], for a body that leaves heads and read positions to
@@ -108,7 +114,7 @@ impl Engine {
         call: Call,
         body: impl FnMut(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(|reply| Write::gathering(call, body, reply)).await
+        self.submit(call, |reply| Write::gathering(call, body, reply)).await
     }
 
     /// As [`Engine::write`], without waiting; lost when the queue is full.
@@ -134,8 +140,10 @@ impl Engine {
 
     async fn submit<T: Send + 'static, J: Job + 'static>(
         &self,
+        call: Call,
         job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> J,
     ) -> Result<T, StoreError> {
+        let began = Instant::now();
         let (reply, answer) = oneshot::channel();
         let answer = match self.enqueue(Box::new(job(reply))) {
             Ok(()) => answer
@@ -143,17 +151,22 @@ impl Engine {
                 .unwrap_or_else(|_| Err(StoreError::Unknown("the writer gave no answer".into()))),
             Err(error) => Err(error),
         };
-        self.core.count_error(answer)
+        self.core.answered(call, began, answer)
     }
 
     fn enqueue(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         let closed = || StoreError::Unavailable("closed".into());
         let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
-        match jobs.as_ref().ok_or_else(closed)?.try_send(job) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => Err(StoreError::Overloaded),
-            Err(TrySendError::Disconnected(_)) => Err(closed()),
-        }
+        let jobs = jobs.as_ref().ok_or_else(closed)?;
+        // Before it is sent: the writer may take it, and count it off, at once.
+        self.core.metrics.writes_waiting.increment(1);
+        let refused = match jobs.try_send(job) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(_)) => StoreError::Overloaded,
+            Err(TrySendError::Disconnected(_)) => closed(),
+        };
+        self.core.metrics.writes_waiting.decrement(1);
+        Err(refused)
     }
 
     fn end(&self) {
@@ -189,8 +202,22 @@ impl Core {
             database.begin_read().map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let snapshot = Snapshot::new(transaction);
         // redb may panic over damaged pages: that costs this call, not the caller's thread.
-        catch_unwind(AssertUnwindSafe(|| body(&snapshot)))
-            .unwrap_or_else(|_| Err(broken_structure()))
+        let answer = catch_unwind(AssertUnwindSafe(|| body(&snapshot)))
+            .unwrap_or_else(|_| Err(broken_structure()));
+        self.count_pages(database);
+        answer
+    }
+
+    /// Tells what the page cache has done so far.
+    pub(super) fn count_pages(&self, database: &Database) {
+        self.metrics.pages(|| {
+            let pages = database.cache_stats();
+            PageReads {
+                from_cache: pages.read_hits(),
+                from_file: pages.read_misses(),
+                bytes: pages.used_bytes() as u64,
+            }
+        });
     }
 
     pub(super) fn health(&self) -> Part {
@@ -205,10 +232,13 @@ impl Core {
         }
     }
 
-    fn count_error<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(error) = &answer {
-            self.metrics.error(error);
-        }
+    fn answered<T>(
+        &self,
+        call: Call,
+        began: Instant,
+        answer: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.metrics.answered(call, began.elapsed(), answer.as_ref().err());
         answer
     }
 }

@@ -2,7 +2,10 @@
 
 use super::transaction::Tables;
 use crate::{StoreError, metrics::Call};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
 use tokio::sync::oneshot;
 
 /// Something to be written. May be applied more than once, each time to a fresh transaction; is
@@ -13,6 +16,9 @@ pub(super) trait Job: Send {
 
     /// What it is.
     fn call(&self) -> Call;
+
+    /// Since when it waits.
+    fn since(&self) -> Instant;
 
     /// Says what became of it.
     fn answer(self: Box<Self>, fate: &Fate);
@@ -34,6 +40,7 @@ pub(super) struct Write<F, T> {
     call: Call,
     body: F,
     gathers: bool,
+    since: Instant,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -44,7 +51,7 @@ where
     T: Send,
 {
     pub(super) fn new(call: Call, body: F, reply: oneshot::Sender<Result<T, StoreError>>) -> Self {
-        Self { call, body, gathers: false, result: None, reply }
+        Self { call, body, gathers: false, since: Instant::now(), result: None, reply }
     }
 
     /// One that leaves heads and read positions to [`Tables::settle`].
@@ -80,6 +87,10 @@ where
 
     fn call(&self) -> Call {
         self.call
+    }
+
+    fn since(&self) -> Instant {
+        self.since
     }
 
     fn answer(self: Box<Self>, fate: &Fate) {

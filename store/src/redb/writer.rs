@@ -110,7 +110,10 @@ impl Writer {
                 Some(rest) => self.jobs.recv_timeout(rest),
             };
             match received {
-                Ok(job) if self.rest_until.is_some() => job.answer(&Fate::Refused(resting())),
+                Ok(job) if self.rest_until.is_some() => {
+                    self.core.metrics.writes_waiting.decrement(1);
+                    job.answer(&Fate::Refused(resting()));
+                }
                 Ok(first) => self.write(first),
                 Err(RecvTimeoutError::Timeout) => self.recover(),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -123,6 +126,8 @@ impl Writer {
     fn write(&mut self, first: Box<dyn Job>) {
         let began = Instant::now();
         let batch = self.gather(first);
+        self.core.metrics.writes_waiting.decrement(batch.len() as f64);
+        batch.iter().for_each(|job| self.core.metrics.write_begins(job.since().elapsed()));
         self.commit(batch, began);
     }
 
@@ -152,7 +157,7 @@ impl Writer {
             Ok(messages) => {
                 self.commits += 1;
                 self.source.witness(self.commits);
-                self.core.metrics.commit(messages, began.elapsed());
+                self.core.metrics.commit(messages, batch.len(), began.elapsed());
                 self.core.set_health(State::Ok);
                 self.backoff.reset();
                 self.rest_until = None;
@@ -180,6 +185,7 @@ impl Writer {
             }
         });
         let outcome = catch_unwind(attempt).unwrap_or_else(|_| Err(broken_structure()));
+        self.core.count_pages(database);
         (batch, outcome)
     }
 
@@ -223,8 +229,10 @@ impl Writer {
         });
         match opened {
             Ok(database) => {
-                *self.core.database.write().unwrap_or_else(PoisonError::into_inner) =
-                    Some(database);
+                let mut place = self.core.database.write().unwrap_or_else(PoisonError::into_inner);
+                *place = Some(database);
+                self.core.metrics.pages_begin_anew();
+                drop(place);
                 self.core.set_health(State::Degraded);
                 self.resolve();
                 true

@@ -126,9 +126,14 @@ impl Http {
 
     /// The node's counters.
     pub async fn metrics(&self) -> Metrics {
+        Metrics::parse(&self.metrics_page().await)
+    }
+
+    /// The same as the node wrote it.
+    pub async fn metrics_page(&self) -> String {
         let response = self.client.get(format!("{}/metrics", self.base)).send();
         let response = response.await.expect("the node answers /metrics");
-        Metrics::parse(&response.text().await.expect("metrics are text"))
+        response.text().await.expect("metrics are text")
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     batcher::Moved,
     connection::logic::{Effect, Live},
     kernel::Context,
+    metrics::{Bound, Cache, Coalesced},
 };
 use madang_protocol::{RoomId, operation::Target};
 
@@ -40,6 +41,16 @@ impl ConnectionActor {
             None => positions.advance(room, identity.user, seq),
             Some(stored) => positions.advance_from(room, identity.user, stored, seq),
         };
+        let metrics = &self.services.metrics;
+        match (moved, stored) {
+            (Moved::Full, _) => metrics.overloaded(Bound::ReadPositions),
+            (Moved::Unknown, _) => metrics.looked_up(Cache::ReadPositions, false),
+            (Moved::To(_), Some(_)) => metrics.gathered(Coalesced::Receipts, 1),
+            (Moved::To(_), None) => {
+                metrics.looked_up(Cache::ReadPositions, true);
+                metrics.gathered(Coalesced::Receipts, 1);
+            }
+        }
         self.logic.advanced(id, target, moved, effects);
     }
 

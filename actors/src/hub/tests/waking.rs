@@ -32,8 +32,8 @@ fn a_goodbye_does_not_keep_the_next_frame_from_waking_the_hub() {
     assert!(ann.takes().contains('\u{3}'), "the goodbye is written at once");
     assert_eq!(wakes.take(), 1);
     hub.turns();
-    hub.local.push(ben.slot, Bytes::from_static(b"first"));
-    hub.local.push(ben.slot, Bytes::from_static(b"second"));
+    hub.local.push(ben.slot, Sent::Ok, Bytes::from_static(b"first"));
+    hub.local.push(ben.slot, Sent::Ok, Bytes::from_static(b"second"));
     assert_eq!(wakes.take(), 1, "one turn writes both");
     hub.turns();
     assert_eq!(ben.takes(), "firstsecond");

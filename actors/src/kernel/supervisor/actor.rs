@@ -54,7 +54,7 @@ impl SupervisorActor {
             return;
         };
         let supervisor = self.branch.name;
-        self.metrics.panic(child.kind);
+        self.metrics.panic(child.actor_kind());
         match self.logic.down(id, Instant::now(), fastrand::u64(..)) {
             Decision::Restart(children, delay) => {
                 tracing::warn!(supervisor, actor = child.kind, ?delay, "restarting");
@@ -77,7 +77,7 @@ impl SupervisorActor {
         let mut table = self.branch.children();
         for id in children {
             if let Some(child) = table.get_mut(id) {
-                self.metrics.restart(child.kind);
+                self.metrics.restart(child.actor_kind());
                 child.state = State::Up;
                 child.restarts += 1;
                 child.restart();

@@ -10,11 +10,11 @@ mod logic;
 pub mod tree;
 
 use super::{
-    Address, Arbiter,
+    Actor, Address, Arbiter,
     inbox::{Control, Controlled},
-    shell,
+    meter, shell,
 };
-use crate::metrics::Metrics;
+use crate::metrics::{ActorKind, Metrics};
 pub(super) use actor::Escalate;
 use actor::{SupervisorActor, SupervisorMessage};
 use std::{
@@ -116,9 +116,10 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// The top of the tree, on the arbiter of the caller. `give_up` is called once, with the
-    /// reason, when nothing more can be done.
+    /// The top of the tree, on the arbiter of the caller, which measures for these metrics from now
+    /// on. `give_up` is called once, with the reason, when nothing more can be done.
     pub fn root(metrics: Arc<Metrics>, give_up: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        meter::measure_for(metrics.clone());
         let branch = Branch::new("root", Strategy::OneForOne);
         let give_up: Escalate = Arc::new(give_up);
         let of_actor = branch.clone();
@@ -135,7 +136,7 @@ impl Supervisor {
         strategy: Strategy,
         metrics: Arc<Metrics>,
     ) -> Supervisor {
-        let address = Address::new(INBOX_BOUND);
+        let address = Address::new(ActorKind::of(SupervisorActor::KIND), INBOX_BOUND);
         let parent = self.clone();
         let branch = Branch::new(name, strategy);
         let child = Child::new(name, Exhausted::Escalate, address.controlled());
@@ -175,6 +176,11 @@ impl Supervisor {
 }
 
 impl Child {
+    /// What it is, for metrics: a subtree goes by its name otherwise.
+    fn actor_kind(&self) -> ActorKind {
+        ActorKind::of(if self.branch.is_some() { SupervisorActor::KIND } else { self.kind })
+    }
+
     fn restart(&self) {
         self.shell.control(Control::Restart);
     }
