@@ -9,14 +9,16 @@ use std::{collections::HashMap, time::Duration};
 pub(crate) struct Durable {
     ledger: Ledger,
     users: HashMap<LinkId, UserId>,
-    asked: HashMap<(LinkId, u64), Ask>,
+    /// Requests; true: a reaction that was already as it is asked for. Another client of its user
+    /// may change it before the answer is heard.
+    asked: HashMap<(LinkId, u64), (Ask, bool)>,
 }
 
 impl Durable {
     fn acknowledged(
         &mut self,
         link: LinkId,
-        ask: &Ask,
+        (ask, was_so): &(Ask, bool),
         seq: Option<u64>,
         rev: Option<u64>,
     ) -> Result<(), String> {
@@ -38,8 +40,8 @@ impl Durable {
                 if rev == 0 || log.changed_by(rev) == Some(*asked) { Ok(()) } else { wrong() }
             }
             Ask::React(room, seq, emoji, on) => {
-                let log = self.ledger.log(*room);
-                if log.was_so(*seq, user, emoji.as_str(), *on) { Ok(()) } else { wrong() }
+                let is_so = self.ledger.log(*room).was_so(*seq, user, emoji.as_str(), *on);
+                if is_so || *was_so { Ok(()) } else { wrong() }
             }
             _ => Ok(()),
         }
@@ -59,7 +61,14 @@ impl Invariant for Durable {
                 Ok(())
             }
             Observation::Asked(link, id, ask) => {
-                self.asked.insert((*link, *id), ask.clone());
+                let was_so = match ask {
+                    Ask::React(room, seq, emoji, on) => {
+                        let user = self.users[link];
+                        self.ledger.log(*room).was_so(*seq, user, emoji.as_str(), *on)
+                    }
+                    _ => false,
+                };
+                self.asked.insert((*link, *id), (ask.clone(), was_so));
                 Ok(())
             }
             Observation::Answered(link, id, answer) => {
