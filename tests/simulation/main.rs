@@ -22,7 +22,7 @@ use std::{
 };
 
 /// Worlds that are looked at every time, before new ones.
-const FIXED_SEEDS: std::ops::Range<u64> = 1..61;
+const FIXED_SEEDS: std::ops::Range<u64> = 1..161;
 /// How long new worlds are tried, unless `SIM_SECONDS` says otherwise.
 const SECONDS: u64 = 100;
 
