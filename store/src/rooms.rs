@@ -93,6 +93,27 @@ pub struct NewRoom {
     pub created_at: Millis,
 }
 
+impl NewRoom {
+    /// The two of a direct room, the lower id first: the same whoever asks.
+    pub(crate) fn pair(&self) -> Option<(UserId, UserId)> {
+        let other = *self.members.first()?;
+        let is_direct = self.kind == RoomKind::Direct;
+        is_direct.then(|| (self.creator.min(other), self.creator.max(other)))
+    }
+
+    /// The creator and the further members, each once.
+    pub(crate) fn users(&self) -> Vec<UserId> {
+        let further_max = if self.kind == RoomKind::Direct { 1 } else { self.members.len() };
+        let mut users = vec![self.creator];
+        for user in self.members.iter().take(further_max) {
+            if !users.contains(user) {
+                users.push(*user);
+            }
+        }
+        users
+    }
+}
+
 /// What became of a creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {

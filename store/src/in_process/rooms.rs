@@ -155,7 +155,7 @@ fn create(data: &mut Data, new: &NewRoom, bounds: Bounds) -> Created {
     if let Some(existing) = find_existing(data, new) {
         return Created::Existing(existing);
     }
-    let users = users_of(new);
+    let users = new.users();
     let unknown = users.iter().filter(|user| !data.accounts.is_user(**user));
     let unknown: Vec<UserId> = unknown.copied().collect();
     if !unknown.is_empty() {
@@ -167,7 +167,7 @@ fn create(data: &mut Data, new: &NewRoom, bounds: Bounds) -> Created {
     if let Some(client_id) = &new.client_id {
         data.created.insert((new.creator, client_id.clone()), new.room);
     }
-    if let Some(pair) = pair_of(new) {
+    if let Some(pair) = new.pair() {
         data.direct.insert(pair, new.room);
     }
     let mut made = empty(new);
@@ -205,25 +205,6 @@ fn empty(new: &NewRoom) -> Room {
 /// The room of the creator's `client_id`, or of the pair, unless the creator has left it.
 fn find_existing(data: &Data, new: &NewRoom) -> Option<RoomView> {
     let by_name = new.client_id.clone().and_then(|name| data.created.get(&(new.creator, name)));
-    let room = by_name.or_else(|| data.direct.get(&pair_of(new)?))?;
+    let room = by_name.or_else(|| data.direct.get(&new.pair()?))?;
     data.rooms.get(room)?.view(new.creator)
-}
-
-/// The two of a direct room, the lower id first: the same whoever asks.
-fn pair_of(new: &NewRoom) -> Option<(UserId, UserId)> {
-    let other = *new.members.first()?;
-    let is_direct = new.kind == RoomKind::Direct;
-    is_direct.then(|| (new.creator.min(other), new.creator.max(other)))
-}
-
-/// The creator and the further members, each once.
-fn users_of(new: &NewRoom) -> Vec<UserId> {
-    let further_max = if new.kind == RoomKind::Direct { 1 } else { new.members.len() };
-    let mut users = vec![new.creator];
-    for user in new.members.iter().take(further_max) {
-        if !users.contains(user) {
-            users.push(*user);
-        }
-    }
-    users
 }

@@ -27,7 +27,7 @@ pub(super) fn create(
     if let Some(existing) = find_existing(tables, new)? {
         return Ok(Created::Existing(existing));
     }
-    let users = users_of(new);
+    let users = new.users();
     let mut unknown = Vec::new();
     for user in &users {
         if tables.get::<Users>(user)?.is_none() {
@@ -63,7 +63,7 @@ fn find_existing(tables: &Tables<'_>, new: &NewRoom) -> Result<Option<RoomView>,
         known = tables.get::<CreatedRooms>(&(new.creator, client_id.clone()))?;
     }
     if known.is_none()
-        && let Some(pair) = pair_of(new)
+        && let Some(pair) = new.pair()
     {
         known = tables.get::<DirectRooms>(&pair)?;
     }
@@ -71,25 +71,6 @@ fn find_existing(tables: &Tables<'_>, new: &NewRoom) -> Result<Option<RoomView>,
         Some(room) => view(tables, RoomId(room.0), new.creator),
         None => Ok(None),
     }
-}
-
-/// The two of a direct room, the lower id first: the same whoever asks.
-fn pair_of(new: &NewRoom) -> Option<(UserId, UserId)> {
-    let other = *new.members.first()?;
-    let direct = new.kind == RoomKind::Direct;
-    direct.then(|| (new.creator.min(other), new.creator.max(other)))
-}
-
-/// The creator and the further members, each once.
-fn users_of(new: &NewRoom) -> Vec<UserId> {
-    let further_max = if new.kind == RoomKind::Direct { 1 } else { new.members.len() };
-    let mut users = vec![new.creator];
-    for user in new.members.iter().take(further_max) {
-        if !users.contains(user) {
-            users.push(*user);
-        }
-    }
-    users
 }
 
 fn role_of(new: &NewRoom, user: UserId) -> Role {
@@ -112,7 +93,7 @@ fn write_room(tables: &mut Tables<'_>, new: &NewRoom, members: u64) -> Result<()
     if let Some(client_id) = &new.client_id {
         tables.put::<CreatedRooms>(&(new.creator, client_id.clone()), &Raw(new.room.0))?;
     }
-    if let Some(pair) = pair_of(new) {
+    if let Some(pair) = new.pair() {
         tables.put::<DirectRooms>(&pair, &Raw(new.room.0))?;
     }
     Ok(())
