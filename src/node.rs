@@ -181,7 +181,7 @@ impl Node {
             reader: reads.reader.clone(),
             writer: reads.writer,
             rooms: store.rooms.clone(),
-            bus: Arc::new(InProcess::new()),
+            bus: Arc::new(InProcess::alone()),
             clock: clock.clone(),
             metrics: metrics.clone(),
             switches: switches.clone(),

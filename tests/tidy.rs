@@ -38,8 +38,9 @@ const CRATES: &[Crate] = &[
     Crate {
         name: "testkit",
         folder: "testkit",
-        imports: &["protocol", "resilience", "store", "cluster", "actors"],
+        imports: &["protocol", "resilience", "store", "cluster", "actors", "servers"],
     },
+    Crate { name: "servers", folder: "testkit/servers", imports: &[] },
 ];
 
 /// A word that may be named in code below some folders only.

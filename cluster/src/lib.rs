@@ -4,10 +4,16 @@
 //! What makes that enough is in [`madang_protocol::EventBatch`]: every batch says where it begins
 //! and ends, so a reader sees that it missed something and fetches it.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod bus;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod in_process;
+pub mod peer;
+pub mod view;
 
 pub use bus::{Bus, Subscription};
 pub use in_process::InProcess;
+pub use peer::{NodeName, Peer};
+pub use view::View;

@@ -11,7 +11,7 @@
 //! * [`pulse`] measures what others feel while something goes on.
 //! * [`stage`] sets the scene most tests begin with.
 //! * [`tls`] makes certificates, and clients that trust them.
-//! * [`tools`] finds programs of others that tests start.
+//! * [`servers`] are those of others that a cluster stands on, [`tools`] where their programs are.
 //! * [`variant`] lets one suite run in another codec, or over TLS.
 //! * [`world`] (a feature) is the node's own parts with clients, a store and a bus in one thread,
 //!   whose time is simulated and whose troubles follow from one seed.
@@ -31,13 +31,12 @@ pub mod pulse;
 pub mod raw;
 pub mod stage;
 pub mod tls;
-pub mod tools;
 pub mod variant;
-pub mod wait;
 #[cfg(feature = "world")]
 pub mod world;
 
 pub use client::{Account, Http, Socket};
 pub use launcher::{Launch, Node};
+pub use madang_servers::{self as servers, tools, wait};
 pub use stage::Stage;
 pub use variant::Variant;

@@ -21,6 +21,7 @@ async fn framing_is_as_the_standard_says() {
         .with("frame-bytes-max", MESSAGE_BYTES)
         .with("outbox-bytes-max", 4 * MESSAGE_BYTES)
         .with("outbox-frames-max", 65_536)
+        .with("heartbeat-ms", 3_600_000) // a ping is not what a case waits for
         .with("hello-timeout-ms", 600_000);
     let _alone = alone().await;
     let node = launch.start().await;

@@ -346,7 +346,7 @@ fn signal(text: &str) -> Arc<Ephemeral> {
 
 #[test]
 fn what_does_not_fit_into_the_inbox_is_lost() {
-    let (bus, address) = (InProcess::new(), Address::detached(2));
+    let (bus, address) = (InProcess::alone(), Address::detached(2));
     let revive = |_| panic!("it is there");
     let _subscription = subscribe(&bus, ROOM, address.clone(), Arc::new(Metrics::new()), revive);
     bus.publish(&Publication::Ephemeral(ROOM, signal("a")));

@@ -16,16 +16,14 @@ use crate::{
     variant::Variant,
     wait,
 };
+pub use madang_servers::free_address;
 use output::Capture;
 use std::{
     ffi::OsString,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 use tempfile::TempDir;
@@ -291,16 +289,4 @@ impl Node {
     fn id(&self) -> u32 {
         self.child.id().expect("the node is running")
     }
-}
-
-/// An address nobody else uses: the host part from the process and a counter, the port from the
-/// operating system.
-pub fn free_address() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let host = std::process::id().wrapping_mul(61) + NEXT.fetch_add(1, Ordering::Relaxed);
-    let [_, a, b, c] = host.to_be_bytes();
-    // 127.0.x.y stays free for clients that bind a source address.
-    let ip = Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254));
-    let probe = TcpListener::bind((ip, 0)).expect("a loopback address can be bound");
-    probe.local_addr().expect("a bound socket has an address")
 }

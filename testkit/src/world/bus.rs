@@ -1,7 +1,12 @@
 //! A bus that loses, repeats, delays and so reorders.
 
 use super::trouble::Trouble;
-use madang_cluster::{Bus, InProcess, Subscription, bus::Deliver};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use madang_cluster::{
+    Bus, InProcess, NodeName, Peer, Subscription,
+    bus::{AskError, Deliver, Hear, Question, Serve, Topic},
+};
 use madang_protocol::{Publication, RoomId};
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +31,7 @@ pub(super) enum Passage {
 
 impl FaultyBus {
     pub(super) fn new(trouble: Arc<Trouble>) -> Self {
-        Self { inner: InProcess::new(), trouble }
+        Self { inner: InProcess::alone(), trouble }
     }
 
     fn later(&self, after: Duration, publication: &Publication) {
@@ -53,5 +58,30 @@ impl Bus for FaultyBus {
 
     fn subscribe(&self, room: RoomId, deliver: Deliver) -> Subscription {
         self.inner.subscribe(room, deliver)
+    }
+
+    fn me(&self) -> &Peer {
+        self.inner.me()
+    }
+
+    fn announce(&self, topic: Topic, body: Bytes) {
+        self.inner.announce(topic, body);
+    }
+
+    fn hear(&self, hear: Hear) -> Subscription {
+        self.inner.hear(hear)
+    }
+
+    fn ask(
+        &self,
+        to: &NodeName,
+        question: Question,
+        within: Duration,
+    ) -> BoxFuture<'static, Result<Bytes, AskError>> {
+        self.inner.ask(to, question, within)
+    }
+
+    fn serve(&self, serve: Serve) -> Subscription {
+        self.inner.serve(serve)
     }
 }

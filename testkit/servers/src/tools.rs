@@ -7,7 +7,7 @@ use std::{
 
 /// Where `.ci/prepare` puts them: `MADANG_TOOLS`, or `target/tools` of the project.
 pub fn folder() -> PathBuf {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     project.join(env::var_os("MADANG_TOOLS").unwrap_or_else(|| "target/tools".into()))
 }
 

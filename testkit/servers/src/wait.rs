@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// Between two looks at a condition that cannot wake us.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+pub const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Polls `condition` until it yields a value.
 ///

@@ -1,0 +1,14 @@
+//! The servers a cluster stands on, as processes that tests start, kill, pause and start again.
+//! Never shipped, and light: the tests of `store/` and `cluster/` use it too.
+//!
+//! * [`Server`] is one process on a loopback address of its own, with a directory of its own.
+//! * [`tools`] finds the programs; `.ci/prepare` gets them.
+//! * [`wait`] polls a condition until a deadline and names what did not happen.
+
+mod address;
+mod server;
+pub mod tools;
+pub mod wait;
+
+pub use address::free_address;
+pub use server::Server;

@@ -1,0 +1,117 @@
+//! One process.
+
+use crate::wait;
+use rustix::process::{Pid, Signal};
+use std::{
+    ffi::OsString,
+    fs::{self, OpenOptions},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+};
+
+/// Until it takes connections. Some read what they wrote before they were killed.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// A server of others: killed when dropped, also by a failing test. It keeps its address, its
+/// directory and its arguments when it is started again.
+#[derive(Debug)]
+pub struct Server {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    directory: TempDir,
+    address: SocketAddr,
+    child: Child,
+}
+
+impl Server {
+    /// Starts `program` with what `arguments` makes of its directory, and waits until it takes
+    /// connections at `address`.
+    ///
+    /// # Panics
+    /// When it ends, or takes none within a minute; with what it printed.
+    pub async fn start(
+        program: PathBuf,
+        address: SocketAddr,
+        arguments: impl FnOnce(&Path) -> Vec<OsString>,
+    ) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let arguments = arguments(directory.path());
+        let child = spawn(&program, &arguments, directory.path());
+        let mut server = Self { program, arguments, directory, address, child };
+        server.takes_connections().await;
+        server
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its working directory.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// What it has printed so far, in all its lives.
+    pub fn printed(&self) -> String {
+        fs::read_to_string(printed(self.directory.path())).unwrap_or_default()
+    }
+
+    /// kill -9.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("a child can be killed");
+    }
+
+    /// Stops its clock: connections to it stay and are not answered until [`Server::resume`].
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a paused one go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Starts one that was killed again, as it was.
+    pub async fn restart(&mut self) {
+        self.child = spawn(&self.program, &self.arguments, self.directory.path());
+        self.takes_connections().await;
+    }
+
+    async fn takes_connections(&mut self) {
+        let deadline = tokio::time::Instant::now() + READY_WITHIN;
+        while TcpStream::connect(self.address).await.is_err() {
+            let ended = self.child.try_wait().expect("a child's status");
+            let late = tokio::time::Instant::now() > deadline;
+            let name = self.program.display();
+            assert!(ended.is_none() && !late, "{name} {ended:?}:\n{}", self.printed());
+            tokio::time::sleep(wait::LOOK_AGAIN).await;
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let id = id.expect("the server is running");
+        rustix::process::kill_process(id, signal).expect("a child can be signalled");
+    }
+}
+
+fn spawn(program: &Path, arguments: &[OsString], directory: &Path) -> Child {
+    let path = printed(directory);
+    let printed = OpenOptions::new().create(true).append(true).open(path).expect("a file");
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(directory).kill_on_drop(true).stdin(Stdio::null());
+    command.stderr(printed.try_clone().expect("a file")).stdout(printed);
+    command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()))
+}
+
+fn printed(directory: &Path) -> PathBuf {
+    directory.join("printed")
+}
