@@ -9,9 +9,12 @@
 pub mod bus;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod envelope;
 pub mod in_process;
 pub mod peer;
+pub mod subjects;
 pub mod view;
+pub mod wire;
 
 pub use bus::{Bus, Subscription};
 pub use in_process::InProcess;
