@@ -63,6 +63,16 @@ impl Mongo {
         Ok(cursor.try_collect().await?)
     }
 
+    /// The fields of `projection` of the one that fits.
+    pub(super) async fn find_one<T: DeserializeOwned + Send + Sync>(
+        &self,
+        collection: &str,
+        filter: Document,
+        projection: Document,
+    ) -> Result<Option<T>, Failure> {
+        Ok(self.collection::<T>(collection).find_one(filter).projection(projection).await?)
+    }
+
     /// Updates that may come in any order and are the same once or twice, each `{q, u, upsert?}`,
     /// as few commands as their number allows. Answers how many documents fit the queries.
     pub(super) async fn update_all(

@@ -15,11 +15,17 @@
 //! | [`heads`] | how far rooms have come |
 //! | [`positions`] | read positions of senders, ahead of the database |
 //! | [`receipts`] | read positions in bulk |
+//! | [`rooms`] | rooms and members |
+//! | [`accounts`] | users, sessions, logins |
+//! | [`transaction`] | what changes several documents together; [`tries`]: beginning anew |
+//! | [`transfer`] | all of it, taken out or in |
 //!
 //! Everything is written with `w: majority, j: true` and read from the primary with what a majority
 //! has. Writes rest on unique indexes alone: which home of a room is the right one is decided by
 //! who inserts (room, seq) first.
 
+mod accounts;
+mod bytes;
 mod command;
 mod condition;
 mod connection;
@@ -31,8 +37,12 @@ mod ids;
 mod member;
 mod positions;
 mod receipts;
+mod record;
+mod rooms;
 mod schema;
 mod setup;
+mod transaction;
+mod tries;
 mod unbuilt;
 
 use crate::{
