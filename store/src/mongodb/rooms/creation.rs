@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use madang_protocol::{Heads, Role, RoomId, RoomKind, UserId};
 use ::mongodb::{
     ClientSession,
-    bson::{Bson, Document, doc},
+    bson::{Document, doc},
 };
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -173,12 +173,12 @@ fn candidates(new: &NewRoom) -> Option<Vec<Document>> {
     let creator = new.creator.bson();
     let mut wanted = Vec::new();
     // A literal: a client id may begin with a dollar.
-    let mut named = Bson::Boolean(false);
+    let mut named = doc! { "$literal": false };
     if let Some(client_id) = &new.client_id {
         let client_id = client_id.as_str();
         wanted.push(doc! { "creator": creator.clone(), "client_id": client_id });
         let is_it = doc! { "$eq": ["$client_id", { "$literal": client_id }] };
-        named = doc! { "$and": [{ "$eq": ["$creator", creator.clone()] }, is_it] }.into();
+        named = doc! { "$and": [{ "$eq": ["$creator", creator.clone()] }, is_it] };
     }
     if let Some(pair) = new.pair() {
         wanted.push(doc! { "pair": pair_of(pair).bson() });
