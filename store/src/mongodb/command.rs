@@ -1,0 +1,125 @@
+//! Questions and writes, as this store sends them: the driver's helpers where they say all that
+//! the server says, else the command itself.
+
+use super::{
+    Mongo,
+    failure::{DUPLICATE_KEY, Failure},
+};
+use crate::StoreError;
+use ::mongodb::{
+    Collection, Cursor,
+    bson::{Document, doc},
+    options::ReadConcern,
+};
+use futures_util::TryStreamExt;
+use serde::de::DeserializeOwned;
+
+/// Statements of one command at most. The server takes more, but not 16 MiB of them.
+pub(super) const STATEMENTS_MAX: usize = 1_000;
+/// Documents of one answer, so that what is read at all is read by one command.
+const BATCH: u32 = 100_000;
+/// How often a write that lost a race for a key is tried.
+const TRIES: usize = 5;
+
+impl Mongo {
+    /// A collection, for records of that type.
+    pub(super) fn collection<T: Send + Sync>(&self, name: &str) -> Collection<T> {
+        self.database.collection(name)
+    }
+
+    /// What a majority has now, in one answer.
+    pub(super) async fn aggregate<T: DeserializeOwned>(
+        &self,
+        collection: &str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<T>, Failure> {
+        let collection = self.collection::<Document>(collection);
+        let cursor = collection.aggregate(pipeline).batch_size(BATCH).with_type::<T>().await?;
+        Ok(cursor.try_collect().await?)
+    }
+
+    /// The same, of one moment: everything the pipeline looks at is as it was together.
+    pub(super) async fn aggregate_snapshot<T: DeserializeOwned>(
+        &self,
+        collection: &str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<T>, Failure> {
+        let collection = self.collection::<Document>(collection);
+        let aggregate = collection.aggregate(pipeline).batch_size(BATCH);
+        let aggregate = aggregate.read_concern(ReadConcern::snapshot());
+        let cursor: Cursor<T> = aggregate.with_type::<T>().await?;
+        Ok(cursor.try_collect().await?)
+    }
+
+    /// The documents that fit, with the fields of `projection`.
+    pub(super) async fn find<T: DeserializeOwned + Send + Sync>(
+        &self,
+        collection: &str,
+        filter: Document,
+        projection: Document,
+    ) -> Result<Vec<T>, Failure> {
+        let collection = self.collection::<T>(collection);
+        let cursor = collection.find(filter).projection(projection).batch_size(BATCH).await?;
+        Ok(cursor.try_collect().await?)
+    }
+
+    /// The fields of `projection` of the one that fits.
+    pub(super) async fn find_one<T: DeserializeOwned + Send + Sync>(
+        &self,
+        collection: &str,
+        filter: Document,
+        projection: Document,
+    ) -> Result<Option<T>, Failure> {
+        Ok(self.collection::<T>(collection).find_one(filter).projection(projection).await?)
+    }
+
+    /// Updates that may come in any order and are the same once or twice, each `{q, u, upsert?}`,
+    /// as few commands as their number allows. Answers how many documents fit the queries.
+    pub(super) async fn update_all(
+        &self,
+        collection: &str,
+        statements: Vec<Document>,
+    ) -> Result<u64, Failure> {
+        let mut matched = 0;
+        for part in statements.chunks(STATEMENTS_MAX) {
+            matched += self.update_some(collection, part).await?;
+        }
+        Ok(matched)
+    }
+
+    /// Two that insert the same key at once: one of them is told that it is there, and its
+    /// statement is right the next time.
+    async fn update_some(&self, collection: &str, statements: &[Document]) -> Result<u64, Failure> {
+        let command = doc! {
+            "update": collection,
+            "updates": statements.to_vec(),
+            "ordered": false,
+            "writeConcern": { "w": "majority", "j": true },
+        };
+        for _ in 0..TRIES {
+            let answer = self.database.run_command(command.clone()).await?;
+            if is_written(&answer)? {
+                return Ok(answer.get_i32("n").unwrap_or_default().unsigned_abs().into());
+            }
+        }
+        Err(Failure::Ours(StoreError::Unknown("a key was taken again and again".into())))
+    }
+}
+
+/// Whether an answer says that everything is on the disks of a majority; `false`: keys were taken.
+pub(super) fn is_written(answer: &Document) -> Result<bool, Failure> {
+    let unknown = |detail: String| Err(Failure::Ours(StoreError::Unknown(detail)));
+    if let Ok(concern) = answer.get_document("writeConcernError") {
+        return unknown(format!("write concern error {}", code_of(concern)));
+    }
+    let Ok(errors) = answer.get_array("writeErrors") else { return Ok(true) };
+    let codes = errors.iter().filter_map(|error| error.as_document()).map(code_of);
+    match codes.into_iter().find(|code| *code != DUPLICATE_KEY) {
+        Some(code) => unknown(format!("write error {code}")),
+        None => Ok(errors.is_empty()),
+    }
+}
+
+fn code_of(error: &Document) -> i32 {
+    error.get_i32("code").unwrap_or_default()
+}
