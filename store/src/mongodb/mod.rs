@@ -12,6 +12,12 @@
 //! | [`condition`] | whether it works, noticed by itself |
 //! | [`control`] | what goes on beside the calls, and the end |
 //! | [`member`] | members, with how far they have read |
+//! | [`message`] | messages and changes, as the database has them |
+//! | [`log`] | the log: what is read |
+//! | [`snapshot`] | questions about one room at one moment |
+//! | [`append`] | the log: ordered commands |
+//! | [`plan`] | what changes and reactions do to messages |
+//! | [`apply`] | what is known before that, and what is written after |
 //! | [`heads`] | how far rooms have come |
 //! | [`positions`] | read positions of senders, ahead of the database |
 //! | [`receipts`] | read positions in bulk |
@@ -20,6 +26,8 @@
 //! has. Writes rest on unique indexes alone: which home of a room is the right one is decided by
 //! who inserts (room, seq) first.
 
+mod append;
+mod apply;
 mod command;
 mod condition;
 mod connection;
@@ -28,11 +36,15 @@ mod failure;
 mod gate;
 mod heads;
 mod ids;
+mod log;
 mod member;
+mod message;
+mod plan;
 mod positions;
 mod receipts;
 mod schema;
 mod setup;
+mod snapshot;
 mod unbuilt;
 
 use crate::{
