@@ -73,29 +73,50 @@ impl Mongo {
         Ok(self.collection::<T>(collection).find_one(filter).projection(projection).await?)
     }
 
-    /// Updates that may come in any order and are the same once or twice, each `{q, u, upsert?}`,
-    /// as few commands as their number allows. Answers how many documents fit the queries.
+    /// Updates that are the same once or twice, each `{q, u, upsert?, multi?}`, as few commands as
+    /// their number allows. Answers how many documents fit the queries.
     pub(super) async fn update_all(
         &self,
         collection: &str,
         statements: Vec<Document>,
+        order: Order,
     ) -> Result<u64, Failure> {
-        let mut matched = 0;
+        self.write_all("update", collection, "updates", statements, order).await
+    }
+
+    /// Deletions, each `{q, limit}`, in any order. Answers how many documents are gone.
+    pub(super) async fn delete_all(
+        &self,
+        collection: &str,
+        statements: Vec<Document>,
+    ) -> Result<u64, Failure> {
+        self.write_all("delete", collection, "deletes", statements, Order::Any).await
+    }
+
+    async fn write_all(
+        &self,
+        command: &str,
+        collection: &str,
+        field: &str,
+        statements: Vec<Document>,
+        order: Order,
+    ) -> Result<u64, Failure> {
+        let mut written = 0;
         for part in statements.chunks(STATEMENTS_MAX) {
-            matched += self.update_some(collection, part).await?;
+            let command = doc! {
+                command: collection,
+                field: part.to_vec(),
+                "ordered": order == Order::Kept,
+                "writeConcern": { "w": "majority", "j": true },
+            };
+            written += self.write_until_done(command).await?;
         }
-        Ok(matched)
+        Ok(written)
     }
 
     /// Two that insert the same key at once: one of them is told that it is there, and its
     /// statement is right the next time.
-    async fn update_some(&self, collection: &str, statements: &[Document]) -> Result<u64, Failure> {
-        let command = doc! {
-            "update": collection,
-            "updates": statements.to_vec(),
-            "ordered": false,
-            "writeConcern": { "w": "majority", "j": true },
-        };
+    async fn write_until_done(&self, command: Document) -> Result<u64, Failure> {
         for _ in 0..TRIES {
             let answer = self.database.run_command(command.clone()).await?;
             if is_written(&answer)? {
@@ -104,6 +125,15 @@ impl Mongo {
         }
         Err(Failure::Ours(StoreError::Unknown("a key was taken again and again".into())))
     }
+}
+
+/// Whether statements depend on each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// One after the other; after an error none.
+    Kept,
+    /// As the server likes.
+    Any,
 }
 
 /// Whether an answer says that everything is on the disks of a majority; `false`: keys were taken.

@@ -1,6 +1,6 @@
 //! [`StoreControl`] on MongoDB, and what goes on beside the calls.
 
-use super::{Mongo, positions::highest};
+use super::{Mongo, command::Order, failure::Failure, positions::highest, schema::META};
 use crate::{StoreControl, metrics::Call};
 use ::mongodb::bson::doc;
 use async_trait::async_trait;
@@ -60,7 +60,7 @@ impl Mongo {
         self.positions.tidy();
     }
 
-    async fn store_positions(&self) -> Result<(), super::failure::Failure> {
+    async fn store_positions(&self) -> Result<(), Failure> {
         let pending = self.positions.pending();
         self.write_reads(highest(pending.iter().copied())).await?;
         self.positions.stored(&pending);
@@ -72,7 +72,7 @@ impl Mongo {
         let probe = vec![
             doc! { "q": { "_id": "probe" }, "u": { "$inc": { "times": 1_i64 } }, "upsert": true },
         ];
-        let write = async { self.update_all(super::schema::META, probe).await };
+        let write = async { self.update_all(META, probe, Order::Any).await };
         // Not getting through is what it is for.
         let _ = self.write(Call::Probe, write).await;
     }

@@ -12,6 +12,12 @@
 //! | [`condition`] | whether it works, noticed by itself |
 //! | [`control`] | what goes on beside the calls, and the end |
 //! | [`member`] | members, with how far they have read |
+//! | [`message`] | messages and changes, as the database has them |
+//! | [`log`] | the log: what is read |
+//! | [`snapshot`] | questions about one room at one moment |
+//! | [`append`] | the log: ordered commands |
+//! | [`plan`] | what changes and reactions do to messages |
+//! | [`apply`] | what is known before that, and what is written after |
 //! | [`heads`] | how far rooms have come |
 //! | [`positions`] | read positions of senders, ahead of the database |
 //! | [`receipts`] | read positions in bulk |
@@ -25,6 +31,8 @@
 //! who inserts (room, seq) first.
 
 mod accounts;
+mod append;
+mod apply;
 mod bytes;
 mod command;
 mod condition;
@@ -34,16 +42,19 @@ mod failure;
 mod gate;
 mod heads;
 mod ids;
+mod log;
 mod member;
+mod message;
+mod plan;
 mod positions;
 mod receipts;
 mod record;
 mod rooms;
 mod schema;
 mod setup;
+mod snapshot;
 mod transaction;
 mod tries;
-mod unbuilt;
 
 use crate::{
     Store,

@@ -6,6 +6,7 @@
 
 use super::{
     Mongo,
+    command::Order,
     failure::Failure,
     ids::{Id, bytes},
     member::{MemberRecord, with_positions},
@@ -67,7 +68,7 @@ impl Mongo {
             let counts = seq > 0 && members.contains(&(read.room, read.user));
             counts.then(|| raise(read.room, read.user, seq))
         });
-        self.update_all(RECEIPTS, clamped.collect()).await?;
+        self.update_all(RECEIPTS, clamped.collect(), Order::Any).await?;
         Ok(())
     }
 

@@ -41,8 +41,6 @@ pub(crate) fn open(options: &ClusterOptions) -> Store {
 }
 
 /// Waits where there may be a runtime already.
-pub(crate) fn wait_for<T: Send + 'static>(
-    body: impl Future<Output = T> + Send + 'static,
-) -> T {
+pub(crate) fn wait_for<T: Send + 'static>(body: impl Future<Output = T> + Send + 'static) -> T {
     thread::spawn(|| RUNTIME.block_on(body)).join().expect("no panic")
 }

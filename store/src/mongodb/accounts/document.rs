@@ -67,7 +67,10 @@ impl UserDocument {
             external_id,
             rev: 0,
             sessions: vec![SessionPart::new(&new.session)],
-            logins: address.map(|address| LoginPart { address: Bytes(address), at }).into_iter().collect(),
+            logins: address
+                .map(|address| LoginPart { address: Bytes(address), at })
+                .into_iter()
+                .collect(),
         }
     }
 }

@@ -13,7 +13,7 @@ mod profiles;
 mod sessions;
 mod signup;
 
-use super::{Mongo, schema::USERS};
+use super::{Mongo, command::Order, schema::USERS};
 use crate::{
     AccountStore, StoreError,
     accounts::{
@@ -22,9 +22,9 @@ use crate::{
     },
     metrics::Call,
 };
+use ::mongodb::bson::Document;
 use async_trait::async_trait;
 use madang_protocol::{Millis, SessionId, UserId};
-use ::mongodb::bson::Document;
 use signup::Signup;
 
 #[async_trait]
@@ -99,7 +99,7 @@ impl AccountStore for Mongo {
             return Ok(());
         }
         let updates: Vec<Document> = touches.iter().map(sessions::touch).collect();
-        self.write(Call::TouchSessions, self.update_all(USERS, updates)).await?;
+        self.write(Call::TouchSessions, self.update_all(USERS, updates, Order::Any)).await?;
         Ok(())
     }
 

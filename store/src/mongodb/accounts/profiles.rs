@@ -31,10 +31,8 @@ pub(super) async fn credentials(
     }
     let named = doc! { "username_folded": username_folded };
     let found = store.find_one(USERS, named, doc! { "password_hash": 1 }).await?;
-    Ok(found.map(|Found { user, password_hash }| Credentials {
-        user: UserId(user.0),
-        password_hash,
-    }))
+    Ok(found
+        .map(|Found { user, password_hash }| Credentials { user: UserId(user.0), password_hash }))
 }
 
 /// Those of the users that exist, as they were asked for, each once.

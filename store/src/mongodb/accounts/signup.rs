@@ -10,8 +10,8 @@ use crate::{
         transaction::{Work, Worked},
     },
 };
-use async_trait::async_trait;
 use ::mongodb::{ClientSession, bson::doc};
+use async_trait::async_trait;
 use serde::Deserialize;
 use std::collections::HashSet;
 
@@ -39,7 +39,11 @@ impl Work for Signup<'_> {
         if !self.users.is_empty() {
             let users: Vec<_> =
                 self.users.iter().map(|user| UserDocument::new(user, None)).collect();
-            self.store.collection::<UserDocument>(USERS).insert_many(&users).session(session).await?;
+            self.store
+                .collection::<UserDocument>(USERS)
+                .insert_many(&users)
+                .session(session)
+                .await?;
         }
         Ok(CreatedUsers::All)
     }

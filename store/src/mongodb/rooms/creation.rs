@@ -16,12 +16,12 @@ use crate::{
     },
     rooms::{NewRoom, RoomView},
 };
-use async_trait::async_trait;
-use madang_protocol::{Heads, Role, RoomId, RoomKind, UserId};
 use ::mongodb::{
     ClientSession,
     bson::{Document, doc},
 };
+use async_trait::async_trait;
+use madang_protocol::{Heads, Role, RoomId, RoomKind, UserId};
 use serde::Deserialize;
 use std::collections::HashMap;
 
@@ -142,7 +142,11 @@ impl Creation<'_> {
         let member =
             |user: &UserId| MemberDocument::new(room, *user, self.role(*user), created_at, 0);
         let members: Vec<_> = users.iter().map(member).collect();
-        self.store.collection::<MemberDocument>(MEMBERS).insert_many(&members).session(session).await?;
+        self.store
+            .collection::<MemberDocument>(MEMBERS)
+            .insert_many(&members)
+            .session(session)
+            .await?;
         Ok(())
     }
 

@@ -69,12 +69,7 @@ pub(super) enum Step {
 type Decision = Result<Allowed, RoomChanged>;
 
 /// Whether `by` may make the change, and what that takes; else what to answer.
-pub(super) fn decide(
-    stored: &Stored,
-    by: UserId,
-    change: &RoomChange,
-    bounds: Bounds,
-) -> Decision {
+pub(super) fn decide(stored: &Stored, by: UserId, change: &RoomChange, bounds: Bounds) -> Decision {
     let Stored { kind, private, concerned, .. } = stored;
     let caller = match (change, stored.caller) {
         (RoomChange::Join, Some(role)) => return already(Some(role)),

@@ -20,12 +20,12 @@ use crate::{
     },
     rooms::{RoomChange, RoomChanged, RoomRefusal},
 };
-use async_trait::async_trait;
-use madang_protocol::{Heads, Millis, Role, RoomId, UserId};
 use ::mongodb::{
     ClientSession,
     bson::{Document, doc, serialize_to_bson},
 };
+use async_trait::async_trait;
+use madang_protocol::{Heads, Millis, Role, RoomId, UserId};
 use serde::Deserialize;
 
 /// A change of a room that is asked for.
@@ -108,12 +108,7 @@ impl Change<'_> {
     }
 
     /// Written by every change, also one that tells nothing: changes of a room do not overlap.
-    async fn write_room(
-        &self,
-        session: &mut ClientSession,
-        step: &Step,
-        told: i64,
-    ) -> Worked<()> {
+    async fn write_room(&self, session: &mut ClientSession, step: &Step, told: i64) -> Worked<()> {
         let members = match step {
             Step::Enter { .. } => 1,
             Step::Exit { .. } => -1,
@@ -165,12 +160,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    async fn set_role(
-        &self,
-        session: &mut ClientSession,
-        user: UserId,
-        role: Role,
-    ) -> Worked<()> {
+    async fn set_role(&self, session: &mut ClientSession, user: UserId, role: Role) -> Worked<()> {
         let role = serialize_to_bson(&role).expect("a role is a word");
         let members = self.store.collection::<MemberDocument>(MEMBERS);
         let update = doc! { "$set": { "role": role } };

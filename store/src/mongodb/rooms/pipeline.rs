@@ -13,8 +13,8 @@ use crate::{
     },
     rooms::ListPlace,
 };
-use madang_protocol::{RoomId, UserId};
 use ::mongodb::bson::{Bson, Document, doc, serialize_to_bson};
+use madang_protocol::{RoomId, UserId};
 
 /// The rooms of a user in the order of their latest activity, cut to a page.
 fn by_activity(user: UserId, after: Option<ListPlace>, limit: usize) -> Vec<Document> {

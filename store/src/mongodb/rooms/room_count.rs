@@ -8,11 +8,8 @@ use crate::mongodb::{
     schema::ROOM_COUNTS,
     transaction::Worked,
 };
+use ::mongodb::{ClientSession, bson::doc};
 use madang_protocol::UserId;
-use ::mongodb::{
-    ClientSession,
-    bson::doc,
-};
 
 /// Counts a membership more, or less, of one user.
 pub(super) async fn add(
@@ -43,8 +40,7 @@ pub(super) async fn add_all(
             .await?;
     }
     let new = users.iter().filter(|user| !counted.contains(user));
-    let new: Vec<_> =
-        new.map(|user| RoomCountDocument { user: Bytes(user.0), rooms: 1 }).collect();
+    let new: Vec<_> = new.map(|user| RoomCountDocument { user: Bytes(user.0), rooms: 1 }).collect();
     if !new.is_empty() {
         counts.insert_many(&new).session(session).await?;
     }
