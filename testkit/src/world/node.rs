@@ -142,6 +142,7 @@ impl NodeLifetime {
         let (reader, writer) = parts.start_store();
         let hubs = parts.start_hubs();
         let bus: Arc<dyn Bus> = Arc::new(FaultyBus::new(trouble.clone()));
+        let homes = Homes::alone(bus.me().clone());
         let services = Arc::new(Services {
             reader: reader.clone(),
             writer,
@@ -150,7 +151,7 @@ impl NodeLifetime {
             clock: parts.clock.clone(),
             metrics: parts.metrics.clone(),
             switches: Arc::new(Switches::default()),
-            homes: Homes::alone(bus.me().clone()),
+            homes,
             notices: notices::Nobody::shared(),
         });
         let rooms = parts.root.subtree("rooms", Strategy::OneForOne, parts.metrics.clone());
