@@ -12,11 +12,13 @@ pub mod audience;
 pub mod batcher;
 pub mod connection;
 pub mod fail_points;
+pub mod homes;
 pub mod hub;
 pub mod kernel;
 pub mod metrics;
 #[cfg(feature = "mutations")]
 pub mod mutations;
+pub mod notices;
 pub mod room;
 pub mod route;
 pub mod session_check;

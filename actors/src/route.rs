@@ -155,10 +155,17 @@ impl Router {
         }
     }
 
-    /// Tells the connections of new members, who want all their rooms, of one more. Each tells of
-    /// a commit, which is what bounds their number.
+    /// Tells the connections of new members on all nodes, who want all their rooms, of one more.
+    /// Each tells of a commit, which is what bounds their number.
     pub fn announce_joined(&self, room: RoomId, heads: Heads, members: Vec<(UserId, Role)>) {
-        let joined = Arc::new(Joined { room, heads, members });
+        let joined = Joined { room, heads, members };
+        self.0.services.notices.joined(&joined);
+        self.tell_joined(joined);
+    }
+
+    /// Tells those on this node.
+    pub fn tell_joined(&self, joined: Joined) {
+        let joined = Arc::new(joined);
         self.0.hubs.tell_all(|| HubMessage::Joined(joined.clone()));
     }
 
@@ -183,8 +190,16 @@ impl Router {
         &self.0.services.metrics
     }
 
-    /// Closes every socket of sessions that ended.
+    /// Closes every socket of sessions that ended, on all nodes.
     pub fn end_sessions(&self, sessions: Vec<SessionId>, code: CloseCode) {
+        if !sessions.is_empty() {
+            self.0.services.notices.sessions_ended(&sessions, code);
+            self.close_sessions(sessions, code);
+        }
+    }
+
+    /// Closes those on this node.
+    pub fn close_sessions(&self, sessions: Vec<SessionId>, code: CloseCode) {
         if !sessions.is_empty() {
             let sessions: Arc<[SessionId]> = sessions.into();
             self.0.hubs.tell_all(|| HubMessage::EndSessions(sessions.clone(), code));

@@ -8,8 +8,10 @@ use super::{
 };
 use crate::{
     fail_points,
+    homes::Homes,
     kernel::{Actor, Address, Clock, Context, Lost, Reply},
     metrics::{Bound, Cache, Coalesced, Metrics},
+    notices::Notices,
     route::{Receipt, Router},
     store_reader::Reader,
     store_writer::Append,
@@ -47,6 +49,10 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     /// What an operator has switched off.
     pub switches: Arc<Switches>,
+    /// Where rooms are at home.
+    pub homes: Homes,
+    /// To the other nodes.
+    pub notices: Arc<dyn Notices>,
 }
 
 /// What an audience missed.
