@@ -9,7 +9,6 @@
 use super::{
     Mongo,
     apply::reaction_document,
-    command::Order,
     failure::{DUPLICATE_KEY, Failure},
     message::NewMessage,
     plan::{Plan, ReactionKey, plan},
@@ -155,10 +154,7 @@ impl Mongo {
     async fn write_plan(&self, planned: &Plan) -> Result<(), Failure> {
         if !planned.reactions.is_empty() {
             let (set, unset) = (set(&planned.reactions), unset(&planned.reactions));
-            tokio::try_join!(
-                self.update_all(REACTIONS, set, Order::Any),
-                self.delete_all(REACTIONS, unset)
-            )?;
+            tokio::try_join!(self.update_all(REACTIONS, set), self.delete_all(REACTIONS, unset))?;
         }
         self.write_messages(&planned.messages).await
     }

@@ -63,15 +63,34 @@ impl Mongo {
         Ok(cursor.try_collect().await?)
     }
 
-    /// Updates that are the same once or twice, each `{q, u, upsert?, multi?}`, as few commands as
-    /// their number allows. Answers how many documents fit the queries.
+    /// The fields of `projection` of the one that fits.
+    pub(super) async fn find_one<T: DeserializeOwned + Send + Sync>(
+        &self,
+        collection: &str,
+        filter: Document,
+        projection: Document,
+    ) -> Result<Option<T>, Failure> {
+        Ok(self.collection::<T>(collection).find_one(filter).projection(projection).await?)
+    }
+
+    /// Updates that may come in any order and are the same once or twice, each `{q, u, upsert?,
+    /// multi?}`, as few commands as their number allows. Answers how many documents fit the
+    /// queries.
     pub(super) async fn update_all(
         &self,
         collection: &str,
         statements: Vec<Document>,
-        order: Order,
     ) -> Result<u64, Failure> {
-        self.write_all("update", collection, "updates", statements, order).await
+        self.write_all("update", collection, "updates", statements, false).await
+    }
+
+    /// The same one after the other: what the last one did is there only if that of all is.
+    pub(super) async fn update_in_order(
+        &self,
+        collection: &str,
+        statements: Vec<Document>,
+    ) -> Result<u64, Failure> {
+        self.write_all("update", collection, "updates", statements, true).await
     }
 
     /// Deletions, each `{q, limit}`, in any order. Answers how many documents are gone.
@@ -80,7 +99,7 @@ impl Mongo {
         collection: &str,
         statements: Vec<Document>,
     ) -> Result<u64, Failure> {
-        self.write_all("delete", collection, "deletes", statements, Order::Any).await
+        self.write_all("delete", collection, "deletes", statements, false).await
     }
 
     async fn write_all(
@@ -89,14 +108,14 @@ impl Mongo {
         collection: &str,
         field: &str,
         statements: Vec<Document>,
-        order: Order,
+        ordered: bool,
     ) -> Result<u64, Failure> {
         let mut written = 0;
         for part in statements.chunks(STATEMENTS_MAX) {
             let command = doc! {
                 command: collection,
                 field: part.to_vec(),
-                "ordered": order == Order::Kept,
+                "ordered": ordered,
                 "writeConcern": { "w": "majority", "j": true },
             };
             written += self.write_until_done(command).await?;
@@ -115,15 +134,6 @@ impl Mongo {
         }
         Err(Failure::Ours(StoreError::Unknown("a key was taken again and again".into())))
     }
-}
-
-/// Whether statements depend on each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    /// One after the other; after an error none.
-    Kept,
-    /// As the server likes.
-    Any,
 }
 
 /// Whether an answer says that everything is on the disks of a majority; `false`: keys were taken.

@@ -38,6 +38,11 @@ impl From<StoreError> for Failure {
 }
 
 impl Failure {
+    /// Before anything was written, in a call that may write.
+    pub(super) fn unwritten(self) -> Self {
+        Self::Ours(self.of_read())
+    }
+
     /// For a call that only read.
     pub(super) fn of_read(self) -> StoreError {
         match self {
@@ -56,6 +61,24 @@ impl Failure {
             Self::Ours(error) => error,
         }
     }
+}
+
+/// The index whose value is there already, if that is what the server refuses. It says so in its
+/// words only: `... collection: NAME index: NAME dup key: ...`.
+pub(super) fn duplicate(error: &Error) -> Option<&str> {
+    let message = match &*error.kind {
+        ErrorKind::Command(command) if command.code == DUPLICATE_KEY => &command.message,
+        ErrorKind::Write(WriteFailure::WriteError(write)) if write.code == DUPLICATE_KEY => {
+            &write.message
+        }
+        ErrorKind::InsertMany(many) => {
+            let errors = many.write_errors.as_deref().unwrap_or_default();
+            &errors.iter().find(|error| error.code == DUPLICATE_KEY)?.message
+        }
+        _ => return None,
+    };
+    let (_, behind) = message.split_once(" index: ")?;
+    behind.split_whitespace().next()
 }
 
 fn late(after: Duration) -> String {

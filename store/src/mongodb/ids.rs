@@ -23,6 +23,11 @@ macro_rules! ids {
 
 ids! { RoomId UserId SessionId }
 
+/// Ids, for a query that looks for any of them.
+pub(super) fn values<T: Id>(ids: &[T]) -> Vec<Bson> {
+    ids.iter().map(Id::bson).collect()
+}
+
 /// The bytes of an id, or of a hash.
 pub(super) fn binary(bytes: &[u8]) -> Binary {
     Binary { subtype: BinarySubtype::Generic, bytes: bytes.to_vec() }

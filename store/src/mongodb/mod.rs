@@ -21,13 +21,18 @@
 //! | [`heads`] | how far rooms have come |
 //! | [`positions`] | read positions of senders, ahead of the database |
 //! | [`receipts`] | read positions in bulk |
+//! | [`rooms`] | rooms and members |
+//! | [`accounts`] | users, sessions, logins |
+//! | [`transaction`] | what changes several documents together; [`tries`]: beginning anew |
 //!
 //! Everything is written with `w: majority, j: true` and read from the primary with what a majority
 //! has. Writes rest on unique indexes alone: which home of a room is the right one is decided by
 //! who inserts (room, seq) first.
 
+mod accounts;
 mod append;
 mod apply;
+mod bytes;
 mod command;
 mod condition;
 mod connection;
@@ -42,10 +47,12 @@ mod message;
 mod plan;
 mod positions;
 mod receipts;
+mod rooms;
 mod schema;
 mod setup;
 mod snapshot;
-mod unbuilt;
+mod transaction;
+mod tries;
 
 use crate::{
     Store,

@@ -20,6 +20,24 @@ pub(super) const REACTIONS: &str = "reactions";
 /// `{_id: {room, user}, room, seq}`: how far users have read; makes nobody a member.
 pub(super) const RECEIPTS: &str = "receipts";
 
+/// See [`super::rooms::document`].
+pub(super) const BANS: &str = "bans";
+/// See [`super::rooms::document`].
+pub(super) const ROOM_COUNTS: &str = "room_counts";
+/// See [`super::accounts::document`].
+pub(super) const USERS: &str = "users";
+
+/// Tells that a username is another's.
+pub(super) const USERNAME: &str = "username";
+/// Tells that a product's name for a user is another's.
+pub(super) const EXTERNAL_ID: &str = "external_id";
+/// Tells that a token is of another session.
+pub(super) const SESSION_TOKEN: &str = "session_token";
+/// Tells that a creator has used that name for a room already.
+pub(super) const CREATOR_CLIENT: &str = "creator_client";
+/// Tells that two users have a direct room already.
+pub(super) const PAIR: &str = "pair";
+
 /// Tells that a place in a room is taken.
 pub(super) const ROOM_SEQ: &str = "room_seq";
 /// Tells that a sender used that name for a message already.
@@ -61,7 +79,7 @@ impl Index {
 
 /// Every index.
 pub(super) fn indexes() -> impl Iterator<Item = &'static Index> {
-    LOG.iter().chain(MEMBERSHIP)
+    LOG.iter().chain(MEMBERSHIP).chain(ACCOUNTS)
 }
 
 /// Of messages, changes and reactions.
@@ -82,8 +100,21 @@ const LOG: &[Index] = &[
     ),
 ];
 
-/// Of members.
+/// Of rooms and members.
 const MEMBERSHIP: &[Index] = &[
+    Index::unique(ROOMS, CREATOR_CLIENT, &[("creator", 1), ("client_id", 1)])
+        .only(|| doc! { "client_id": { "$exists": true } }),
+    Index::unique(ROOMS, PAIR, &[("pair", 1)]).only(|| doc! { "pair": { "$exists": true } }),
     Index::unique(MEMBERS, "room_user", &[("room", 1), ("user", 1)]),
     Index::of(MEMBERS, "user_room", &[("user", 1), ("room", 1)]),
+];
+
+/// Of users.
+const ACCOUNTS: &[Index] = &[
+    Index::unique(USERS, USERNAME, &[("username_folded", 1)]),
+    Index::unique(USERS, EXTERNAL_ID, &[("external_id", 1)])
+        .only(|| doc! { "external_id": { "$exists": true } }),
+    // Without the condition, all users without a session would be the same one.
+    Index::unique(USERS, SESSION_TOKEN, &[("sessions.token", 1)])
+        .only(|| doc! { "sessions.token": { "$exists": true } }),
 ];

@@ -13,14 +13,15 @@ use std::{
 use tempfile::TempDir;
 use tokio::{
     net::TcpStream,
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
 };
 
 /// Until it takes connections. Some read what they wrote before they were killed.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// A server of others: killed when dropped, also by a failing test. It keeps its address, its
-/// directory and its arguments when it is started again.
+/// A server of others: killed when dropped, also by a failing test, and when the process that
+/// started it ends without dropping it, as one does that holds it in a static. It keeps its
+/// address, its directory and its arguments when it is started again.
 #[derive(Debug)]
 pub struct Server {
     program: PathBuf,
@@ -28,6 +29,8 @@ pub struct Server {
     directory: TempDir,
     address: SocketAddr,
     child: Child,
+    /// Of the guard of `child`; closed when this process ends, however it does.
+    _guard: ChildStdin,
 }
 
 impl Server {
@@ -44,7 +47,8 @@ impl Server {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let arguments = arguments(directory.path());
         let child = spawn(&program, &arguments, directory.path());
-        let mut server = Self { program, arguments, directory, address, child };
+        let guard = guard(&child);
+        let mut server = Self { program, arguments, directory, address, child, _guard: guard };
         server.takes_connections().await;
         server
     }
@@ -82,6 +86,7 @@ impl Server {
     /// Starts one that was killed again, as it was.
     pub async fn restart(&mut self) {
         self.child = spawn(&self.program, &self.arguments, self.directory.path());
+        self._guard = guard(&self.child);
         self.takes_connections().await;
     }
 
@@ -110,6 +115,15 @@ fn spawn(program: &Path, arguments: &[OsString], directory: &Path) -> Child {
     command.args(arguments).current_dir(directory).kill_on_drop(true).stdin(Stdio::null());
     command.stderr(printed.try_clone().expect("a file")).stdout(printed);
     command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()))
+}
+
+/// A process that kills `child` when nobody holds its standard input any more.
+fn guard(child: &Child) -> ChildStdin {
+    let id = child.id().expect("a child that was just started").to_string();
+    let mut guard = Command::new("sh");
+    guard.args(["-c", "read -r _; kill -9 \"$0\" 2>&-", &id]).stdin(Stdio::piped());
+    let guard = guard.spawn().expect("a shell");
+    guard.stdin.expect("a pipe")
 }
 
 fn printed(directory: &Path) -> PathBuf {

@@ -1,0 +1,46 @@
+//! The replica set of this binary, and databases on it.
+
+use madang_servers::ReplicaSet;
+use madang_store::{ClusterOptions, Store, open_cluster};
+use std::{
+    future::Future,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
+use tokio::runtime::Runtime;
+
+/// Where the driver's connections live: as long as the binary, unlike the runtime of a test.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+});
+
+static SET: LazyLock<ReplicaSet> = LazyLock::new(|| wait_for(ReplicaSet::start()));
+
+/// The one that all tests share, each in a database of its own.
+pub(crate) fn shared() -> &'static ReplicaSet {
+    &SET
+}
+
+/// Options for a database that nobody else uses.
+pub(crate) fn options() -> ClusterOptions {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let database = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    ClusterOptions { connections_warm: 1, ..ClusterOptions::at(shared().uri(), database) }
+}
+
+/// A store in that database.
+pub(crate) fn open(options: &ClusterOptions) -> Store {
+    wait_for(open_cluster(options.clone())).expect("a store")
+}
+
+/// Waits where there may be a runtime already.
+pub(crate) fn wait_for<T: Send + 'static>(body: impl Future<Output = T> + Send + 'static) -> T {
+    thread::spawn(|| RUNTIME.block_on(body)).join().expect("no panic")
+}
