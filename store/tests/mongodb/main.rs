@@ -1,5 +1,8 @@
 //! The store on MongoDB, on a real replica set of three members.
 
+mod calls;
+mod profile;
+mod racing;
 mod set;
 
 use madang_store::{
