@@ -21,7 +21,14 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a runtime")
 });
 
-static SET: LazyLock<ReplicaSet> = LazyLock::new(|| wait_for(ReplicaSet::start()));
+static SET: LazyLock<ReplicaSet> = LazyLock::new(|| {
+    wait_for(async {
+        let set = ReplicaSet::start().await;
+        // So whatever a test here asks must find an index.
+        set.refuse_scans().await;
+        set
+    })
+});
 
 /// The one that all tests share, each in a database of its own.
 pub(crate) fn shared() -> &'static ReplicaSet {
