@@ -28,9 +28,8 @@ pub(super) const ROOM_COUNTS: &str = "room_counts";
 pub(super) const USERS: &str = "users";
 
 /// Everything but [`META`].
-pub(super) const DATA: [&str; 9] = [
-    ROOMS, MEMBERS, MESSAGES, CHANGES, REACTIONS, RECEIPTS, BANS, ROOM_COUNTS, USERS,
-];
+pub(super) const DATA: [&str; 9] =
+    [ROOMS, MEMBERS, MESSAGES, CHANGES, REACTIONS, RECEIPTS, BANS, ROOM_COUNTS, USERS];
 
 /// Tells that a username is another's.
 pub(super) const USERNAME: &str = "username";

@@ -107,7 +107,7 @@ async fn refuse_foreign(database: &Database) -> Result<(), ClusterError> {
 }
 
 /// Makes those that are not there, one command for each collection.
-async fn make_indexes(database: &Database) -> Result<(), ClusterError> {
+pub(super) async fn make_indexes(database: &Database) -> Result<(), ClusterError> {
     let mut by_collection: BTreeMap<&str, Vec<IndexModel>> = BTreeMap::new();
     for index in indexes() {
         by_collection.entry(index.collection).or_default().push(model(index));

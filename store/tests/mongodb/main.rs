@@ -4,6 +4,7 @@ mod calls;
 mod profile;
 mod racing;
 mod set;
+mod transfer;
 
 use madang_store::{
     ClusterOptions,

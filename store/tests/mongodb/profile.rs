@@ -70,7 +70,7 @@ impl Asked {
     fn of(note: &Document) -> Option<Self> {
         let namespace = note.get_str("ns").ok()?;
         let (_, collection) = namespace.split_once('.')?;
-        if collection.starts_with("system.") || collection.starts_with("$cmd") {
+        if collection.starts_with("system.") {
             return None;
         }
         let command = note.get_document("command").ok()?;

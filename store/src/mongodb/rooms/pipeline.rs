@@ -282,6 +282,7 @@ pub(in crate::mongodb) fn rooms_with_heads() -> Vec<Document> {
 /// Rooms whose last changes their messages do not have yet.
 pub(in crate::mongodb) fn unapplied() -> Vec<Document> {
     vec![
+        doc! { "$sort": { "_id": 1 } },
         doc! { "$project": { "room": "$_id" } },
         changed(),
         doc! { "$match": { "changed.unapplied": { "$exists": true } } },

@@ -9,7 +9,7 @@ use crate::{
         Mongo,
         accounts::document::UserDocument,
         bytes::Bytes,
-        failure::{DUPLICATE_KEY, Failure, index_of},
+        failure::{DUPLICATE_KEY, Failure, duplicate, index_of},
         ids::Id,
         rooms::document::{BanDocument, MemberDocument, RoomDocument},
         schema::{
@@ -22,7 +22,6 @@ use crate::{
 use ::mongodb::{
     bson::doc,
     error::{ErrorKind, IndexedWriteError},
-    options::{Acknowledgment, WriteConcern},
 };
 use madang_protocol::UserId;
 use serde::{Deserialize, Serialize};
@@ -162,11 +161,9 @@ async fn insert<T: Serialize + Send + Sync>(
     if documents.is_empty() {
         return Ok(None);
     }
-    // That a majority has it is asked for once, at the end.
-    let soon = WriteConcern::builder().w(Acknowledgment::Nodes(1)).build();
     let plain = documents.iter().map(|(_, document)| document);
     let target = store.collection::<T>(collection);
-    let Err(error) = target.insert_many(plain).ordered(false).write_concern(soon).await else {
+    let Err(error) = target.insert_many(plain).ordered(false).await else {
         return Ok(None);
     };
     let ErrorKind::InsertMany(refused) = &*error.kind else { return Err(error.into()) };
@@ -198,9 +195,7 @@ async fn name_rooms(
             "_id": room.bson(), "creator": creator.bson(), "client_id": { "$exists": false },
         };
         let name = doc! { "$set": { "client_id": client_id.as_str() } };
-        let named = rooms.update_one(unnamed, name);
-        let soon = WriteConcern::builder().w(Acknowledgment::Nodes(1)).build();
-        match named.write_concern(soon).await {
+        match rooms.update_one(unnamed, name).await {
             Ok(named) if named.matched_count == 1 => {}
             Ok(_) => {
                 let theirs = doc! { "_id": room.bson(), "creator": creator.bson() };
@@ -209,7 +204,7 @@ async fn name_rooms(
                     if has_name { "stands there twice" } else { "names no room of that creator" };
                 return Ok(Some((*number, words.to_owned())));
             }
-            Err(error) if crate::mongodb::failure::duplicate(&error).is_some() => {
+            Err(error) if duplicate(&error).is_some() => {
                 return Ok(Some((*number, "stands there twice".to_owned())));
             }
             Err(error) => return Err(error.into()),
@@ -217,4 +212,3 @@ async fn name_rooms(
     }
     Ok(None)
 }
-

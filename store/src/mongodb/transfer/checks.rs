@@ -113,9 +113,8 @@ pub(super) async fn unknown_change(
         message.rev > change.rev && !latest.contains(&(change.room, change.rev)) && !deletes
     };
     let unknown = changes.iter().find(|(_, change)| !is_known(change));
-    Ok(unknown.map(|(number, change)| {
-        (*number, format!("message {} does not know of it", change.seq))
-    }))
+    Ok(unknown
+        .map(|(number, change)| (*number, format!("message {} does not know of it", change.seq))))
 }
 
 /// The messages with one of these numbers in a field.

@@ -14,7 +14,7 @@ use crate::{
         failure::Failure,
         rooms::document::{BanDocument, MemberDocument, MemberKey, RoomDocument, pair_of},
         schema::{DATA, MEMBERS, MESSAGES, META, ROOM_COUNTS, ROOMS, USERS},
-        setup::IMPORT,
+        setup::{IMPORT, make_indexes},
     },
     transfer::{
         Numbered, TransferError,
@@ -36,7 +36,6 @@ pub(super) async fn import(store: &Mongo, lines: Receiver<Fed>) -> Result<(), Tr
         && let Err(left) = clear(store).await
     {
         // The mark is still there: whoever opens the database is told.
-        let left = left.of_write();
         tracing::error!(error = %left, "what was imported in part could not be taken away");
     }
     filled
@@ -48,8 +47,8 @@ async fn begin(store: &Mongo) -> Result<(), TransferError> {
     let mark = doc! { "_id": IMPORT, "began": DateTime::now() };
     meta.insert_one(mark).await.map_err(failed)?;
     for collection in [USERS, ROOMS, MESSAGES] {
-        let found = store.find_one::<Document>(collection, doc! {}, doc! { "_id": 1 }).await;
-        if found.map_err(failed)?.is_some() {
+        let first = vec![doc! { "$sort": { "_id": 1 } }, doc! { "$limit": 1 }];
+        if !store.aggregate::<Document>(collection, first).await.map_err(failed)?.is_empty() {
             unmark(store).await.map_err(failed)?;
             let path = PathBuf::from(format!("database {}", store.database.name()));
             return Err(TransferError::NotEmpty { path });
@@ -58,10 +57,10 @@ async fn begin(store: &Mongo) -> Result<(), TransferError> {
     Ok(())
 }
 
-/// Makes the counters, and takes the mark away. That a majority has this says that it has
-/// everything before it.
+/// Makes the counters, and takes the mark away.
 async fn finish(store: &Mongo) -> Result<(), Failure> {
     let count = vec![
+        doc! { "$sort": { "user": 1, "room": 1 } },
         doc! { "$group": { "_id": "$user", "rooms": { "$sum": 1_i64 } } },
         doc! { "$merge": { "into": ROOM_COUNTS } },
     ];
@@ -74,11 +73,12 @@ async fn unmark(store: &Mongo) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn clear(store: &Mongo) -> Result<(), Failure> {
+async fn clear(store: &Mongo) -> Result<(), TransferError> {
     for collection in DATA {
-        store.collection::<Document>(collection).delete_many(doc! {}).await?;
+        store.collection::<Document>(collection).drop().await.map_err(failed)?;
     }
-    unmark(store).await
+    make_indexes(&store.database).await?;
+    unmark(store).await.map_err(failed)
 }
 
 async fn fill(store: &Mongo, lines: Receiver<Fed>) -> Result<(), TransferError> {
