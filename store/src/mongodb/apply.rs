@@ -7,16 +7,16 @@
 
 use super::{
     Mongo,
-    command::Order,
+    bytes::Bytes,
     failure::Failure,
     ids::Id,
-    message::{ChangeRecord, Count, counts_value, reactions, room as room_of},
+    message::{ChangeRecord, Count, counts_value, reactions},
     plan::{Draft, Known, Place, ReactionKey, Stored, in_order},
     schema::{CHANGES, MESSAGES, REACTIONS},
 };
 use crate::StoreError;
-use ::mongodb::bson::{Binary, Bson, Document, doc};
-use madang_protocol::{Amended, Emoji, Entry, RoomId};
+use ::mongodb::bson::{Bson, Document, doc};
+use madang_protocol::{Amended, Emoji, Entry, RoomId, UserId};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -26,7 +26,7 @@ const TRIES: usize = 5;
 /// A message, its changes that it does not have yet, and its reactions counted.
 #[derive(Deserialize)]
 struct MessageState {
-    room: Binary,
+    room: Bytes<15>,
     seq: i64,
     rev: Option<i64>,
     edited_at: Option<i64>,
@@ -51,7 +51,7 @@ struct Counted {
 /// A rev that is taken.
 #[derive(Deserialize)]
 struct TakenRev {
-    room: Binary,
+    room: Bytes<15>,
     rev: i64,
     from: i64,
     applied: bool,
@@ -59,9 +59,9 @@ struct TakenRev {
 
 #[derive(Deserialize)]
 struct ReactionRow {
-    room: Binary,
+    room: Bytes<15>,
     seq: i64,
-    user: Binary,
+    user: Bytes<15>,
     emoji: Emoji,
 }
 
@@ -78,7 +78,7 @@ impl Mongo {
         let mut known = Known { messages, reactions, revs: HashSet::new() };
         let mut is_behind = false;
         for taken in taken {
-            let room = room_of(&taken.room)?;
+            let room = RoomId(taken.room.0);
             let rev = taken.rev.unsigned_abs();
             known.revs.insert((room, rev));
             let is_before = revs.get(&room).is_some_and(|first| rev < *first);
@@ -118,7 +118,7 @@ impl Mongo {
         let states = self.aggregate_snapshot::<MessageState>(MESSAGES, states(places)).await?;
         let mut drafts = HashMap::new();
         for state in states {
-            let place = (room_of(&state.room)?, state.seq.unsigned_abs());
+            let place = (RoomId(state.room.0), state.seq.unsigned_abs());
             drafts.insert(place, state.draft());
         }
         Ok(drafts)
@@ -143,11 +143,10 @@ impl Mongo {
         let projection = doc! { "_id": 0, "room": 1, "seq": 1, "user": 1, "emoji": 1 };
         let filter = doc! { "$or": keys };
         let rows = self.find::<ReactionRow>(REACTIONS, filter, projection).await?;
-        let key = |row: ReactionRow| -> Result<ReactionKey, StoreError> {
-            let user = super::message::user(&row.user)?;
-            Ok((room_of(&row.room)?, row.seq.unsigned_abs(), user, row.emoji))
+        let key = |row: ReactionRow| {
+            (RoomId(row.room.0), row.seq.unsigned_abs(), UserId(row.user.0), row.emoji)
         };
-        Ok(rows.into_iter().map(key).collect::<Result<_, _>>()?)
+        Ok(rows.into_iter().map(key).collect())
     }
 
     /// Writes what became of messages: one command for them, one for what their deletion and
@@ -164,7 +163,7 @@ impl Mongo {
                 return Ok(());
             }
             let expected = statements.len() as u64;
-            if self.update_all(MESSAGES, statements, Order::Kept).await? >= expected {
+            if self.update_in_order(MESSAGES, statements).await? >= expected {
                 return Ok(());
             }
             // Somebody was quicker with one of them. Changes win by their rev, counts by being
@@ -185,10 +184,7 @@ impl Mongo {
             doc! { "q": { "room": room.bson(), "seq": *seq as i64 }, "limit": 0 }
         });
         let reactions = reactions.collect();
-        tokio::try_join!(
-            self.update_all(CHANGES, bodies, Order::Any),
-            self.delete_all(REACTIONS, reactions)
-        )?;
+        tokio::try_join!(self.update_all(CHANGES, bodies), self.delete_all(REACTIONS, reactions))?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! [`StoreControl`] on MongoDB, and what goes on beside the calls.
 
-use super::{Mongo, command::Order, failure::Failure, positions::highest, schema::META};
+use super::{Mongo, failure::Failure, positions::highest, schema::META};
 use crate::{StoreControl, metrics::Call};
 use ::mongodb::bson::doc;
 use async_trait::async_trait;
@@ -72,7 +72,7 @@ impl Mongo {
         let probe = vec![
             doc! { "q": { "_id": "probe" }, "u": { "$inc": { "times": 1_i64 } }, "upsert": true },
         ];
-        let write = async { self.update_all(META, probe, Order::Any).await };
+        let write = async { self.update_all(META, probe).await };
         // Not getting through is what it is for.
         let _ = self.write(Call::Probe, write).await;
     }

@@ -2,9 +2,10 @@
 
 use super::{
     Mongo,
+    bytes::Bytes,
     failure::Failure,
     ids::Id,
-    message::{ChangeRecord, damaged, millis, user},
+    message::{ChangeRecord, damaged},
     schema::{CHANGES, MESSAGES, REACTIONS},
     snapshot::{Question, Snapshot},
 };
@@ -13,7 +14,7 @@ use crate::{
     log::{Activation, Appended, ChangedPage, Mark, NEWS_MAX, Page, Sent, Target, is_news},
     metrics::Call,
 };
-use ::mongodb::bson::{Binary, Bson, Document, doc};
+use ::mongodb::bson::{Bson, Document, doc};
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use madang_protocol::{ClientId, Emoji, Entry, Heads, Message, RoomId, UserId, operation::Range};
@@ -100,7 +101,7 @@ impl MessageLog for Mongo {
         limit: usize,
     ) -> Result<Vec<Mark>, StoreError> {
         let records = self.read(Call::Marks, self.changes_after(room, after_rev, limit)).await?;
-        records.iter().map(mark).collect()
+        Ok(records.iter().map(mark).collect())
     }
 
     async fn target(
@@ -153,7 +154,7 @@ impl MessageLog for Mongo {
 /// A message under its sender's name for it.
 #[derive(Deserialize)]
 struct SentRecord {
-    sender: Binary,
+    sender: Bytes<15>,
     client_id: ClientId,
     seq: i64,
     ts: i64,
@@ -176,8 +177,8 @@ impl Mongo {
         let found = self.find::<SentRecord>(MESSAGES, sent_filter(room, sent), projection).await?;
         let mut by_name = HashMap::new();
         for record in found {
-            let sent = Sent { seq: record.seq.unsigned_abs(), ts: millis(record.ts) };
-            by_name.insert((user(&record.sender)?, record.client_id), sent);
+            let sent = Sent { seq: record.seq.unsigned_abs(), ts: record.ts.unsigned_abs() };
+            by_name.insert((UserId(record.sender.0), record.client_id), sent);
         }
         Ok(by_name)
     }
@@ -285,12 +286,12 @@ fn changed_page(
     Err(page)
 }
 
-fn mark(record: &ChangeRecord) -> Result<Mark, StoreError> {
-    Ok(Mark {
+fn mark(record: &ChangeRecord) -> Mark {
+    Mark {
         rev: record.rev.unsigned_abs(),
         seq: record.seq.unsigned_abs(),
         kind: record.kind,
-        by: record.by.as_ref().map(user).transpose()?,
-        ts: millis(record.ts),
-    })
+        by: record.by.map(|by| UserId(by.0)),
+        ts: record.ts.unsigned_abs(),
+    }
 }

@@ -1,21 +1,19 @@
 //! Messages and changes as the database has them.
 
-use super::ids::{binary, bytes};
+use super::bytes::Bytes;
 use crate::StoreError;
-use ::mongodb::bson::{Binary, Bson, Document, doc};
-use madang_protocol::{
-    Amended, Change, ChangeKind, ClientId, Emoji, Message, Millis, RoomId, UserId,
-};
+use ::mongodb::bson::{Bson, Document, doc};
+use madang_protocol::{Amended, Change, ChangeKind, ClientId, Emoji, Message, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A message that is inserted.
 #[derive(Serialize)]
 pub(super) struct NewMessage<'a> {
-    room: Binary,
+    room: Bytes<15>,
     seq: i64,
     ts: i64,
-    sender: Binary,
+    sender: Bytes<15>,
     client_id: &'a str,
     body: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,10 +23,10 @@ pub(super) struct NewMessage<'a> {
 impl<'a> NewMessage<'a> {
     pub(super) fn of(message: &'a Message) -> Self {
         Self {
-            room: binary(&message.room.0),
+            room: Bytes(message.room.0),
             seq: message.seq as i64,
             ts: message.ts as i64,
-            sender: binary(&message.sender.0),
+            sender: Bytes(message.sender.0),
             client_id: message.client_id.as_str(),
             body: &message.body,
             reply_to: message.reply_to.map(|seq| seq as i64),
@@ -39,9 +37,10 @@ impl<'a> NewMessage<'a> {
 /// A message that was found.
 #[derive(Debug, Deserialize)]
 pub(super) struct MessageRecord {
-    pub(super) seq: i64,
+    room: Bytes<15>,
+    seq: i64,
     ts: i64,
-    sender: Binary,
+    sender: Bytes<15>,
     client_id: ClientId,
     body: Arc<str>,
     reply_to: Option<i64>,
@@ -60,32 +59,31 @@ pub(super) struct Count {
     count: i64,
 }
 
-impl MessageRecord {
-    /// The message of `room`.
-    pub(super) fn message(self, room: RoomId) -> Result<Arc<Message>, StoreError> {
+impl From<MessageRecord> for Message {
+    fn from(record: MessageRecord) -> Self {
         let amended = Amended {
-            rev: self.rev.unwrap_or(0).unsigned_abs(),
-            edited_at: self.edited_at.map(millis),
-            deleted: self.deleted,
-            reactions: reactions(self.reactions),
+            rev: record.rev.unwrap_or(0).unsigned_abs(),
+            edited_at: record.edited_at.map(i64::unsigned_abs),
+            deleted: record.deleted,
+            reactions: reactions(record.reactions),
         };
-        Ok(Arc::new(Message {
-            room,
-            seq: self.seq.unsigned_abs(),
-            ts: millis(self.ts),
-            sender: user(&self.sender)?,
-            client_id: self.client_id,
-            body: self.body,
-            reply_to: self.reply_to.map(i64::unsigned_abs),
+        Self {
+            room: RoomId(record.room.0),
+            seq: record.seq.unsigned_abs(),
+            ts: record.ts.unsigned_abs(),
+            sender: UserId(record.sender.0),
+            client_id: record.client_id,
+            body: record.body,
+            reply_to: record.reply_to.map(i64::unsigned_abs),
             amended: (amended != Amended::default()).then(|| Box::new(amended)),
-        }))
+        }
     }
 }
 
 /// A change that is inserted, or found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct ChangeRecord {
-    pub(super) room: Binary,
+    pub(super) room: Bytes<15>,
     pub(super) rev: i64,
     /// The first rev of its room in its command: whoever finds the last one of a command applied
     /// finds all of it applied.
@@ -93,7 +91,7 @@ pub(super) struct ChangeRecord {
     pub(super) seq: i64,
     pub(super) kind: ChangeKind,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) by: Option<Binary>,
+    pub(super) by: Option<Bytes<15>>,
     pub(super) ts: i64,
     /// Of an edit, until another body takes its place.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,12 +108,12 @@ impl ChangeRecord {
     pub(super) fn of(change: &Change, said: &Amended, from: u64) -> Self {
         let is_edit = change.kind == ChangeKind::Edit;
         Self {
-            room: binary(&change.message.room.0),
+            room: Bytes(change.message.room.0),
             rev: said.rev as i64,
             from: from as i64,
             seq: change.message.seq as i64,
             kind: change.kind,
-            by: change.by.map(|user| binary(&user.0)),
+            by: change.by.map(|user| Bytes(user.0)),
             ts: change.ts as i64,
             body: is_edit.then(|| change.message.body.clone()),
             edited_at: said.edited_at.map(|at| at as i64),
@@ -127,7 +125,7 @@ impl ChangeRecord {
     pub(super) fn said(&self) -> Amended {
         Amended {
             rev: self.rev.unsigned_abs(),
-            edited_at: self.edited_at.map(millis),
+            edited_at: self.edited_at.map(i64::unsigned_abs),
             deleted: self.kind == ChangeKind::Delete,
             reactions: reactions(self.said.clone()),
         }
@@ -152,21 +150,6 @@ pub(super) fn counts_value(reactions: &[(Emoji, u64)]) -> Bson {
 /// Counts, as everybody else has them.
 pub(super) fn reactions(counts: Vec<Count>) -> Vec<(Emoji, u64)> {
     counts.into_iter().map(|one| (one.emoji, one.count.unsigned_abs())).collect()
-}
-
-/// A time.
-pub(super) fn millis(value: i64) -> Millis {
-    value.unsigned_abs()
-}
-
-/// The user of that id.
-pub(super) fn user(id: &Binary) -> Result<UserId, StoreError> {
-    bytes(id).map(UserId).ok_or_else(|| damaged("an id of another size"))
-}
-
-/// The room of that id.
-pub(super) fn room(id: &Binary) -> Result<RoomId, StoreError> {
-    bytes(id).map(RoomId).ok_or_else(|| damaged("an id of another size"))
 }
 
 /// Messages, or what is known of them, contradict each other.

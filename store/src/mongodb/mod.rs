@@ -23,8 +23,8 @@
 //! | [`receipts`] | read positions in bulk |
 //! | [`rooms`] | rooms and members |
 //! | [`accounts`] | users, sessions, logins |
-//! | [`transaction`] | what changes several documents together; [`tries`]: beginning anew |
 //! | [`transfer`] | all of it, taken out or in |
+//! | [`transaction`] | what changes several documents together; [`tries`]: beginning anew |
 //!
 //! Everything is written with `w: majority, j: true` and read from the primary with what a majority
 //! has. Writes rest on unique indexes alone: which home of a room is the right one is decided by
@@ -48,13 +48,15 @@ mod message;
 mod plan;
 mod positions;
 mod receipts;
-mod record;
 mod rooms;
 mod schema;
 mod setup;
 mod snapshot;
 mod transaction;
+mod transfer;
 mod tries;
+
+pub(crate) use transfer::Transfer;
 
 use crate::{
     Store,

@@ -6,7 +6,6 @@
 
 use super::{
     Mongo,
-    command::Order,
     failure::Failure,
     ids::{Id, bytes},
     member::{MemberRecord, with_positions},
@@ -68,7 +67,7 @@ impl Mongo {
             let counts = seq > 0 && members.contains(&(read.room, read.user));
             counts.then(|| raise(read.room, read.user, seq))
         });
-        self.update_all(RECEIPTS, clamped.collect(), Order::Any).await?;
+        self.update_all(RECEIPTS, clamped.collect()).await?;
         Ok(())
     }
 
@@ -106,7 +105,7 @@ pub(super) fn readers(
         receipt,
         position,
         doc! { "$match": has_read },
-        doc! { "$limit": limit as i64 },
+        doc! { "$limit": i64::try_from(limit).unwrap_or(i64::MAX) },
     ]
 }
 

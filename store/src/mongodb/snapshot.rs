@@ -7,7 +7,7 @@ use super::{
     message::{MessageRecord, damaged},
     schema::{CHANGES, MESSAGES, ROOMS},
 };
-use crate::log::UNCOUNTED_MAX;
+use crate::{StoreError, log::UNCOUNTED_MAX};
 use ::mongodb::bson::{Document, doc};
 use madang_protocol::{Heads, Message, Millis, RoomId, RoomKind, operation::Range};
 use serde::Deserialize;
@@ -111,11 +111,6 @@ impl Question {
     fn and(&mut self, collection: &str, pipeline: Vec<Document>) {
         self.pipeline.push(doc! { "$unionWith": { "coll": collection, "pipeline": pipeline } });
     }
-
-    /// As it is sent, to [`ROOMS`].
-    pub(super) fn pipeline(&self) -> &[Document] {
-        &self.pipeline
-    }
 }
 
 fn last_message(room: RoomId) -> Vec<Document> {
@@ -195,11 +190,11 @@ impl Mongo {
 
     async fn ask_once(&self, question: &Question) -> Result<Snapshot, Failure> {
         let rows = self.aggregate_snapshot::<Row>(ROOMS, question.pipeline.clone()).await?;
-        Ok(collect(question.room, rows)?)
+        Ok(collect(rows)?)
     }
 }
 
-fn collect(room: RoomId, rows: Vec<Row>) -> Result<Snapshot, crate::StoreError> {
+fn collect(rows: Vec<Row>) -> Result<Snapshot, StoreError> {
     let mut snapshot = Snapshot {
         kind: None,
         heads: Heads::default(),
@@ -222,7 +217,7 @@ fn collect(room: RoomId, rows: Vec<Row>) -> Result<Snapshot, crate::StoreError> 
                 snapshot.heads.last_rev = last.rev.unsigned_abs();
                 snapshot.last_change = last;
             }
-            Row { message: Some(record), .. } => snapshot.messages.push(record.message(room)?),
+            Row { message: Some(record), .. } => snapshot.messages.push(Arc::new(record.into())),
             Row { uncounted: Some(seq), .. } => snapshot.uncounted.push(seq.unsigned_abs()),
             Row { .. } => return Err(damaged("a document of no known form")),
         }

@@ -1,6 +1,10 @@
 //! The store on MongoDB, on a real replica set of three members.
 
+mod calls;
+mod profile;
+mod racing;
 mod set;
+mod transfer;
 
 use madang_store::{
     ClusterOptions,

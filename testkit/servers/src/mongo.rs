@@ -110,6 +110,17 @@ impl ReplicaSet {
         assert!(answer.is_some(), "a fail point could not be set");
     }
 
+    /// Has every member refuse queries that would read a whole collection because no index fits.
+    ///
+    /// # Panics
+    /// When one does not answer.
+    pub async fn refuse_scans(&self) {
+        for member in &self.members {
+            let refuse = doc! { "setParameter": 1, "notablescan": true };
+            assert!(ask(member.address(), refuse).await.is_some(), "a parameter could not be set");
+        }
+    }
+
     /// The set begins with one member, which is primary at once because nobody else could be; the
     /// others are added to it, one by one as the server wants it.
     async fn initiate(&self) {

@@ -5,6 +5,7 @@ use rustix::process::{Pid, Signal};
 use std::{
     ffi::OsString,
     fs::{self, OpenOptions},
+    mem,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
@@ -12,6 +13,7 @@ use std::{
 };
 use tempfile::TempDir;
 use tokio::{
+    io::AsyncWriteExt,
     net::TcpStream,
     process::{Child, ChildStdin, Command},
 };
@@ -30,7 +32,7 @@ pub struct Server {
     address: SocketAddr,
     child: Child,
     /// Of the guard of `child`; closed when this process ends, however it does.
-    _guard: ChildStdin,
+    guard: ChildStdin,
 }
 
 impl Server {
@@ -47,8 +49,8 @@ impl Server {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let arguments = arguments(directory.path());
         let child = spawn(&program, &arguments, directory.path());
-        let guard = guard(&child);
-        let mut server = Self { program, arguments, directory, address, child, _guard: guard };
+        let guard = guard(&child, directory.path());
+        let mut server = Self { program, arguments, directory, address, child, guard };
         server.takes_connections().await;
         server
     }
@@ -86,7 +88,8 @@ impl Server {
     /// Starts one that was killed again, as it was.
     pub async fn restart(&mut self) {
         self.child = spawn(&self.program, &self.arguments, self.directory.path());
-        self._guard = guard(&self.child);
+        let before = mem::replace(&mut self.guard, guard(&self.child, self.directory.path()));
+        dismiss(before).await;
         self.takes_connections().await;
     }
 
@@ -117,13 +120,20 @@ fn spawn(program: &Path, arguments: &[OsString], directory: &Path) -> Child {
     command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()))
 }
 
-/// A process that kills `child` when nobody holds its standard input any more.
-fn guard(child: &Child) -> ChildStdin {
+/// A process that kills `child` and removes its directory when nobody holds its standard input any
+/// more; told anything, it ends and does neither.
+fn guard(child: &Child, directory: &Path) -> ChildStdin {
     let id = child.id().expect("a child that was just started").to_string();
     let mut guard = Command::new("sh");
-    guard.args(["-c", "read -r _; kill -9 \"$0\" 2>&-", &id]).stdin(Stdio::piped());
+    let script = "read -r _ && exit; kill -9 \"$0\" 2>&-; rm -rf \"$1\"";
+    guard.args(["-c", script, &id]).arg(directory).stdin(Stdio::piped());
     let guard = guard.spawn().expect("a shell");
     guard.stdin.expect("a pipe")
+}
+
+/// One that is not there any more has nothing to do either.
+async fn dismiss(mut guard: ChildStdin) {
+    let _ = guard.write_all(b"dismissed\n").await;
 }
 
 fn printed(directory: &Path) -> PathBuf {

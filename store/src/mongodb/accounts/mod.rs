@@ -13,7 +13,7 @@ mod profiles;
 mod sessions;
 mod signup;
 
-use super::{Mongo, command::Order, schema::USERS};
+use super::{Mongo, schema::USERS};
 use crate::{
     AccountStore, StoreError,
     accounts::{
@@ -99,7 +99,7 @@ impl AccountStore for Mongo {
             return Ok(());
         }
         let updates: Vec<Document> = touches.iter().map(sessions::touch).collect();
-        self.write(Call::TouchSessions, self.update_all(USERS, updates, Order::Any)).await?;
+        self.write(Call::TouchSessions, self.update_all(USERS, updates)).await?;
         Ok(())
     }
 
