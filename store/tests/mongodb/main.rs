@@ -1,6 +1,9 @@
 //! The store on MongoDB, on a real replica set of three members.
 
+mod healing;
+mod opening;
 mod set;
+mod writes;
 
 use madang_store::{
     ClusterOptions,
