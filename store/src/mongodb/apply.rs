@@ -149,26 +149,31 @@ impl Mongo {
         Ok(rows.into_iter().map(key).collect())
     }
 
-    /// Writes what became of messages: one command for them, one for what their deletion and
-    /// their edits leave behind.
+    /// Writes what became of messages, and at the same time removes what their deletion and their
+    /// edits leave behind.
     pub(super) async fn write_messages(
         &self,
         drafts: &BTreeMap<Place, Draft>,
     ) -> Result<(), Failure> {
-        self.erase(drafts).await?;
-        let mut drafts = drafts.clone();
+        tokio::try_join!(self.update_messages(drafts), self.erase(drafts))?;
+        Ok(())
+    }
+
+    async fn update_messages(&self, drafts: &BTreeMap<Place, Draft>) -> Result<(), Failure> {
+        let mut statements = statements(drafts);
         for _ in 0..TRIES {
-            let statements = statements(&drafts);
-            if statements.is_empty() {
-                return Ok(());
-            }
             let expected = statements.len() as u64;
-            if self.update_in_order(MESSAGES, statements).await? >= expected {
+            let matched = match statements.is_empty() {
+                true => 0,
+                false => self.update_in_order(MESSAGES, statements).await?,
+            };
+            if matched >= expected {
                 return Ok(());
             }
             // Somebody was quicker with one of them. Changes win by their rev, counts by being
             // taken anew.
-            drafts = self.states(&drafts.keys().copied().collect()).await?.into_iter().collect();
+            let now = self.states(&drafts.keys().copied().collect()).await?;
+            statements = self::statements(&now.into_iter().collect());
         }
         Err(Failure::Ours(StoreError::Unknown("a message was counted again and again".into())))
     }

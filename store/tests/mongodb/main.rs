@@ -2,6 +2,7 @@
 
 mod healing;
 mod opening;
+mod plans;
 mod set;
 mod writes;
 
