@@ -45,7 +45,7 @@ async fn nobody_is_there() {
 
 #[tokio::test]
 async fn a_server_that_is_in_no_replica_set() {
-    let alone = servers::standalone().await;
+    let alone = servers::mongo::standalone().await;
     let mongo = launch().with("mongo", format!("mongodb://{}/", alone.address()));
     ends(mongo, FAILED, &["replica set"]).await;
 }

@@ -149,35 +149,39 @@ impl Mongo {
         Ok(rows.into_iter().map(key).collect())
     }
 
-    /// Writes what became of messages: one command for them, one for what their deletion and
-    /// their edits leave behind.
+    /// Writes what became of messages, and at the same time removes what their deletion and their
+    /// edits leave behind.
     pub(super) async fn write_messages(
         &self,
         drafts: &BTreeMap<Place, Draft>,
     ) -> Result<(), Failure> {
-        self.erase(drafts).await?;
-        let mut drafts = drafts.clone();
+        tokio::try_join!(self.update_messages(drafts), self.erase(drafts))?;
+        Ok(())
+    }
+
+    async fn update_messages(&self, drafts: &BTreeMap<Place, Draft>) -> Result<(), Failure> {
+        let mut statements = statements(drafts);
         for _ in 0..TRIES {
-            let statements = statements(&drafts);
-            if statements.is_empty() {
-                return Ok(());
-            }
             let expected = statements.len() as u64;
-            if self.update_in_order(MESSAGES, statements).await? >= expected {
+            let matched = match statements.is_empty() {
+                true => 0,
+                false => self.update_in_order(MESSAGES, statements).await?,
+            };
+            if matched >= expected {
                 return Ok(());
             }
             // Somebody was quicker with one of them. Changes win by their rev, counts by being
             // taken anew.
-            drafts = self.states(&drafts.keys().copied().collect()).await?.into_iter().collect();
+            let now = self.states(&drafts.keys().copied().collect()).await?;
+            statements = self::statements(&now.into_iter().collect());
         }
         Err(Failure::Ours(StoreError::Unknown("a message was counted again and again".into())))
     }
 
     /// Bodies of changes that another one took the place of, and reactions to what is deleted.
     async fn erase(&self, drafts: &BTreeMap<Place, Draft>) -> Result<(), Failure> {
-        let is_new_body =
-            |(_, draft): &(&Place, &Draft)| draft.body.is_some() && draft.is_changed();
-        let bodies = drafts.iter().filter(is_new_body).map(erased_bodies).collect::<Vec<_>>();
+        let bodies = drafts.iter().filter(|(_, draft)| draft.is_changed());
+        let bodies = bodies.filter_map(erased_bodies).collect();
         let is_deleted =
             |(_, draft): &(&Place, &Draft)| draft.amended.deleted && draft.is_changed();
         let reactions = drafts.iter().filter(is_deleted).map(|((room, seq), _)| {
@@ -329,7 +333,7 @@ fn change_statement((room, seq): &Place, draft: &Draft) -> Document {
     let rev = draft.amended.rev as i64;
     let mut set = doc! { "rev": rev };
     if let Some(body) = &draft.body {
-        set.insert("body", &**body);
+        set.insert("body", &*body.text);
     }
     if let Some(edited_at) = draft.amended.edited_at {
         set.insert("edited_at", edited_at as i64);
@@ -370,11 +374,14 @@ fn count_statement((room, seq): &Place, draft: &Draft) -> Document {
     doc! { "q": query, "u": update }
 }
 
-fn erased_bodies(((room, seq), draft): (&Place, &Draft)) -> Document {
-    let earlier = doc! { "$lt": draft.amended.rev as i64 };
-    doc! {
-        "q": { "room": room.bson(), "seq": *seq as i64, "rev": earlier, "body": { "$exists": true } },
+/// Bodies that the one the message gets takes the place of; that one is kept until it has it.
+fn erased_bodies(((room, seq), draft): (&Place, &Draft)) -> Option<Document> {
+    let earlier = doc! { "$lt": draft.body.as_ref()?.rev as i64 };
+    let has_body = doc! { "$exists": true };
+    let (room, seq) = (room.bson(), *seq as i64);
+    Some(doc! {
+        "q": { "room": room, "seq": seq, "rev": earlier, "body": has_body },
         "u": { "$unset": { "body": 1 } },
         "multi": true,
-    }
+    })
 }

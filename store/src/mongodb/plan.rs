@@ -22,11 +22,18 @@ pub(super) type ReactionKey = (RoomId, u64, UserId, Emoji);
 pub(super) struct Draft {
     pub(super) amended: Amended,
     /// Another body; `None`: it stays.
-    pub(super) body: Option<Arc<str>>,
+    pub(super) body: Option<Body>,
     /// Reactions that no change has told.
     pub(super) uncounted: bool,
     /// As the database has them.
     pub(super) stored: Stored,
+}
+
+/// A body, and the change it is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Body {
+    pub(super) rev: u64,
+    pub(super) text: Arc<str>,
 }
 
 /// What a message document says.
@@ -178,11 +185,13 @@ impl Draft {
             ChangeKind::Reactions => {}
             ChangeKind::Edit => {
                 self.amended.edited_at = said.edited_at;
-                self.body = change.body.clone().or(self.body.take());
+                // One without a body was appended before another that has one.
+                let body = change.body.clone().map(|text| Body { rev: said.rev, text });
+                self.body = body.or(self.body.take());
             }
             ChangeKind::Delete => {
+                self.body = Some(Body { rev: said.rev, text: "".into() });
                 self.amended = Amended { reactions: Vec::new(), ..said };
-                self.body = Some("".into());
             }
         }
     }
@@ -214,4 +223,90 @@ pub(super) fn in_order(counted: &HashMap<Emoji, u64>, order: &[(Emoji, u64)]) ->
 /// The answer for what the log cannot take, whoever asks.
 fn refused(why: &str) -> Stopped {
     Stopped::Refused(StoreError::Unavailable(why.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::fixtures::{
+        changing, count, delete, edit, emoji, message, reacting, room, user,
+    };
+    use madang_protocol::Message;
+
+    fn known(seqs: &[u64], revs: &[u64]) -> Known {
+        Known {
+            messages: seqs.iter().map(|seq| ((room(1), *seq), Draft::default())).collect(),
+            reactions: HashSet::new(),
+            revs: revs.iter().map(|rev| (room(1), *rev)).collect(),
+        }
+    }
+
+    fn planned(known: &Known, entries: &[Entry]) -> Plan {
+        plan(known, &entries.iter().enumerate().collect::<Vec<_>>())
+    }
+
+    fn one() -> Message {
+        message(1, 1, 1)
+    }
+
+    #[test]
+    fn a_body_is_of_the_change_that_brought_it() {
+        let entries = [changing(&edit(&one(), 1, "edited")), changing(&count(&one(), 2))];
+        let plan = planned(&known(&[1], &[]), &entries);
+        let draft = &plan.messages[&(room(1), 1)];
+        assert_eq!(draft.amended.rev, 2);
+        // Or the only copy would be erased before the message has it.
+        assert_eq!(draft.body, Some(Body { rev: 1, text: "edited".into() }));
+    }
+
+    #[test]
+    fn changes_of_one_command_say_where_it_began() {
+        let entries = [
+            changing(&edit(&one(), 5, "a")),
+            changing(&edit(&message(1, 2, 1), 6, "b")),
+            changing(&edit(&one(), 7, "c")),
+        ];
+        let plan = planned(&known(&[1, 2], &[4]), &entries);
+        let revs: Vec<_> = plan.changes.iter().map(|(_, one)| (one.from, one.rev)).collect();
+        assert_eq!(revs, [(5, 5), (5, 6), (5, 7)]);
+        assert_eq!(plan.stopped, None);
+    }
+
+    #[test]
+    fn a_taken_rev_is_told_before_anything_else_about_it() {
+        let gone = changing(&edit(&message(1, 9, 1), 2, "no such message"));
+        let taken = planned(&known(&[1], &[1, 2]), std::slice::from_ref(&gone));
+        assert_eq!(taken.stopped, Some((0, Stopped::Taken)));
+        let free = planned(&known(&[1], &[1]), std::slice::from_ref(&gone));
+        assert!(matches!(free.stopped, Some((0, Stopped::Refused(_)))), "{free:?}");
+    }
+
+    #[test]
+    fn a_reaction_that_was_not_counted_is_healed_by_one_that_says_the_same() {
+        let mut known = known(&[1], &[]);
+        known.reactions.insert((room(1), 1, user(2), emoji("a")));
+        let again = [reacting(1, 1, 2, "a", true)];
+        assert!(planned(&known, &again).messages.is_empty(), "it is counted");
+        let draft = known.messages.get_mut(&(room(1), 1)).expect("it is known");
+        draft.amended.reactions = vec![(emoji("a"), 1)];
+        let plan = planned(&known, &again);
+        assert!(plan.reactions.is_empty());
+        assert!(plan.messages[&(room(1), 1)].is_recounted());
+    }
+
+    #[test]
+    fn a_deletion_takes_back_what_was_set_before_it() {
+        let entries = [reacting(1, 1, 2, "a", true), changing(&delete(&one(), 1))];
+        let plan = planned(&known(&[1], &[]), &entries);
+        assert!(plan.reactions.is_empty());
+        assert!(!plan.messages[&(room(1), 1)].is_recounted());
+    }
+
+    #[test]
+    fn counts_keep_the_order_the_message_has_them_in() {
+        let counted = [("a", 1), ("c", 2), ("b", 3)].map(|(text, count)| (emoji(text), count));
+        let order = [("c", 9), ("gone", 1)].map(|(text, count)| (emoji(text), count));
+        let expected = [("c", 2), ("a", 1), ("b", 3)].map(|(text, count)| (emoji(text), count));
+        assert_eq!(in_order(&counted.into_iter().collect(), &order), expected);
+    }
 }
