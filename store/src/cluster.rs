@@ -104,6 +104,15 @@ pub enum ClusterError {
         /// What was found there.
         collection: String,
     },
+    /// An import into it is under way, or was ended before its end.
+    #[error(
+        "an import into database {database} has not ended: if none is under way, drop the \
+         database and import again"
+    )]
+    HalfFilled {
+        /// Which.
+        database: String,
+    },
     /// A later version made it.
     #[error("database {database} has format {found}, this version knows formats up to {known}")]
     NewerFormat {

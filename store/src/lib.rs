@@ -45,4 +45,4 @@ pub use open::{Medium, OpenError, Options, Store, StoreControl, open};
 pub use presence::PresenceStore;
 pub use receipts::ReceiptStore;
 pub use rooms::RoomStore;
-pub use transfer::{Transfer, transfer};
+pub use transfer::{Transfer, transfer, transfer_cluster};

@@ -9,7 +9,7 @@
 use super::{
     Mongo,
     apply::reaction_document,
-    failure::{DUPLICATE_KEY, Failure},
+    failure::{DUPLICATE_KEY, Failure, index_of},
     message::NewMessage,
     plan::{Plan, ReactionKey, plan},
     schema::{CHANGES, MESSAGES, REACTIONS, ROOM_REV, ROOM_SENDER_CLIENT, ROOM_SEQ},
@@ -203,14 +203,6 @@ fn stopped_by(error: &Error) -> Option<Stop> {
         _ => return None,
     };
     Some((first.index, stopped))
-}
-
-/// The index whose key was taken, which the server tells in words only. The words end with the
-/// key, which is whatever a client sent.
-fn index_of(message: &str) -> Option<&str> {
-    let (before_key, _) = message.split_once(" dup key:")?;
-    let (_, index) = before_key.rsplit_once(" index: ")?;
-    Some(index.trim())
 }
 
 fn set(reactions: &BTreeMap<ReactionKey, bool>) -> Vec<Document> {

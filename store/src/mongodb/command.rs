@@ -8,14 +8,16 @@ use super::{
 use crate::StoreError;
 use ::mongodb::{
     Collection, Cursor,
-    bson::{Document, doc},
+    bson::{Document, doc, serialize_to_vec},
     options::ReadConcern,
 };
 use futures_util::TryStreamExt;
 use serde::de::DeserializeOwned;
 
-/// Statements of one command at most. The server takes more, but not 16 MiB of them.
-pub(super) const STATEMENTS_MAX: usize = 1_000;
+/// Statements of one command at most: as much as one flush gathers.
+pub(super) const STATEMENTS_MAX: usize = 10_000;
+/// Their bytes at most, with what the command adds below the 16 MiB that the server takes.
+const STATEMENTS_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// Documents of one answer, so that what is read at all is read by one command.
 const BATCH: u32 = 100_000;
 /// How often a write that lost a race for a key is tried.
@@ -111,7 +113,10 @@ impl Mongo {
         ordered: bool,
     ) -> Result<u64, Failure> {
         let mut written = 0;
-        for part in statements.chunks(STATEMENTS_MAX) {
+        let mut rest = &statements[..];
+        while !rest.is_empty() {
+            let (part, behind) = rest.split_at(fitting(rest));
+            rest = behind;
             let command = doc! {
                 command: collection,
                 field: part.to_vec(),
@@ -136,6 +141,16 @@ impl Mongo {
     }
 }
 
+/// How many of them go into one command; at least one.
+fn fitting(statements: &[Document]) -> usize {
+    let mut bytes = 0;
+    let fits = |(place, statement): &(usize, &Document)| {
+        bytes += serialize_to_vec(statement).map_or(STATEMENTS_BYTES_MAX, |bytes| bytes.len());
+        *place == 0 || bytes <= STATEMENTS_BYTES_MAX
+    };
+    statements.iter().take(STATEMENTS_MAX).enumerate().take_while(fits).count()
+}
+
 /// Whether an answer says that everything is on the disks of a majority; `false`: keys were taken.
 pub(super) fn is_written(answer: &Document) -> Result<bool, Failure> {
     let unknown = |detail: String| Err(Failure::Ours(StoreError::Unknown(detail)));
@@ -152,4 +167,30 @@ pub(super) fn is_written(answer: &Document) -> Result<bool, Failure> {
 
 fn code_of(error: &Document) -> i32 {
     error.get_i32("code").unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that moves up a read position, the largest that is written in bulk.
+    fn statement(body: &str) -> Document {
+        let id = || super::super::ids::binary(&[7; 15]);
+        let key = doc! { "room": id(), "user": id() };
+        let update = doc! { "$max": { "seq": i64::MAX }, "$setOnInsert": { "room": id() } };
+        doc! { "q": { "_id": key }, "u": update, "upsert": true, "body": body }
+    }
+
+    #[test]
+    fn a_flush_is_one_command() {
+        assert_eq!(fitting(&vec![statement(""); 10_001]), 10_000);
+        assert_eq!(fitting(&vec![statement(""); 3]), 3);
+    }
+
+    #[test]
+    fn what_the_server_would_not_take_is_divided() {
+        let large = vec![statement(&"x".repeat(1024 * 1024)); 20];
+        assert_eq!(fitting(&large), 11);
+        assert_eq!(fitting(&[statement(&"x".repeat(13 * 1024 * 1024))]), 1, "not refused here");
+    }
 }

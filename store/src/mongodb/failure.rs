@@ -77,8 +77,15 @@ pub(super) fn duplicate(error: &Error) -> Option<&str> {
         }
         _ => return None,
     };
-    let (_, behind) = message.split_once(" index: ")?;
-    behind.split_whitespace().next()
+    index_of(message)
+}
+
+/// The index whose key was taken, which the server tells in words only. The words end with the
+/// key, which is whatever a client sent.
+pub(super) fn index_of(message: &str) -> Option<&str> {
+    let (before_key, _) = message.split_once(" dup key:")?;
+    let (_, index) = before_key.rsplit_once(" index: ")?;
+    Some(index.trim())
 }
 
 fn late(after: Duration) -> String {

@@ -23,6 +23,7 @@
 //! | [`receipts`] | read positions in bulk |
 //! | [`rooms`] | rooms and members |
 //! | [`accounts`] | users, sessions, logins |
+//! | [`transfer`] | all of it, taken out or in |
 //! | [`transaction`] | what changes several documents together; [`tries`]: beginning anew |
 //!
 //! Everything is written with `w: majority, j: true` and read from the primary with what a majority
@@ -52,7 +53,10 @@ mod schema;
 mod setup;
 mod snapshot;
 mod transaction;
+mod transfer;
 mod tries;
+
+pub(crate) use transfer::Transfer;
 
 use crate::{
     Store,

@@ -3,7 +3,7 @@
 
 use ::mongodb::bson::{Document, doc};
 
-/// One document: whose database it is. See [`super::setup`].
+/// Whose database it is, and whether it is being filled. See [`super::setup`].
 pub(super) const META: &str = "meta";
 /// `{_id: room, kind, name?, private, created_at, creator, member_rev, members, ...}`.
 pub(super) const ROOMS: &str = "rooms";
@@ -26,6 +26,10 @@ pub(super) const BANS: &str = "bans";
 pub(super) const ROOM_COUNTS: &str = "room_counts";
 /// See [`super::accounts::document`].
 pub(super) const USERS: &str = "users";
+
+/// Everything but [`META`].
+pub(super) const DATA: [&str; 9] =
+    [ROOMS, MEMBERS, MESSAGES, CHANGES, REACTIONS, RECEIPTS, BANS, ROOM_COUNTS, USERS];
 
 /// Tells that a username is another's.
 pub(super) const USERNAME: &str = "username";

@@ -26,6 +26,8 @@ use std::{collections::BTreeMap, sync::Arc};
 const FORMAT: i64 = 1;
 /// The id of the one document in [`META`].
 const THE_STORE: &str = "store";
+/// The id of another one in [`META`], while an import is under way or after one that was killed.
+pub(super) const IMPORT: &str = "import";
 
 impl Mongo {
     pub(super) async fn open(
@@ -72,7 +74,17 @@ async fn claim(database: &Database) -> Result<String, ClusterError> {
         let database = database.name().to_owned();
         return Err(ClusterError::NewerFormat { database, found, known: FORMAT });
     }
+    refuse_half_filled(database).await?;
     Ok(meta.get_str("identity").unwrap_or_default().to_owned())
+}
+
+/// What an import that did not end has left is neither what was there before nor all of the rest.
+async fn refuse_half_filled(database: &Database) -> Result<(), ClusterError> {
+    let mark = database.collection::<Document>(META).find_one(doc! { "_id": IMPORT }).await;
+    match mark.map_err(|error| refused(database, "reading", &error))? {
+        None => Ok(()),
+        Some(_) => Err(ClusterError::HalfFilled { database: database.name().to_owned() }),
+    }
 }
 
 async fn find_meta(database: &Database) -> Result<Option<Document>, ClusterError> {
@@ -95,7 +107,7 @@ async fn refuse_foreign(database: &Database) -> Result<(), ClusterError> {
 }
 
 /// Makes those that are not there, one command for each collection.
-async fn make_indexes(database: &Database) -> Result<(), ClusterError> {
+pub(super) async fn make_indexes(database: &Database) -> Result<(), ClusterError> {
     let mut by_collection: BTreeMap<&str, Vec<IndexModel>> = BTreeMap::new();
     for index in indexes() {
         by_collection.entry(index.collection).or_default().push(model(index));

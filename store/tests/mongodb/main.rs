@@ -1,9 +1,13 @@
 //! The store on MongoDB, on a real replica set of three members.
 
+mod calls;
 mod healing;
 mod opening;
 mod plans;
+mod profile;
+mod racing;
 mod set;
+mod transfer;
 mod writes;
 
 use madang_store::{

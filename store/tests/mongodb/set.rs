@@ -1,7 +1,7 @@
 //! The replica set of this binary, and databases on it.
 
 use madang_servers::ReplicaSet;
-use madang_store::{ClusterOptions, Store, open_cluster};
+use madang_store::{ClusterError, ClusterOptions, Store, open_cluster};
 use std::{
     future::Future,
     sync::{
@@ -44,7 +44,12 @@ pub(crate) fn options() -> ClusterOptions {
 
 /// A store in that database.
 pub(crate) fn open(options: &ClusterOptions) -> Store {
-    wait_for(open_cluster(options.clone())).expect("a store")
+    try_open(options).expect("a store")
+}
+
+/// The same, or why not.
+pub(crate) fn try_open(options: &ClusterOptions) -> Result<Store, ClusterError> {
+    wait_for(open_cluster(options.clone()))
 }
 
 /// Waits where there may be a runtime already.

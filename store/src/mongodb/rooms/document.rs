@@ -71,7 +71,7 @@ pub(in crate::mongodb) fn pair_of((lower, higher): (UserId, UserId)) -> Bytes<30
 
 /// A room and a user: what a membership, a ban and a receipt are found by. The order of the
 /// fields is part of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(in crate::mongodb) struct MemberKey {
     pub(in crate::mongodb) room: Bytes<15>,
     pub(in crate::mongodb) user: Bytes<15>,
@@ -138,6 +138,8 @@ pub(super) struct SeenRoom {
     last_seq: u64,
     #[serde(default)]
     last_rev: u64,
+    /// From where on messages lack changes.
+    unapplied: Option<u64>,
     message: Option<MessageRecord>,
 }
 
@@ -149,6 +151,12 @@ impl SeenRoom {
     /// Corrects how far the user has read, who is a member.
     pub(super) fn has_read(&mut self, correct: impl FnOnce(RoomId, u64) -> u64) {
         self.read = correct(self.room(), self.read_seq());
+    }
+
+    /// The changes that its messages do not have yet, if they are to be shown.
+    pub(super) fn unapplied(&self) -> Option<(u64, u64)> {
+        let from = self.unapplied.filter(|_| self.message.is_some())?;
+        Some((from, self.last_rev))
     }
 
     pub(super) fn access(&self) -> Access {

@@ -167,7 +167,19 @@ impl Mongo {
         user: UserId,
         stages: Vec<Document>,
     ) -> Result<Vec<SeenRoom>, Failure> {
-        let mut found: Vec<SeenRoom> = self.aggregate(collection, stages).await?;
+        let mut found: Vec<SeenRoom> = self.aggregate(collection, stages.clone()).await?;
+        // A message is shown as its changes left it, also if whoever appended one did not come to
+        // that.
+        let unapplied: Vec<_> = found
+            .iter()
+            .filter_map(|seen| seen.unapplied().map(|(from, to)| (seen.room(), from, to)))
+            .collect();
+        for (room, from, to) in &unapplied {
+            self.apply_again(*room, *from, *to).await?;
+        }
+        if !unapplied.is_empty() {
+            found = self.aggregate(collection, stages).await?;
+        }
         for seen in &mut found {
             seen.has_read(|room, stored| self.positions.ahead(room, user, stored));
         }

@@ -193,14 +193,28 @@ fn message() -> Document {
     } }
 }
 
-/// The newest `rev`.
+/// The newest change: its `rev`, and the first rev of its command if its message does not have it
+/// yet, as after a node that died in between.
 fn changed() -> Document {
+    let its_message = doc! {
+        "from": "messages", "localField": "seq", "foreignField": "seq", "as": "its",
+        "let": { "room": "$room" },
+        "pipeline": [
+            { "$match": { "$expr": { "$eq": ["$room", "$$room"] } } },
+            { "$project": { "_id": 0, "rev": 1 } },
+        ],
+    };
+    let lacks_it = doc! { "$lt": [{ "$ifNull": [{ "$first": "$its.rev" }, 0] }, "$rev"] };
     doc! { "$lookup": {
         "from": "changes", "localField": "room", "foreignField": "room", "as": "changed",
         "pipeline": [
             { "$sort": { "rev": -1 } },
             { "$limit": 1 },
-            { "$project": { "_id": 0, "rev": 1 } },
+            { "$lookup": its_message },
+            { "$project": {
+                "_id": 0, "rev": 1,
+                "unapplied": { "$cond": [lacks_it, "$from", "$$REMOVE"] },
+            } },
         ],
     } }
 }
@@ -225,6 +239,7 @@ fn seen() -> Vec<Document> {
             "last_seq": 1,
             "message": { "$first": "$message" },
             "last_rev": { "$first": "$changed.rev" },
+            "unapplied": { "$first": "$changed.unapplied" },
             "read": { "$first": "$receipt.seq" },
         } },
     ]
@@ -246,4 +261,35 @@ fn rows(limit: usize) -> i64 {
 
 pub(super) fn key(room: RoomId, user: UserId) -> Bson {
     serialize_to_bson(&MemberKey::new(room, user)).expect("an id is plain bytes")
+}
+
+/// Every room with its heads, by id: for [`crate::Transfer`].
+pub(in crate::mongodb) fn rooms_with_heads() -> Vec<Document> {
+    vec![
+        doc! { "$sort": { "_id": 1 } },
+        doc! { "$project": { "_id": 0, "room": "$_id", "of_room": "$$ROOT" } },
+        newest(),
+        changed(),
+        doc! { "$project": {
+            "of_room": 1,
+            "last_seq": { "$first": "$newest.seq" },
+            "last_ts": { "$first": "$newest.ts" },
+            "last_rev": { "$first": "$changed.rev" },
+        } },
+    ]
+}
+
+/// Rooms whose last changes their messages do not have yet.
+pub(in crate::mongodb) fn unapplied() -> Vec<Document> {
+    vec![
+        doc! { "$sort": { "_id": 1 } },
+        doc! { "$project": { "room": "$_id" } },
+        changed(),
+        doc! { "$match": { "changed.unapplied": { "$exists": true } } },
+        doc! { "$project": {
+            "_id": 0, "room": 1,
+            "from": { "$first": "$changed.unapplied" },
+            "to": { "$first": "$changed.rev" },
+        } },
+    ]
 }
