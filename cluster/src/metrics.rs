@@ -10,7 +10,7 @@ const SENT: &str = "madang_bus_sent_total";
 const HEARD: &str = "madang_bus_heard_total";
 /// Messages that were not sent, by `reason`.
 const DROPPED: &str = "madang_bus_dropped_total";
-/// Messages that were not understood, by `reason`.
+/// Messages that were not understood, by `cause`.
 const UNREADABLE: &str = "madang_bus_unreadable_total";
 /// Times that anything may have been missed.
 const GAPS: &str = "madang_bus_gaps_total";
@@ -55,7 +55,7 @@ impl Metrics {
             sent: KINDS.map(|kind| counter!(SENT, "kind" => kind.name())),
             heard: KINDS.map(|kind| counter!(HEARD, "kind" => kind.name())),
             dropped: DROPS.map(|reason| counter!(DROPPED, "reason" => reason)),
-            unreadable: UNREAD.map(|reason| counter!(UNREADABLE, "reason" => reason)),
+            unreadable: UNREAD.map(|cause| counter!(UNREADABLE, "cause" => cause)),
             gaps: counter!(GAPS),
             connected: gauge!(CONNECTED),
         }
@@ -102,7 +102,7 @@ fn describe() {
     describe_counter!(SENT, "Messages handed to the bus, by kind");
     describe_counter!(HEARD, "Messages heard from other nodes, by kind");
     describe_counter!(DROPPED, "Messages the bus did not take, by reason");
-    describe_counter!(UNREADABLE, "Messages of the bus that were not understood, by reason");
+    describe_counter!(UNREADABLE, "Messages of the bus that were not understood, by cause");
     describe_counter!(GAPS, "Times that something may have been missed on the bus");
     describe_gauge!(CONNECTED, "1 while a server of the bus is reached");
 }

@@ -100,7 +100,9 @@ fn command() -> Command {
         .subcommands([
             Command::new("serve").about("Run a node; what `madang` alone does"),
             Command::new("config").about("Print the settings that hold, as a settings file"),
-            Command::new("check").about("Examine the data of a node that is not running"),
+            Command::new("check").about(
+                "Examine the data of a node that is not running, or the servers that are set",
+            ),
             export_command(),
             import_command(),
             user_command(),
@@ -127,11 +129,11 @@ fn export_command() -> Command {
 
 fn import_command() -> Command {
     Command::new("import")
-        .about("Read all data of `madang export` into an empty data directory")
+        .about("Read all data of `madang export` where nothing is kept yet")
         .long_about(
-            "Read what `madang export` wrote into a data directory in which nothing is kept yet. \
-             All or nothing: a file that is cut short, damaged or of a later version is refused, \
-             naming the line, and the data directory stays empty.",
+            "Read what `madang export` wrote into a data directory, or with --mongo into a \
+             database, in which nothing is kept yet. All or nothing: a file that is cut short, \
+             damaged or of a later version is refused, naming the line, and it stays empty.",
         )
         .arg(file_argument().required(true).help("Where from. `-` is standard input"))
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The words, but for the address: that is known once it is bound.
 pub(super) struct Banner {
+    data: String,
     data_dir: String,
     signup: bool,
     tls: bool,
@@ -13,7 +14,11 @@ pub(super) struct Banner {
 impl Banner {
     pub(super) fn new(settings: &Settings) -> Self {
         let data_dir = settings.data_dir.display().to_string();
-        Self { data_dir, signup: settings.signup, tls: settings.has_tls() }
+        let data = match settings.mongo.reveal() {
+            Some(_) => format!("MongoDB, database {}", settings.mongo_database),
+            None => data_dir.clone(),
+        };
+        Self { data, data_dir, signup: settings.signup, tls: settings.has_tls() }
     }
 
     /// The whole text for a node at `address`, and at `admin` for operators.
@@ -46,7 +51,7 @@ impl Banner {
              -d '{{\"client_id\": \"1\", \"body\": \"hello\"}}'\n  \
              curl {base}/v1/rooms/$ROOM/messages {BEARER}\n\n\
              Ctrl-C stops it.\n",
-            self.data_dir
+            self.data
         )
     }
 }

@@ -1,12 +1,61 @@
 //! `madang check`
 
 use super::{DAMAGED, Done, complain, write_out};
-use crate::config::Settings;
-use madang_store::{Medium, OpenError, check::Report};
-use std::{fmt::Write as _, process::ExitCode};
+use crate::{config::Settings, surroundings};
+use madang_cluster::nats;
+use madang_store::{ClusterReport, Medium, OpenError, check::Report};
+use std::{error::Error, fmt::Write as _, process::ExitCode};
 
-/// Examines the data directory and prints what is in it, and what is wrong with it.
+/// Examines where the data is, the data directory or MongoDB, and whether the other servers that the
+/// settings name can be used.
 pub(super) fn run(settings: &Settings) -> Done {
+    let Some(uri) = settings.mongo.reveal() else {
+        return embedded(settings);
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let options = surroundings::cluster_options(settings, uri);
+        let mongo = madang_store::check_cluster(options).await;
+        let told = mongo.map(|report| told_of_mongo(&settings.mongo_database, &report));
+        let mut failed = tell("MongoDB", told.map_err(Into::into))?;
+        if settings.has_nats() {
+            let me = surroundings::this_life(settings)?;
+            let reached = nats::check(surroundings::nats_options(settings, me)).await;
+            let told = reached.map(|reached| told_of_nats(&reached));
+            failed |= tell("NATS", told.map_err(Into::into))?;
+        }
+        Ok(ExitCode::from(u8::from(failed)))
+    })
+}
+
+/// Prints what was found at one kind of servers. True: they cannot be used.
+fn tell(what: &str, told: Result<String, Box<dyn Error>>) -> Result<bool, Box<dyn Error>> {
+    let failed = told.is_err();
+    let text = told.unwrap_or_else(|error| format!("cannot be used: {error}"));
+    write_out(&format!("{what}: {text}\n")).map(|()| failed)
+}
+
+fn told_of_mongo(database: &str, report: &ClusterReport) -> String {
+    let ClusterReport { version, is_ours, missing_indexes } = report;
+    let data = if *is_ours { "holds data of madang" } else { "is empty" };
+    let mut text = format!("reached, version {version}, database {database} {data}");
+    if !missing_indexes.is_empty() {
+        let missing = missing_indexes.join(", ");
+        // Writing to a string cannot fail.
+        let _ = write!(text, "; a node will make the indexes {missing}");
+    }
+    text
+}
+
+fn told_of_nats(reached: &nats::Reached) -> String {
+    let nats::Reached { server, version, payload_bytes_max } = reached;
+    format!(
+        "reached, version {version}, server {server}, messages up to {payload_bytes_max} bytes, \
+         permissions suffice"
+    )
+}
+
+fn embedded(settings: &Settings) -> Done {
     match madang_store::check(Medium::Directory(settings.data_dir.clone())) {
         Ok(report) => {
             write_out(&text(&report))?;

@@ -1,10 +1,10 @@
 //! `madang export` and `madang import`: all data as JSON lines.
 
 use super::Done;
-use crate::config::Settings;
+use crate::{config::Settings, surroundings};
 use madang_store::{
-    Medium,
-    transfer::{TransferError, jsonl, transfer},
+    Medium, Transfer,
+    transfer::{TransferError, jsonl, transfer, transfer_cluster},
 };
 use std::{
     error::Error,
@@ -25,7 +25,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Writes everything to `file`, which must not be there yet.
 pub(super) fn export(file: &Path, settings: &Settings) -> Done {
-    let store = transfer(Medium::Directory(settings.data_dir.clone()));
+    let store = data(settings);
     let progress = &mut progress("exported");
     let lines = if file == Path::new(STANDARD) {
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
@@ -47,7 +47,7 @@ pub(super) fn export(file: &Path, settings: &Settings) -> Done {
 
 /// Reads everything from `file`.
 pub(super) fn import(file: &Path, settings: &Settings) -> Done {
-    let store = transfer(Medium::Directory(settings.data_dir.clone()));
+    let store = data(settings);
     let progress = &mut progress("imported");
     let done = if file == Path::new(STANDARD) {
         let mut from = BufReader::with_capacity(BUFFER_BYTES, io::stdin().lock());
@@ -60,6 +60,14 @@ pub(super) fn import(file: &Path, settings: &Settings) -> Done {
     let lines = done.map_err(|error| nothing_imported(error, file))?;
     eprintln!("madang: imported {lines} lines");
     Ok(ExitCode::SUCCESS)
+}
+
+/// All of it, wherever the settings say it is.
+fn data(settings: &Settings) -> Box<dyn Transfer> {
+    match settings.mongo.reveal() {
+        Some(uri) => transfer_cluster(surroundings::cluster_options(settings, uri)),
+        None => transfer(Medium::Directory(settings.data_dir.clone())),
+    }
 }
 
 fn nothing_imported(error: TransferError, file: &Path) -> Box<dyn Error> {

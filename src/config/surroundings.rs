@@ -137,6 +137,7 @@ mod tests {
             (&[("nats", "http://hidden"), MONGO, NAME], "nats", "nats://"),
             (&[("mongo", "hidden:27017")], "mongo", "mongodb://"),
             (&[("mongo_database", "a.b")], "mongo_database", "without any of"),
+            (&[("mongo_database", &"d".repeat(64))], "mongo_database", "63 bytes"),
             (&[("node_name", "a.b")], "node_name", "1 to 64"),
             (&[("cluster_name", "a b")], "cluster_name", "1 to 64"),
             (&[("nats_token", "hidden")], "nats_token", "needs nats"),

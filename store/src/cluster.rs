@@ -143,3 +143,22 @@ pub fn open_cluster(
 ) -> impl Future<Output = Result<Store, ClusterError>> + Send {
     mongodb::open(options)
 }
+
+/// What was found at the servers of a cluster's store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterReport {
+    /// The version of MongoDB.
+    pub version: String,
+    /// The database holds data of ours; otherwise it is empty.
+    pub is_ours: bool,
+    /// Indexes that are not there, as `collection.name`; a node makes them when it starts.
+    pub missing_indexes: Vec<String>,
+}
+
+/// Looks whether a node could use the database, and changes nothing there. To be awaited in a runtime
+/// with input and output.
+pub fn check_cluster(
+    options: ClusterOptions,
+) -> impl Future<Output = Result<ClusterReport, ClusterError>> + Send {
+    mongodb::examine(options)
+}

@@ -37,7 +37,7 @@ mod redb;
 
 pub use accounts::AccountStore;
 pub use check::check;
-pub use cluster::{ClusterError, ClusterOptions, open_cluster};
+pub use cluster::{ClusterError, ClusterOptions, ClusterReport, check_cluster, open_cluster};
 pub use error::StoreError;
 pub use limits::LoginLimits;
 pub use log::MessageLog;

@@ -1,6 +1,7 @@
 //! Nodes on real servers: a single one on MongoDB, and clusters, as their users meet them.
 
 mod bad_surroundings;
+mod commands;
 mod ground;
 mod single;
 mod talking;

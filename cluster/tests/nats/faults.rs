@@ -212,3 +212,19 @@ async fn two_of_three_servers_go_on() {
         pair.is_through(&reader).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_is_too_slow_hears_of_a_gap() {
+    let nats = servers::Nats::one().await;
+    let pair = Pair::on(nats.urls(), nats.urls()).await;
+    let ears = Ears::of(&pair.other);
+    let slow = |_: &_| std::thread::sleep(Duration::from_millis(2));
+    let _reader = pair.other.subscribe(ROOM, Box::new(slow));
+    wait::until("a gap", wait::SOON, || async {
+        for _ in 0..200 {
+            pair.one.publish(&beacon(ROOM, Heads::default()));
+        }
+        (ears.gaps.load(Ordering::SeqCst) > 0).then_some(())
+    })
+    .await;
+}

@@ -5,6 +5,7 @@ use crate::{
     accounts::{password, session_of, token::Token, token::random_id},
     config::Settings,
     store_call::within,
+    surroundings,
 };
 use madang_actors::kernel::Clock;
 use madang_protocol::{Millis, UserId};
@@ -38,9 +39,15 @@ pub(super) fn run(file: &Path, settings: &Settings) -> Done {
     let text = fs::read_to_string(file)
         .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     let lines = lines::parse(&text)?;
-    let store = madang_store::open(Options::in_directory(&settings.data_dir))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        let store = match settings.mongo.reveal() {
+            Some(uri) => {
+                let options = surroundings::cluster_options(settings, uri);
+                madang_store::open_cluster(options).await?
+            }
+            None => madang_store::open(Options::in_directory(&settings.data_dir))?,
+        };
         let added = add(&lines, &store, settings).await;
         store.control.close().await;
         added

@@ -18,6 +18,7 @@
 //! | [`append`] | the log: ordered commands |
 //! | [`plan`] | what changes and reactions do to messages |
 //! | [`apply`] | what is known before that, and what is written after |
+//! | [`examine`] | what there is, without a change |
 //! | [`heads`] | how far rooms have come |
 //! | [`positions`] | read positions of senders, ahead of the database |
 //! | [`receipts`] | read positions in bulk |
@@ -38,6 +39,7 @@ mod command;
 mod condition;
 mod connection;
 mod control;
+mod examine;
 mod failure;
 mod gate;
 mod heads;
@@ -56,6 +58,7 @@ mod transaction;
 mod transfer;
 mod tries;
 
+pub(crate) use examine::examine;
 pub(crate) use transfer::Transfer;
 
 use crate::{

@@ -69,13 +69,19 @@ async fn claim(database: &Database) -> Result<String, ClusterError> {
     let missing =
         || ClusterError::Refused { what: "writing", detail: "nothing was written".into() };
     let meta = find_meta(database).await?.ok_or_else(missing)?;
+    known_format(database, &meta)?;
+    refuse_half_filled(database).await?;
+    Ok(meta.get_str("identity").unwrap_or_default().to_owned())
+}
+
+/// Refuses what a later version made.
+pub(super) fn known_format(database: &Database, meta: &Document) -> Result<(), ClusterError> {
     let found = meta.get_i64("format").unwrap_or(i64::MAX);
     if found > FORMAT {
         let database = database.name().to_owned();
         return Err(ClusterError::NewerFormat { database, found, known: FORMAT });
     }
-    refuse_half_filled(database).await?;
-    Ok(meta.get_str("identity").unwrap_or_default().to_owned())
+    Ok(())
 }
 
 /// What an import that did not end has left is neither what was there before nor all of the rest.
@@ -87,12 +93,12 @@ async fn refuse_half_filled(database: &Database) -> Result<(), ClusterError> {
     }
 }
 
-async fn find_meta(database: &Database) -> Result<Option<Document>, ClusterError> {
+pub(super) async fn find_meta(database: &Database) -> Result<Option<Document>, ClusterError> {
     let found = database.collection(META).find_one(doc! { "_id": THE_STORE }).await;
     found.map_err(|error| refused(database, "reading", &error))
 }
 
-async fn refuse_foreign(database: &Database) -> Result<(), ClusterError> {
+pub(super) async fn refuse_foreign(database: &Database) -> Result<(), ClusterError> {
     let collections = database.list_collection_names().await;
     let collections =
         collections.map_err(|error| refused(database, "listing collections", &error))?;
