@@ -43,7 +43,7 @@ async fn make_rooms(store: &Store, numbers: std::ops::RangeInclusive<u64>) -> Ve
 /// Also for more rooms than one answer usually has rows.
 #[tokio::test]
 async fn every_question_about_rooms_is_one_command() {
-    let options = set::options();
+    let options = set::quiet();
     let store = set::open(&options);
     make_users(&store, 1..=3).await;
     let mut counts = Vec::new();
