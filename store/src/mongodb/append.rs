@@ -46,7 +46,9 @@ impl Mongo {
         let began = Instant::now();
         let appended = match self.write(Call::Append, self.append_in_order(entries)).await {
             Ok(appended) => appended,
-            Err(error @ StoreError::Unknown(_)) => in_doubt(error),
+            Err(error @ StoreError::Unknown(_)) => {
+                Appended { committed: 0, stopped: Some(Stopped::Unknown(error)) }
+            }
             Err(error) => Appended { committed: 0, stopped: Some(Stopped::Refused(error)) },
         };
         self.note_committed(entries, &appended, began);
@@ -65,36 +67,19 @@ impl Mongo {
 
     async fn append_in_order(&self, entries: &[Entry]) -> Result<Appended, Failure> {
         let messages: Vec<(usize, &Message)> = messages(entries).collect();
-        let mut stop = self.insert_messages(&messages).await?;
+        let stop = self.insert_messages(&messages).await?;
         let until = stop.as_ref().map_or(entries.len(), |(place, _)| *place);
-        let others: Vec<(usize, &Entry)> = entries
-            .iter()
-            .enumerate()
-            .take(until)
-            .filter(|(_, entry)| !is_message(entry))
-            .collect();
-        if !others.is_empty() {
-            let wrote_messages = messages.first().is_some_and(|(place, _)| *place < until);
-            let applied = self.append_others(&others).await;
-            let applied = applied.map_err(|failure| {
-                if wrote_messages {
-                    Failure::Ours(StoreError::Unknown(failure.of_read().to_string()))
-                } else {
-                    failure
-                }
-            });
-            if let Some((place, why)) = applied? {
-                // Messages behind that place are committed already, so nothing can be said of
-                // what stands there.
-                let went_on = messages.iter().any(|(behind, _)| (place..until).contains(behind));
-                let unsure = StoreError::Unknown("messages went ahead of it".into());
-                stop = Some((place, if went_on { Stopped::Unknown(unsure) } else { why }));
-            }
+        let others = entries[..until].iter().enumerate().filter(|(_, entry)| !is_message(entry));
+        let others: Vec<(usize, &Entry)> = others.collect();
+        if others.is_empty() {
+            return Ok(appended(entries, stop));
         }
-        Ok(match stop {
-            None => Appended { committed: entries.len(), stopped: None },
-            Some((committed, stopped)) => Appended { committed, stopped: Some(stopped) },
-        })
+        let inserted = messages.iter().map(|(place, _)| *place).take_while(|place| *place < until);
+        let applied = match self.append_others(&others).await {
+            Err(failure) if inserted.clone().next().is_some() => Err(failure.in_doubt()),
+            answer => answer,
+        };
+        Ok(appended(entries, applied?.map(|refused| beside(refused, inserted)).or(stop)))
     }
 
     /// Inserts, in as few commands as the driver sends undivided.
@@ -104,11 +89,15 @@ impl Mongo {
     ) -> Result<Option<Stop>, Failure> {
         let mut rest = messages;
         while !rest.is_empty() {
+            let is_first = rest.len() == messages.len();
             let (part, behind) = rest.split_at(fitting(rest));
             rest = behind;
             let documents = part.iter().map(|(_, message)| NewMessage::of(message));
             let places: Vec<usize> = part.iter().map(|(place, _)| *place).collect();
-            if let Some(stop) = self.insert(MESSAGES, documents.collect(), &places).await? {
+            let inserted = self.insert(MESSAGES, documents.collect(), &places).await;
+            let inserted =
+                inserted.map_err(|error| if is_first { error } else { error.in_doubt() });
+            if let Some(stop) = inserted? {
                 return Ok(Some(stop));
             }
         }
@@ -134,7 +123,7 @@ impl Mongo {
 
     /// Appends changes and reactions, which are about messages that are there.
     async fn append_others(&self, entries: &[(usize, &Entry)]) -> Result<Option<Stop>, Failure> {
-        let known = self.look_at(entries).await?;
+        let known = self.look_at(entries).await.map_err(Failure::unwritten)?;
         let mut planned = plan(&known, entries);
         if !planned.changes.is_empty() {
             let (places, records): (Vec<_>, Vec<_>) = planned.changes.iter().cloned().unzip();
@@ -146,8 +135,7 @@ impl Mongo {
         }
         let written = self.write_plan(&planned).await;
         // The changes are there, whatever becomes of the rest.
-        written
-            .map_err(|failure| Failure::Ours(StoreError::Unknown(failure.of_read().to_string())))?;
+        written.map_err(Failure::in_doubt)?;
         Ok(planned.stopped)
     }
 
@@ -171,8 +159,21 @@ fn is_message(entry: &Entry) -> bool {
     matches!(entry, Entry::Message(_))
 }
 
-fn in_doubt(error: StoreError) -> Appended {
-    Appended { committed: 0, stopped: Some(Stopped::Unknown(error)) }
+fn appended(entries: &[Entry], stop: Option<Stop>) -> Appended {
+    match stop {
+        None => Appended { committed: entries.len(), stopped: None },
+        Some((committed, stopped)) => Appended { committed, stopped: Some(stopped) },
+    }
+}
+
+/// Where a change was refused. Messages behind that place may be committed already, and then
+/// nothing can be said of what stands there.
+fn beside((place, why): Stop, mut inserted: impl Iterator<Item = usize>) -> Stop {
+    if inserted.any(|message| message > place) {
+        let unsure = StoreError::Unknown("messages went ahead of it".into());
+        return (place, Stopped::Unknown(unsure));
+    }
+    (place, why)
 }
 
 /// How many of them go into one insert; at least one.

@@ -35,7 +35,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// How often each member is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Connections opened at once; two by default, and then warming takes long.
-const CONNECTING_MAX: u32 = 8;
+const CONNECTING_AT_ONCE: u32 = 8;
 /// How long the store waits for its connections to be warm. They are a convenience.
 const WARM_WITHIN: Duration = Duration::from_secs(5);
 
@@ -71,7 +71,7 @@ async fn client_options(options: &ClusterOptions) -> Result<ClientOptions, Clust
     client.app_name.get_or_insert_with(|| "madang".into());
     client.max_pool_size = Some(options.connections_max);
     client.min_pool_size = Some(options.connections_warm);
-    client.max_connecting = Some(CONNECTING_MAX);
+    client.max_connecting = Some(CONNECTING_AT_ONCE);
     client.connect_timeout = Some(CONNECT_WITHIN);
     client.heartbeat_freq = Some(LOOK_EVERY);
     client.server_selection_timeout = Some(PRIMARY_WITHIN);

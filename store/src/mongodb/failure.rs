@@ -43,6 +43,11 @@ impl Failure {
         Self::Ours(self.of_read())
     }
 
+    /// After something was written, whatever it says about what came behind.
+    pub(super) fn in_doubt(self) -> Self {
+        Self::Ours(StoreError::Unknown(self.of_read().to_string()))
+    }
+
     /// For a call that only read.
     pub(super) fn of_read(self) -> StoreError {
         match self {

@@ -120,3 +120,49 @@ impl Mongo {
         answer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(place_wait: Duration) -> Gate {
+        let options = ClusterOptions {
+            connections_max: 2,
+            calls_waiting_max: 1,
+            place_wait,
+            ..ClusterOptions::at("mongodb://nowhere", "chat")
+        };
+        Gate::new(&options, Metrics::new())
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_for_its_place_so_long_and_then_is_refused() {
+        let gate = gate(Duration::from_millis(20));
+        let first = gate.enter().await.expect("a place");
+        let _second = gate.enter().await.expect("a place");
+        assert_eq!(gate.enter().await.err(), Some(StoreError::Overloaded));
+        drop(first);
+        assert!(gate.enter().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn so_many_calls_wait_and_more_are_refused_at_once() {
+        let gate = gate(Duration::from_secs(3_600));
+        let held = (gate.enter().await, gate.enter().await);
+        let (waited, refused, ()) =
+            tokio::join!(gate.enter(), async { gate.enter().await.err() }, async {
+                tokio::task::yield_now().await;
+                drop(held);
+            });
+        assert!(waited.is_ok());
+        assert_eq!(refused, Some(StoreError::Overloaded));
+    }
+
+    #[tokio::test]
+    async fn a_closed_gate_lets_nobody_in() {
+        let gate = gate(Duration::from_secs(3_600));
+        assert!(gate.empty(Duration::from_secs(1)).await.is_some());
+        gate.close();
+        assert!(matches!(gate.enter().await, Err(StoreError::Unavailable(_))));
+    }
+}

@@ -144,6 +144,22 @@ mod tests {
     }
 
     #[test]
+    fn so_many_positions_are_noted_and_those_move_on() {
+        let positions = Positions::default();
+        let user = |number: u32| {
+            let mut id = [0; 15];
+            id[..4].copy_from_slice(&number.to_be_bytes());
+            UserId(id)
+        };
+        let all = 0..NOTED_MAX as u32 + 1;
+        positions.note(all.map(|number| (ROOM, user(number), 1)));
+        positions.note([(ROOM, user(7), 2)]);
+        assert_eq!(positions.pending().len(), NOTED_MAX);
+        assert_eq!(positions.ahead(ROOM, user(NOTED_MAX as u32), 0), 0);
+        assert_eq!(positions.ahead(ROOM, user(7), 0), 2);
+    }
+
+    #[test]
     fn each_pair_is_written_once() {
         let reads = [1, 3, 2].map(|seq| Read { room: ROOM, user: ANN, seq });
         assert_eq!(highest(reads), [reads[1]]);

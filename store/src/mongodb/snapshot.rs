@@ -13,9 +13,6 @@ use madang_protocol::{Heads, Message, Millis, RoomId, RoomKind, operation::Range
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Messages read at once, at most, whatever is asked for.
-const MESSAGES_MAX: usize = 100_000;
-
 /// A question about one room.
 pub(super) struct Question {
     room: RoomId,
@@ -149,7 +146,7 @@ fn page(room: RoomId, range: Range, limit: usize) -> Vec<Document> {
     vec![
         doc! { "$match": of_room },
         doc! { "$sort": { "room": order, "seq": order } },
-        doc! { "$limit": limit.min(MESSAGES_MAX) as i64 },
+        doc! { "$limit": i64::try_from(limit).unwrap_or(i64::MAX) },
         doc! { "$project": { "_id": 0, "message": "$$ROOT" } },
     ]
 }
@@ -160,7 +157,7 @@ fn changed(room: RoomId, after_rev: u64, to_seq: u64, limit: usize) -> Vec<Docum
     vec![
         doc! { "$match": { "room": room.bson(), "rev": { "$gt": number(after_rev) } } },
         doc! { "$sort": { "room": 1, "rev": 1 } },
-        doc! { "$limit": limit.min(MESSAGES_MAX) as i64 },
+        doc! { "$limit": i64::try_from(limit).unwrap_or(i64::MAX) },
         doc! { "$set": { "body": body } },
         doc! { "$project": { "_id": 0, "message": "$$ROOT" } },
     ]

@@ -6,7 +6,7 @@ use super::{
 };
 use madang_protocol::{RoomId, SessionId};
 use madang_store::{
-    ClusterOptions, Store,
+    Store,
     accounts::{ExternalLogin, ProfileKeys, Touch},
     conformance::fixtures::{
         append, append_entries, changing, client_id, edit, make_room, make_users, messages,
@@ -16,7 +16,7 @@ use madang_store::{
     rooms::{NewRoom, RoomChange},
     transfer::{jsonl, transfer_cluster},
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 /// Everything that is asked about rooms, once.
 async fn ask_about_rooms(store: &Store, rooms: &[RoomId]) {
@@ -71,7 +71,7 @@ async fn make_rooms(store: &Store, numbers: std::ops::RangeInclusive<u64>) -> Ve
 async fn every_question_about_rooms_is_one_command() {
     let mut counts = Vec::new();
     for last in [1, 200] {
-        let options = set::options();
+        let options = set::quiet();
         let lines = groups(last);
         let database = transfer_cluster(options.clone());
         jsonl::read(&*database, &mut lines.as_bytes(), &mut |_| {}).expect("imported");
@@ -113,9 +113,7 @@ fn session(number: u64) -> SessionId {
 /// What every call of rooms and accounts asks is explained, and uses an index.
 #[tokio::test]
 async fn no_query_looks_through_a_collection() {
-    // Nothing but what is asked here.
-    let quiet = Duration::from_secs(3_600);
-    let options = ClusterOptions { positions_interval: quiet, ..set::options() };
+    let options = set::quiet();
     let store = set::open(&options);
     make_users(&store, 1..=20).await;
     let rooms = make_rooms(&store, 1..=8).await;

@@ -4,7 +4,7 @@ use crate::set;
 use futures_util::TryStreamExt;
 use madang_protocol::{Entry, Heads, operation::Range};
 use madang_store::{
-    ClusterOptions, Store,
+    Store,
     conformance::fixtures::{
         append, append_entries, changing, delete, edit, make_room, make_users, message, messages,
         new_group, reacting, room, user,
@@ -16,15 +16,14 @@ use mongodb::{
     bson::{Document, doc},
     options::Hint,
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// Rooms, and messages of each.
 const ROOMS: u64 = 10;
 const MESSAGES: u64 = 1_000;
 
 async fn filled() -> (Store, Database) {
-    let quiet = Duration::from_secs(3_600);
-    let options = ClusterOptions { positions_interval: quiet, ..set::options() };
+    let options = set::quiet();
     let store = set::open(&options);
     make_users(&store, 1..=3).await;
     for number in 1..=ROOMS {
@@ -128,4 +127,22 @@ async fn writes_look_at_what_they_change() {
     server.expect("react", (10, 10), append(reacting(1, 2, 2, "a", true))).await;
     let deleted = changing(&delete(&message(1, 7, 1), 102));
     server.expect("delete", (15, 15), append(deleted)).await;
+}
+
+/// Changes of messages that nobody asked for are passed over, so many of them a page.
+#[tokio::test]
+async fn a_page_that_passes_over_many_changes_ends_early() {
+    let store = set::open(&set::quiet());
+    make_users(&store, 1..=1).await;
+    make_room(&store, new_group(1, 1, &[])).await;
+    append(&store, messages(1, 1, 301)).await;
+    // The first message is changed last.
+    let edits = (1..=301).map(|rev| changing(&edit(&message(1, 302 - rev, 1), rev, "x")));
+    append_entries(&store, edits.collect()).await;
+    let page = async |after_rev| {
+        let page = store.log.changed(room(1), after_rev, 1, 9, usize::MAX).await.expect("a page");
+        (page.messages.iter().map(|message| message.seq).collect::<Vec<_>>(), page.reached_rev)
+    };
+    assert_eq!(page(0).await, (vec![], 200));
+    assert_eq!(page(200).await, (vec![1], 301));
 }

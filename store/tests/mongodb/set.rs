@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
     thread,
+    time::Duration,
 };
 use tokio::runtime::Runtime;
 
@@ -40,6 +41,11 @@ pub(crate) fn options() -> ClusterOptions {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let database = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     ClusterOptions { connections_warm: 1, ..ClusterOptions::at(shared().uri(), database) }
+}
+
+/// The same, while nobody's read position is written but by a receipt.
+pub(crate) fn quiet() -> ClusterOptions {
+    ClusterOptions { positions_interval: Duration::from_secs(3_600), ..options() }
 }
 
 /// A store in that database.

@@ -80,11 +80,6 @@ fn inserted(inserts: &[Document]) -> Vec<i32> {
     inserts.iter().map(|insert| insert.get_i32("ninserted").expect("an insert")).collect()
 }
 
-/// Nobody's position is written meanwhile.
-fn quiet() -> ClusterOptions {
-    ClusterOptions { positions_interval: Duration::from_secs(3_600), ..set::options() }
-}
-
 fn entries(messages: Vec<Arc<Message>>) -> Vec<Entry> {
     messages.into_iter().map(Entry::Message).collect()
 }
@@ -92,7 +87,7 @@ fn entries(messages: Vec<Arc<Message>>) -> Vec<Entry> {
 /// A thousand messages of ten rooms in one command are one insert, and nothing else.
 #[tokio::test]
 async fn a_command_of_messages_is_one_insert() {
-    let watched = Watched::open(quiet()).await;
+    let watched = Watched::open(set::quiet()).await;
     for number in 2..=10 {
         make_room(&watched.store, new_group(number, 1, &[])).await;
     }
@@ -131,7 +126,7 @@ async fn a_thousand_messages_at_load_are_as_many_inserts_as_commands() {
 /// The positions of senders go along with the next receipts.
 #[tokio::test]
 async fn positions_of_senders_are_written_with_the_next_receipts() {
-    let watched = Watched::open(quiet()).await;
+    let watched = Watched::open(set::quiet()).await;
     watched.watch().await;
     let sent = [1, 2, 3].map(|sender| Arc::new(message(1, sender, sender)));
     append(&watched.store, sent.to_vec()).await;
@@ -155,7 +150,7 @@ async fn positions_of_senders_are_written_with_the_next_receipts() {
 /// What is longer than an insert may be is divided here, where it is known what became of each.
 #[tokio::test]
 async fn a_long_command_is_divided_and_stops_where_it_is_taken() {
-    let watched = Watched::open(quiet()).await;
+    let watched = Watched::open(set::quiet()).await;
     append(&watched.store, messages(1, 1, 1)).await;
     watched.watch().await;
     let mut command = messages(1, 2, 2_500);
@@ -168,7 +163,7 @@ async fn a_long_command_is_divided_and_stops_where_it_is_taken() {
 /// Bodies of 16 KiB: the driver must never divide what we believe to be one command.
 #[tokio::test]
 async fn a_big_command_is_divided_by_its_bytes() {
-    let watched = Watched::open(quiet()).await;
+    let watched = Watched::open(set::quiet()).await;
     watched.watch().await;
     let body: Arc<str> = "x".repeat(16_384).into();
     let big = |seq| Arc::new(Message { body: body.clone(), ..message(1, seq, 1) });
@@ -180,7 +175,7 @@ async fn a_big_command_is_divided_by_its_bytes() {
 /// An edit is one look, one insert and one update, with one look for bodies to be erased.
 #[tokio::test]
 async fn changes_and_reactions_are_few_writes() {
-    let watched = Watched::open(quiet()).await;
+    let watched = Watched::open(set::quiet()).await;
     append(&watched.store, messages(1, 1, 3)).await;
     watched.watch().await;
     let command = vec![
@@ -196,7 +191,7 @@ async fn changes_and_reactions_are_few_writes() {
 #[tokio::test]
 async fn a_write_concern_error_leaves_it_in_doubt() {
     let _alone = FAIL_POINT.lock().await;
-    let watched = Watched::open(quiet()).await;
+    let watched = Watched::open(set::quiet()).await;
     let concern = doc! { "code": 64, "errmsg": "waiting for replication timed out" };
     watched.fail_inserts(1, doc! { "writeConcernError": concern }).await;
     let answer = try_append(&watched.store, messages(1, 1, 2)).await;
@@ -215,7 +210,7 @@ async fn a_write_concern_error_leaves_it_in_doubt() {
 #[tokio::test]
 async fn a_broken_connection_is_tried_once_more() {
     let _alone = FAIL_POINT.lock().await;
-    let watched = Watched::open(quiet()).await;
+    let watched = Watched::open(set::quiet()).await;
     let broken = doc! { "closeConnection": true };
     watched.fail_inserts(1, broken.clone()).await;
     append(&watched.store, messages(1, 1, 3)).await;
@@ -233,7 +228,7 @@ async fn a_broken_connection_is_tried_once_more() {
 #[tokio::test]
 async fn an_error_of_another_kind_leaves_it_in_doubt() {
     let _alone = FAIL_POINT.lock().await;
-    let watched = Watched::open(quiet()).await;
+    let watched = Watched::open(set::quiet()).await;
     watched.fail_inserts(1, doc! { "errorCode": 8_000 }).await;
     let answer = try_append(&watched.store, messages(1, 1, 1)).await;
     assert!(matches!(answer.stopped, Some(Stopped::Unknown(_))), "{answer:?}");
@@ -242,7 +237,7 @@ async fn an_error_of_another_kind_leaves_it_in_doubt() {
 /// Keys are told apart by the name of their index: one that we do not know says nothing.
 #[tokio::test]
 async fn a_taken_key_is_judged_by_the_name_of_its_index() {
-    let watched = Watched::open(quiet()).await;
+    let watched = Watched::open(set::quiet()).await;
     append(&watched.store, messages(1, 1, 1)).await;
     append_entries(&watched.store, vec![changing(&edit(&message(1, 1, 1), 1, "x"))]).await;
     let of = async |message: Message| try_append(&watched.store, vec![Arc::new(message)]).await;
@@ -270,7 +265,7 @@ async fn a_taken_key_is_judged_by_the_name_of_its_index() {
 /// A command of all kinds, of which nothing stands behind another of its room.
 #[tokio::test]
 async fn a_mixed_command_is_one_insert_of_messages_whatever_the_order() {
-    let watched = Watched::open(quiet()).await;
+    let watched = Watched::open(set::quiet()).await;
     make_room(&watched.store, new_group(2, 1, &[])).await;
     append(&watched.store, [messages(1, 1, 1), messages(2, 1, 1)].concat()).await;
     watched.watch().await;
@@ -288,7 +283,7 @@ async fn a_mixed_command_is_one_insert_of_messages_whatever_the_order() {
 /// what went ahead.
 #[tokio::test]
 async fn messages_that_went_ahead_of_a_taken_change_are_in_doubt() {
-    let watched = Watched::open(quiet()).await;
+    let watched = Watched::open(set::quiet()).await;
     append(&watched.store, messages(1, 1, 1)).await;
     append_entries(&watched.store, vec![changing(&edit(&message(1, 1, 1), 1, "first"))]).await;
     let mut command = entries(messages(1, 2, 2));
