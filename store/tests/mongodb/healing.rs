@@ -86,6 +86,21 @@ async fn a_read_applies_what_was_only_appended() {
     }
 }
 
+/// So does what shows the newest message of a room.
+#[tokio::test]
+async fn a_room_list_applies_what_was_only_appended() {
+    let (store, database) = stage().await;
+    append_only(&database, &[(1, 3)]).await;
+    let listed = store.rooms.list(user(2), None, 9).await.expect("a list");
+    append_only(&database, &[(2, 3)]).await;
+    let viewed = store.rooms.view(room(1), user(2)).await.expect("read").expect("a room");
+    let bodies = [&listed[0], &viewed].map(|view| {
+        let newest = view.last_message.as_ref().expect("a message");
+        (newest.body.to_string(), newest.rev(), view.heads.last_rev)
+    });
+    assert_eq!(bodies, [("edit 1".into(), 1, 1), ("edit 2".into(), 2, 2)]);
+}
+
 /// The next change of the room sees to it, also when nobody reads in between, and one of the same
 /// message builds on it.
 #[tokio::test]

@@ -21,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
 /// Fail points are of the whole server, so one test at a time has one.
-static FAIL_POINT: Mutex<()> = Mutex::const_new(());
+pub(crate) static FAIL_POINT: Mutex<()> = Mutex::const_new(());
 
 /// A store, and what its database saw.
 struct Watched {
