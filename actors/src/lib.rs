@@ -15,6 +15,7 @@ pub mod fail_points;
 pub mod homes;
 pub mod hub;
 pub mod kernel;
+pub mod membership;
 pub mod metrics;
 #[cfg(feature = "mutations")]
 pub mod mutations;
