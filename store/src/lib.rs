@@ -12,7 +12,6 @@
 //! | [`StoreControl`] | whether the store works, and its end |
 //! | [`Transfer`] | all of it, to be taken out or in |
 //!
-//! [`open()`] chooses the implementation; nothing outside this crate names a driver. Whoever holds a
 //! [`Store`] may call it from any thread: calls return futures, and writes that arrive while
 //! another write is being made durable share the next commit.
 

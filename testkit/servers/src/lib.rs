@@ -2,13 +2,16 @@
 //! Never shipped, and light: the tests of `store/` and `cluster/` use it too.
 //!
 //! * [`Server`] is one process on a loopback address of its own, with a directory of its own.
+//! * [`ReplicaSet`] is three `mongod`, [`standalone`] one that is in no set.
 //! * [`tools`] finds the programs; `.ci/prepare` gets them.
 //! * [`wait`] polls a condition until a deadline and names what did not happen.
 
 mod address;
+mod mongo;
 mod server;
 pub mod tools;
 pub mod wait;
 
 pub use address::free_address;
+pub use mongo::{ReplicaSet, standalone};
 pub use server::Server;
