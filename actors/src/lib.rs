@@ -20,6 +20,7 @@ pub mod metrics;
 #[cfg(feature = "mutations")]
 pub mod mutations;
 pub mod notices;
+pub mod noticing;
 pub mod room;
 pub mod route;
 pub mod session_check;

@@ -119,7 +119,7 @@ labels! {
 }
 
 /// The kinds of actors, as their metric label.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "connection",
     "hub",
     "room",
@@ -130,6 +130,7 @@ const KINDS: [&str; 10] = [
     "batcher",
     "session_check",
     "membership",
+    "noticing",
 ];
 
 /// A kind of actor, in a byte.
@@ -166,6 +167,10 @@ pub struct Metrics {
     pub bus_lost: Gauge,
     /// Announcements of other nodes that are not understood.
     pub not_understood: Counter,
+    /// Rooms about which homes were asked.
+    pub rooms_asked_about: Counter,
+    /// Rooms of which the store had more than their readers here.
+    pub rooms_noticed: Counter,
     /// Announcements that did not fit into an inbox.
     pub announcements_dropped: Counter,
     /// Frames put into out-queues for readers of a room.
@@ -234,6 +239,8 @@ impl Metrics {
             bus_losses: counter!("madang_cluster_bus_losses_total"),
             bus_lost: gauge!("madang_cluster_bus_lost_seconds"),
             not_understood: counter!("madang_cluster_announcements_not_understood_total"),
+            rooms_asked_about: counter!("madang_cluster_rooms_asked_about_total"),
+            rooms_noticed: counter!("madang_cluster_rooms_noticed_total"),
             announcements_dropped: counter!("madang_cluster_announcements_dropped_total"),
             deliveries: counter!("madang_deliveries_total"),
             batches_dropped: counter!("madang_event_batches_dropped_total"),
@@ -416,6 +423,8 @@ fn describe() {
         ("madang_cluster_view_changes_total", "Times another set of nodes was there"),
         ("madang_cluster_bus_losses_total", "Times the node did not hear itself any more"),
         ("madang_cluster_announcements_not_understood_total", "Announcements of other versions"),
+        ("madang_cluster_rooms_asked_about_total", "Rooms about which their homes were asked"),
+        ("madang_cluster_rooms_noticed_total", "Rooms whose readers here were behind the store"),
         ("madang_cluster_announcements_dropped_total", "Announcements that were not taken"),
         ("madang_closes_total", "Connections closed by the node, by close code"),
         ("madang_received_frames_total", "Frames read from clients, by operation"),

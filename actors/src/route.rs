@@ -1,7 +1,7 @@
 //! From a room's id to its home, and to its readers on this node.
 
 use crate::{
-    audience::{self, AudienceActor, AudienceMessage},
+    audience::{self, AudienceActor, AudienceMessage, KnownHeads},
     hub::{HubMessage, Hubs, Identity, Joined},
     kernel::{Address, Arbiter, Exhausted, Lost, Reply, SendError, Supervisor, start_supervised},
     metrics::{Metrics, Shed},
@@ -14,8 +14,8 @@ use crate::{
 use dashmap::DashMap;
 use madang_cluster::Subscription;
 use madang_protocol::{
-    CloseCode, Entry, Ephemeral, ErrorCode, Heads, Message, Millis, Publication, Reaction, Refusal,
-    Role, RoomId, SessionId, UserId, operation,
+    CloseCode, Entry, Ephemeral, ErrorCode, EventBatch, Heads, Message, Millis, Publication,
+    Reaction, Refusal, Role, RoomId, SessionId, UserId, operation,
 };
 use madang_store::rooms::RoomChange;
 use std::{sync::Arc, time::Duration};
@@ -77,6 +77,7 @@ struct Registry {
 /// The readers of a room on this node.
 struct Audience {
     address: Address<AudienceMessage>,
+    known: KnownHeads,
     /// Ends with the entry.
     _subscription: Subscription,
 }
@@ -229,6 +230,25 @@ impl Router {
         deliver(message, home, |address| self.forget_room(room, address))
     }
 
+    /// The rooms with readers on this node, by id, and how far these are.
+    pub fn known_heads(&self) -> Vec<(RoomId, Heads)> {
+        let audiences = self.0.audiences.iter();
+        let mut known: Vec<(RoomId, Heads)> =
+            audiences.map(|entry| (*entry.key(), entry.known.get())).collect();
+        known.sort_unstable_by_key(|(room, _)| *room);
+        known
+    }
+
+    /// The readers of `room` hear how far it is at least, if there are any: what they missed is fetched.
+    pub fn tell_heads(&self, room: RoomId, heads: Heads) {
+        let audience = self.0.audiences.get(&room).map(|audience| audience.address.clone());
+        if let Some(audience) = audience {
+            let beacon = EventBatch { room, before: heads, after: heads, events: Vec::new() };
+            // One that is full or gone fetches anyway.
+            let _ = audience.try_send(AudienceMessage::Batch(Arc::new(beacon)));
+        }
+    }
+
     /// Tells the audience of `room`, starting it when there is none.
     pub(crate) fn tell_audience(
         &self,
@@ -272,16 +292,22 @@ impl Router {
             let (services, router, hubs) =
                 (self.0.services.clone(), self.clone(), self.0.hubs.clone());
             let (bus, metrics) = (services.bus.clone(), services.metrics.clone());
+            let known = KnownHeads::default();
+            let of_actor = known.clone();
+            let build = move |_: &Address<_>| {
+                let (services, router, hubs) = (services.clone(), router.clone(), hubs.clone());
+                AudienceActor::new(room, services, router, hubs, of_actor.clone())
+            };
             let address = start_supervised(
                 self.arbiter_of(room),
                 audience::INBOX_BOUND,
                 &self.0.supervisor,
                 Exhausted::End,
-                move |_| AudienceActor::new(room, services.clone(), router.clone(), hubs.clone()),
+                build,
             );
             let revive = self.reviver(room);
             let _subscription = audience::subscribe(&*bus, room, address.clone(), metrics, revive);
-            Audience { address, _subscription }
+            Audience { address, known, _subscription }
         };
         self.0.audiences.entry(room).or_insert_with(start).address.clone()
     }
