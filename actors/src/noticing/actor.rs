@@ -137,7 +137,7 @@ impl NoticingActor {
         let services = &self.services;
         match effect {
             Effect::Ask(home, rooms) => {
-                services.metrics.rooms_asked_about.increment(rooms.len() as u64);
+                services.metrics.cluster.rooms_asked_about.increment(rooms.len() as u64);
                 let name = home.name.clone();
                 context.spawn((services.ask)(home, rooms), move |told| {
                     NoticingMessage::Answered(name, told)
@@ -155,7 +155,7 @@ impl NoticingActor {
 
     fn swept(&mut self, news: Result<Rooms, StoreError>) {
         match &news {
-            Ok(news) => self.services.metrics.rooms_noticed.increment(news.len() as u64),
+            Ok(news) => self.services.metrics.cluster.rooms_noticed.increment(news.len() as u64),
             Err(error) => tracing::warn!(%error, "rooms with readers were not looked at"),
         }
         self.logic.swept(news.ok(), &mut self.effects);
