@@ -46,7 +46,7 @@ use madang_actors::{
     room::Services,
     session_check::{self, SessionCheck, SessionCheckServices},
     store_reader::{self, StoreReader},
-    store_writer::{self, StoreWriter},
+    store_writer::{self, StoreWriter, Writers},
     switches::Switches,
 };
 use madang_protocol::{ErrorCode, limits::ANSWER_BYTES_MAX};
@@ -194,7 +194,7 @@ impl Node {
         let switches = Arc::new(Switches::default());
         let services = Arc::new(Services {
             reader: reads.reader.clone(),
-            writer: reads.writer,
+            writers: Writers::new(vec![reads.writer]),
             rooms: store.rooms.clone(),
             bus: bus.shared(),
             clock: clock.clone(),
