@@ -42,6 +42,9 @@ async fn drain(node: &Node) {
     let deadline = Instant::now() + whole.mul_f64(0.8);
     tracing::info!(connections = node.capacity.taken(), "draining");
     node.health.set(PART, State::Down, node.clock.now());
+    if let Some(cluster) = &node.cluster {
+        cluster.hand_over(deadline).await;
+    }
     // A load balancer sees the 503 before it sees a closed port.
     tokio::time::sleep(whole.mul_f64(0.05)).await;
     let _ = node.stopping.send(true);
@@ -54,7 +57,9 @@ async fn drain(node: &Node) {
     if tokio::time::timeout(left, node.gathered_is_written()).await.is_err() {
         tracing::warn!("the last receipts were not written in time");
     }
-    node.bus.flush().await;
+    if let Some(cluster) = &node.cluster {
+        cluster.leave().await;
+    }
     if tokio::time::timeout(left, node.store.control.close()).await.is_err() {
         tracing::warn!("the store did not close in time; what was acknowledged is safe");
     }

@@ -13,6 +13,7 @@
 pub mod accounts;
 pub mod admin;
 pub mod cli;
+pub(crate) mod clustered;
 pub mod config;
 pub(crate) mod drain;
 pub mod edge;

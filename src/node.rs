@@ -16,6 +16,7 @@
 use crate::{
     accounts::{self, Accounts, Hasher},
     admin::{Admin, TokenError},
+    clustered::{self, Clustered},
     config::{Settings, or_unlimited},
     drain,
     edge::{
@@ -30,19 +31,17 @@ use crate::{
     gathered::Gathered,
     memory, metrics,
     observability::{Page, Recorder, Sources},
-    surroundings::{self, NodeBus},
+    surroundings,
 };
 use madang_actors::{
     Reader, Router,
     batcher::BatcherMessage,
     connection::{Authentication, Authenticator, ConnectionLimits, ConnectionServices},
-    homes::Homes,
     hub::{self, HubLimits, HubMessage, Hubs, Identity, LocalHub},
     kernel::{
         Address, Arbiter, Arbiters, Clock, Exhausted, Reply, Strategy, Supervisor, start_supervised,
     },
     metrics::Metrics,
-    notices,
     room::Services,
     session_check::{self, SessionCheck, SessionCheckServices},
     store_reader::{self, StoreReader},
@@ -87,6 +86,9 @@ pub enum StartError {
     /// The other nodes cannot be reached.
     #[error(transparent)]
     Bus(#[from] madang_cluster::nats::OpenError),
+    /// The other nodes do not take it.
+    #[error("cannot join the cluster: {0}")]
+    Join(String),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -130,7 +132,8 @@ pub struct Node {
     pub(crate) hubs: Hubs,
     pub(crate) batcher: Address<BatcherMessage>,
     pub(crate) store: Store,
-    pub(crate) bus: NodeBus,
+    /// Its part in a cluster, unless it is alone.
+    pub(crate) cluster: Option<Clustered>,
     /// True: accept no more.
     pub(crate) stopping: watch::Sender<bool>,
     /// Monitoring and operators are answered for as long as this is held.
@@ -183,8 +186,9 @@ impl Node {
             ]
         });
         let (give_up, gave_up) = mpsc::channel(1);
+        let gives_up = give_up.clone();
         let root = Supervisor::root(metrics.clone(), move |cause| {
-            let _ = give_up.try_send(cause.to_owned()); // one reason is enough
+            let _ = gives_up.try_send(cause.to_owned()); // one reason is enough
         });
 
         let gathered = Gathered::new(&settings, &clock);
@@ -192,6 +196,7 @@ impl Node {
             start_store(&root, &store_threads.all(), &store, &gathered, &settings, &metrics);
         let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &gathered, &settings, &metrics);
         let switches = Arc::new(Switches::default());
+        let homes = clustered::homes(&bus, &me);
         let services = Arc::new(Services {
             reader: reads.reader.clone(),
             writers: Writers::new(vec![reads.writer]),
@@ -200,8 +205,8 @@ impl Node {
             clock: clock.clone(),
             metrics: metrics.clone(),
             switches: switches.clone(),
-            homes: Homes::alone(me.clone()),
-            notices: notices::Nobody::shared(),
+            homes: homes.clone(),
+            notices: clustered::notices(&bus),
         });
         let rooms = root.subtree("rooms", Strategy::OneForOne, metrics.clone());
         let router =
@@ -212,9 +217,24 @@ impl Node {
         let batcher = gathered.start_batcher(first, &root, &store, &router, life, &settings);
         start_session_check(first, &root, &store, &router, &clock, &settings);
 
+        let parts = clustered::Parts {
+            settings: &settings,
+            bus: &bus,
+            homes: &homes,
+            store: &store,
+            router: &router,
+            root: &root,
+            metrics: &metrics,
+            give_up,
+            bus_arbiter: bus_thread.all()[0].clone(),
+            store_arbiter: first.clone(),
+        };
+        let cluster = Clustered::start(parts).await?;
         let health = Health::new();
         health.set(drain::PART, State::Down, clock.now());
-        bus.watch(&health, clock.clone());
+        if let Some(cluster) = &cluster {
+            cluster.watch(&health, clock.clone());
+        }
         let places = or_unlimited(settings.max_connections).min(descriptors::raise_limit());
         let capacity = Capacity::new(places, settings.max_connections_per_address);
         let (wish_drain, drain_wishes) = mpsc::channel(1);
@@ -262,7 +282,7 @@ impl Node {
             hubs,
             batcher,
             store,
-            bus,
+            cluster,
             stopping,
             _monitoring: monitoring,
             drain_wishes,

@@ -9,17 +9,12 @@ use madang_cluster::{
     subjects::ClusterName,
 };
 use madang_protocol::SessionId;
-use madang_resilience::{Health, State};
 use madang_store::{ClusterOptions, Store};
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 use tokio::sync::oneshot;
 
 /// The part that stands for the bus.
 pub(crate) const NATS: &str = "nats";
-/// How often the bus is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// What was announced last may take so long to reach a server.
-const FLUSH_WITHIN: Duration = Duration::from_millis(500);
 
 /// One end of the bus, and what is known of it beyond that.
 #[derive(Clone)]
@@ -36,31 +31,6 @@ impl NodeBus {
         match self {
             Self::Alone(bus) => Arc::new(bus.clone()),
             Self::Nats(bus) => Arc::new(bus.clone()),
-        }
-    }
-
-    /// Keeps the part of the bus up to date; inside a group of local tasks.
-    pub(crate) fn watch(&self, health: &Health, clock: madang_actors::kernel::Clock) {
-        let Self::Nats(bus) = self else {
-            return;
-        };
-        let (bus, health) = (bus.clone(), health.clone());
-        tokio::task::spawn_local(async move {
-            loop {
-                // Without NATS a node is nobody's home, but history and resume go on.
-                let state = if bus.is_connected() { State::Ok } else { State::Degraded };
-                health.set(NATS, state, clock.now());
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        });
-    }
-
-    /// Waits a moment until what was said last is with a server.
-    pub(crate) async fn flush(&self) {
-        if let Self::Nats(bus) = self
-            && !bus.flush(FLUSH_WITHIN).await
-        {
-            tracing::warn!("NATS did not take the last announcements in time");
         }
     }
 }

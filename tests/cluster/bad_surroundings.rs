@@ -66,3 +66,23 @@ async fn nats_that_refuses() {
     let node = as_user("node", "right").start().await;
     assert!(node.http().is_ready().await);
 }
+
+#[tokio::test]
+async fn nodes_that_do_not_agree_or_have_one_name() {
+    let ground = ground::shared().await;
+    let cluster = madang_testkit::Cluster::start(ground, &launch(), 1).await;
+    let other = cluster.launch().clone().with("node-name", "other").with("send-wait-ms", 14_000);
+    ends(other, FAILED, &["cannot join", "send_wait_ms"]).await;
+}
+
+#[tokio::test]
+async fn of_two_nodes_with_one_name_the_later_stays() {
+    let ground = ground::shared().await;
+    let mut cluster = madang_testkit::Cluster::start(ground, &launch(), 1).await;
+    let later = cluster.launch().clone().with("node-name", "n1").start().await;
+    let earlier = &mut cluster.nodes[0];
+    let status = earlier.wait_for_exit().await;
+    assert!(!status.success(), "{status}");
+    assert!(earlier.printed().contains("n1"), "{}", earlier.printed());
+    assert!(later.http().is_ready().await);
+}

@@ -2,6 +2,7 @@
 
 use crate::{ground, launch};
 use madang_testkit::{Account, Cluster, Http, Socket, client::text, wait};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Three nodes, a user on each, a room of all three.
@@ -107,6 +108,52 @@ async fn the_others_go_on_without_a_node_that_is_killed() {
     let log = scene.cluster.http(0).whole_log(&scene.users[0], &scene.room).await;
     let places: Vec<&Value> = log.iter().map(|message| &message["seq"]).collect();
     assert_eq!(places, (1..=19).map(Value::from).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_room_has_one_home_and_every_node_sees_all() {
+    let scene = Scene::set().await;
+    let mut sockets = scene.all().await;
+    for turn in 0..9 {
+        sockets[turn % 3].send(&scene.room, &format!("t{turn}"), "hello").await;
+    }
+    let mut homes = 0;
+    for place in 0..3 {
+        let metrics = scene.cluster.http(place).metrics().await;
+        assert_eq!(metrics.sum("madang_cluster_nodes", &[]), 3.0, "node {place}");
+        homes += u32::from(metrics.sum("madang_rooms", &[]) > 0.0);
+    }
+    assert_eq!(homes, 1, "nodes with a room at work");
+}
+
+#[tokio::test]
+async fn a_session_that_ends_on_one_node_ends_on_all() {
+    let scene = Scene::set().await;
+    let mut elsewhere = scene.join(1, 2).await;
+    let ben = &scene.users[1];
+    let logout = scene.cluster.http(0).call(Method::POST, "/v1/logout");
+    assert_eq!(logout.token(&ben.token).send().await.status, 204);
+    let code = wait::within("it is closed", wait::SOON, elsewhere.close_code()).await;
+    assert_eq!(code, 4001);
+}
+
+#[tokio::test]
+async fn a_rolling_restart_refuses_nothing() {
+    let mut scene = Scene::set().await;
+    for place in 0..3 {
+        scene.cluster.nodes[place].terminate();
+        let stays = (place + 1) % 3;
+        let mut socket = scene.join(0, stays).await;
+        for turn in 0..20 {
+            let name = format!("r{place}-{turn}");
+            let answer = socket.send(&scene.room, &name, &name).await;
+            assert_eq!(answer["op"], json!("ok"), "{answer}");
+        }
+        scene.cluster.nodes[place].wait_for_exit().await;
+        scene.cluster.nodes[place].restart().await;
+    }
+    let log = scene.cluster.http(0).whole_log(&scene.users[1], &scene.room).await;
+    assert_eq!(log.len(), 60);
 }
 
 #[tokio::test]
