@@ -201,6 +201,11 @@ impl Router {
         self.0.services.bus.publish(&Publication::Ephemeral(room, Arc::new(ephemeral)));
     }
 
+    /// Nobody will join this node.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.0.services.homes.is_alone()
+    }
+
     /// The node's.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.services.metrics
