@@ -21,7 +21,7 @@ use madang_protocol::{
     CloseCode, Entry, Ephemeral, ErrorCode, EventBatch, Heads, Message, Millis, Place, Publication,
     Reaction, Refusal, Role, RoomId, SessionId, UserId, operation,
 };
-use madang_store::rooms::RoomChange;
+use madang_store::{StoreError, rooms::RoomChange};
 use std::{
     sync::{
         Arc,
@@ -201,6 +201,11 @@ impl Router {
         self.0.services.bus.publish(&Publication::Ephemeral(room, Arc::new(ephemeral)));
     }
 
+    /// Nobody will join this node.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.0.services.homes.is_alone()
+    }
+
     /// The node's.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.services.metrics
@@ -224,19 +229,46 @@ impl Router {
 
     /// The sessions that have a socket here, ordered, each once.
     pub async fn sessions(&self) -> Vec<Identity> {
+        self.ask_hubs(HubMessage::Sessions).await
+    }
+
+    /// The users with a socket here that wants all their rooms, ordered, each once.
+    pub async fn who_want_all(&self) -> Vec<UserId> {
+        self.ask_hubs(HubMessage::WhoWantsAll).await
+    }
+
+    /// These users, by id, are in these rooms: their sockets here that want all, and do not receive
+    /// one, look again.
+    pub fn tell_found(&self, rooms_of: Vec<(UserId, Vec<RoomId>)>) {
+        let rooms_of = Arc::new(rooms_of);
+        self.0.hubs.tell_all(|| HubMessage::Found(rooms_of.clone()));
+    }
+
+    /// All rooms of each of these users, by id, in one read.
+    pub(crate) async fn rooms_of(
+        &self,
+        users: Vec<UserId>,
+    ) -> Result<Vec<(UserId, Vec<RoomId>)>, StoreError> {
+        self.0.services.rooms.rooms_of(users, u64::from(u32::MAX)).await
+    }
+
+    async fn ask_hubs<T>(&self, question: impl Fn(Reply<Vec<T>>) -> HubMessage) -> Vec<T>
+    where
+        T: Ord + Send + 'static,
+    {
         let ask = |hub: &Address<HubMessage>| {
             let (reply, answer) = Reply::channel();
-            hub.urge(HubMessage::Sessions(reply));
+            hub.urge(question(reply));
             answer
         };
-        let mut sessions = Vec::new();
+        let mut all = Vec::new();
         for answer in self.0.hubs.iter().map(ask).collect::<Vec<_>>() {
             // A hub that begins anew has no connections.
-            sessions.extend(answer.await.into_iter().flatten().flatten());
+            all.extend(answer.await.into_iter().flatten().flatten());
         }
-        sessions.sort_unstable();
-        sessions.dedup();
-        sessions
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// Tells the room's actor on this node something, whatever its home. Gives it back when it is full.

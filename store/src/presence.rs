@@ -35,6 +35,15 @@ pub trait PresenceStore: Send + Sync + 'static {
     /// any more, in the order given; one that was not online before counts too.
     async fn end(&self, holder: &NodeLife, users: Vec<UserId>) -> Result<Vec<UserId>, StoreError>;
 
+    /// Users who were online until their last lease ran out, without anybody's having ended it:
+    /// each is told once, to one of those who ask, at most `limit` of them. Of a node that was killed
+    /// that is how the others learn who went with it. A store that one node has for itself may tell
+    /// nobody.
+    async fn run_out(&self, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        let _ = limit;
+        Ok(Vec::new())
+    }
+
     /// Whether each of `users` is online, in the order asked.
     async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, StoreError>;
 }

@@ -1,9 +1,10 @@
 //! Looks at what was noted, writes it, tells the rooms.
 
 use super::{
-    Connected, LEASE, LastSeen, PRESENCE_EVERY, PRESENCE_TOLD_MAX, READS_TOLD_MAX, ReadPositions,
+    Connected, LastSeen, PRESENCE_EVERY, PRESENCE_TOLD_MAX, READS_TOLD_MAX, ReadPositions,
     STORE_WAIT,
     connected::Change,
+    leases,
     logic::{Effect, Kind, Logic},
     presence::{Due, Presence, Told},
 };
@@ -177,22 +178,17 @@ impl Batcher {
             self.presence.changed(user, change);
         }
         let due = self.presence.due(Instant::now());
-        if due.is_empty() {
+        let is_shared = !self.services.router.is_alone();
+        if due.is_empty() && !is_shared {
             return self.read_rooms(context);
         }
-        self.services.router.metrics().flushed(Coalesced::Presence);
+        if !due.is_empty() {
+            self.services.router.metrics().flushed(Coalesced::Presence);
+        }
         let services = self.services.clone();
         let lease = async move {
-            let (leases, life) = (&services.leases, &services.life);
-            let ttl_ms = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
-            let mut came = Vec::new();
-            if !due.renew.is_empty() {
-                came = leases.renew(life, due.renew.clone(), ttl_ms).await?;
-            }
-            let mut went = Vec::new();
-            if !due.end.is_empty() {
-                went = leases.end(life, due.end.clone()).await?;
-            }
+            let (came, went) =
+                leases::settle(&*services.leases, &services.life, &due, is_shared).await?;
             Ok((due, came, went))
         };
         context.spawn(in_time(lease), BatcherMessage::Leased);

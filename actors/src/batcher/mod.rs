@@ -15,6 +15,7 @@
 mod actor;
 mod connected;
 mod last_seen;
+mod leases;
 pub mod logic;
 mod positions;
 pub mod presence;

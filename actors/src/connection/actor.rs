@@ -58,6 +58,8 @@ pub struct ConnectionServices {
 pub enum ConnectionMessage {
     /// Its user became a member of a room, and it wants all of them.
     Joined(RoomId, Heads, Role),
+    /// Its user is in a room that it does not receive, and it wants all of them.
+    Found(RoomId),
     /// The hub detached it from a room its user is out of.
     Detached(RoomId),
     /// The time to ask again whether a room was joined anew.
@@ -421,6 +423,9 @@ impl Actor for ConnectionActor {
         match message {
             ConnectionMessage::Joined(room, heads, role) => {
                 self.logic.joined(room, heads, role, &self.services.limits, &mut effects);
+            }
+            ConnectionMessage::Found(room) => {
+                self.logic.found(room, &self.services.limits, &mut effects);
             }
             ConnectionMessage::Detached(room) => self.logic.detached(room, &mut effects),
             ConnectionMessage::Return(room) => effects.push(Effect::AskReturn(room)),

@@ -21,7 +21,7 @@ use madang_protocol::{
     operation::{Edit, Hello, History, Send, Subscription, Target, Wish},
 };
 use madang_store::rooms::Access;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,6 +117,9 @@ pub struct Logic {
     is_reading_history: bool,
     /// Boxed, because hardly any connection has some and there are many connections.
     waiting: Option<Box<Waiting>>,
+    /// Rooms it does not want, though it wants all. Boxed, as above; at most `subscriptions_max`, then
+    /// the lowest is forgotten.
+    left_out: Option<Box<BTreeSet<RoomId>>>,
     steps: Vec<Step>,
 }
 
@@ -141,6 +144,7 @@ impl Logic {
             replay: Replay::default(),
             is_reading_history: false,
             waiting: None,
+            left_out: None,
             steps: Vec::new(),
         }
     }
@@ -280,9 +284,11 @@ impl Logic {
             }
             Operation::Subscribe(subscription) => {
                 self.requests += 1;
+                self.leave_out_no_more(subscription.room);
                 effects.push(Effect::AskAccess(id, subscription));
             }
             Operation::Unsubscribe(room) => {
+                self.leave_out(room, limits);
                 self.replay.unwant(room, &mut self.steps);
                 self.take_steps(effects);
                 if let Some(id) = id {

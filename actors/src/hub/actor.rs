@@ -51,6 +51,8 @@ impl Actor for Hub {
         match core.jobs.add(message) {
             Some(HubMessage::EndSessions(sessions, code)) => core.end_sessions(&sessions, code),
             Some(HubMessage::Joined(joined)) => core.joined(&joined),
+            Some(HubMessage::WhoWantsAll(reply)) => reply.send(core.who_want_all()),
+            Some(HubMessage::Found(rooms_of)) => core.found(&rooms_of),
             Some(HubMessage::Sessions(reply)) => reply.send(core.identities()),
             Some(HubMessage::Goaway(within)) => core.goaway(within, Instant::now()),
             Some(HubMessage::Tick) => {

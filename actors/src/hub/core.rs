@@ -191,6 +191,11 @@ impl Core {
         ids.collect()
     }
 
+    /// All of them.
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().map(|(_, slot)| &**slot)
+    }
+
     /// Who its connections speak for.
     pub(super) fn identities(&self) -> Vec<Identity> {
         self.slots.iter().filter_map(|(_, slot)| slot.identity).collect()

@@ -16,6 +16,7 @@
 
 mod actor;
 mod core;
+mod found;
 mod item;
 mod jobs;
 mod liveness;
@@ -108,6 +109,10 @@ pub enum HubMessage {
     EndSessions(Arc<[SessionId]>, CloseCode),
     /// Who do your connections speak for?
     Sessions(Reply<Vec<Identity>>),
+    /// Which users want all their rooms?
+    WhoWantsAll(Reply<Vec<UserId>>),
+    /// These users, by id, are in these rooms: those who want all and do not receive one look again.
+    Found(Arc<Vec<(UserId, Vec<RoomId>)>>),
     /// The node is about to stop: everybody is told to come back elsewhere within this time.
     Goaway(Duration),
     /// The hub's own timer.

@@ -1,6 +1,7 @@
 //! A hub's core with sockets of paper.
 
 mod bounds;
+mod found;
 mod hearing;
 
 use super::{

@@ -11,23 +11,23 @@ use crate::{
     metrics::Metrics,
     route::Router,
 };
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 use madang_cluster::{Bus, NodeName, Peer, Subscription, bus::Heard};
 use madang_protocol::{Heads, RoomId};
 use madang_store::{MessageLog, StoreError};
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Asks a node where rooms stand; those it does not answer for in time are not in the answer.
-pub type Ask = Box<dyn Fn(Peer, Rooms) -> BoxFuture<'static, Rooms> + Send + Sync>;
-
-/// The readers of this node.
+/// The readers of this node, and the homes of their rooms.
 pub trait Readers: Send + Sync + 'static {
     /// Their rooms, by id, and how far they are.
     fn known(&self) -> Rooms;
 
     /// A room is at least so far.
     fn tell(&self, room: RoomId, heads: Heads);
+
+    /// Asks a node where rooms stand; those it does not answer for in time are not in the answer.
+    fn ask(&self, home: Peer, rooms: Rooms) -> BoxFuture<'static, Rooms>;
 }
 
 impl Readers for Router {
@@ -38,6 +38,11 @@ impl Readers for Router {
     fn tell(&self, room: RoomId, heads: Heads) {
         self.tell_heads(room, heads);
     }
+
+    fn ask(&self, home: Peer, rooms: Rooms) -> BoxFuture<'static, Rooms> {
+        let router = self.clone();
+        async move { router.ask_heads(home, rooms).await }.boxed()
+    }
 }
 
 /// What noticing works with.
@@ -46,8 +51,6 @@ pub struct NoticingServices {
     pub homes: Homes,
     /// Whose rooms are looked at.
     pub readers: Arc<dyn Readers>,
-    /// To the homes.
-    pub ask: Ask,
     /// Where the truth is.
     pub log: Arc<dyn MessageLog>,
     /// The node's.
@@ -139,7 +142,7 @@ impl NoticingActor {
             Effect::Ask(home, rooms) => {
                 services.metrics.cluster.rooms_asked_about.increment(rooms.len() as u64);
                 let name = home.name.clone();
-                context.spawn((services.ask)(home, rooms), move |told| {
+                context.spawn(services.readers.ask(home, rooms), move |told| {
                     NoticingMessage::Answered(name, told)
                 });
             }

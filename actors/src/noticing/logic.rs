@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Rooms asked about at each tick.
-const ASKED_A_TICK_MAX: usize = ASKED_A_SECOND_MAX * TICK.as_millis() as usize / 1_000;
+const ASKED_A_TICK: usize = ASKED_A_SECOND_MAX * TICK.as_millis() as usize / 1_000;
 
 /// Rooms, and how far each is, as one who asks or answers knows.
 pub type Rooms = Vec<(RoomId, Heads)>;
@@ -68,7 +68,7 @@ impl Logic {
     /// Asks what is due. `known`: the rooms with readers here, by id.
     pub fn tick(&mut self, known: &[(RoomId, Heads)], effects: &mut Vec<Effect>) {
         let mut by_home: BTreeMap<&Peer, Rooms> = BTreeMap::new();
-        let mut left = ASKED_A_TICK_MAX;
+        let mut left = ASKED_A_TICK;
         let (view, asking) = (&self.view, &self.asking);
         self.due.retain(|room| {
             let Ok(place) = known.binary_search_by(|(other, _)| other.cmp(room)) else {

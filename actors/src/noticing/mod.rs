@@ -22,7 +22,7 @@ pub mod logic;
 #[cfg(test)]
 mod tests;
 
-pub use actor::{Ask, Noticing, NoticingActor, NoticingMessage, NoticingServices, Readers, start};
+pub use actor::{Noticing, NoticingActor, NoticingMessage, NoticingServices, Readers, start};
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use crate::{
     kernel::{Arbiter, Supervisor, arbiter::run_simulated},
     metrics::Metrics,
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use madang_cluster::{InProcess, NodeName, Peer, View};
 use madang_protocol::{Heads, RoomId};
 use std::{
@@ -137,9 +137,9 @@ fn a_sweep_looks_at_all_rooms_one_query_at_a_time() {
     assert_eq!(effects[0], Effect::Look(known[..SWEEP_ROOMS_MAX].to_vec()), "but the next time");
 }
 
-/// Readers of some rooms, and what they were told.
+/// Readers of some rooms, what they were told, and which homes were asked. The first two do not answer.
 #[derive(Default)]
-struct Told(Mutex<Rooms>, Mutex<Rooms>);
+struct Told(Mutex<Rooms>, Mutex<Rooms>, Mutex<Vec<Peer>>);
 
 impl Readers for Told {
     fn known(&self) -> Rooms {
@@ -148,6 +148,14 @@ impl Readers for Told {
 
     fn tell(&self, room: RoomId, heads: Heads) {
         self.1.lock().unwrap().push((room, heads));
+    }
+
+    fn ask(&self, home: Peer, rooms: Rooms) -> BoxFuture<'static, Rooms> {
+        let mut asked = self.2.lock().unwrap();
+        asked.push(home);
+        let answered = if asked.len() < 3 { Vec::new() } else { rooms };
+        let told = answered.into_iter().map(|(room, _)| (room, heads(4))).collect();
+        async move { told }.boxed()
     }
 }
 
@@ -160,15 +168,8 @@ fn a_new_home_is_asked_until_it_answers() {
         inside
             .run_until(async {
                 let homes = Homes::joining(peer("a"));
-                let readers = Arc::new(Told(Mutex::new(known(2)), Mutex::default()));
-                let asked = Arc::new(Mutex::new(Vec::new()));
-                let noted = asked.clone();
-                let ask = move |home: Peer, rooms: Rooms| {
-                    noted.lock().unwrap().push(home);
-                    let is_deaf = noted.lock().unwrap().len() < 3;
-                    let told = rooms.into_iter().map(|(room, _)| (room, heads(4))).collect();
-                    async move { if is_deaf { Vec::new() } else { told } }.boxed()
-                };
+                let readers = Arc::new(Told::default());
+                *readers.0.lock().unwrap() = known(2);
                 let metrics = Arc::new(Metrics::new());
                 let root = Supervisor::root(metrics.clone(), |cause| panic!("{cause}"));
                 let directory =
@@ -178,7 +179,6 @@ fn a_new_home_is_asked_until_it_answers() {
                 let services = NoticingServices {
                     homes: homes.clone(),
                     readers: readers.clone(),
-                    ask: Box::new(ask),
                     log: store.log.clone(),
                     metrics,
                 };
@@ -188,7 +188,7 @@ fn a_new_home_is_asked_until_it_answers() {
                 sleep(TICK * 3).await;
                 homes.update(view(&["b"]));
                 sleep(TICK * 10).await;
-                assert!(asked.lock().unwrap().contains(&peer("b")));
+                assert!(readers.2.lock().unwrap().contains(&peer("b")));
                 let told = readers.1.lock().unwrap();
                 assert!((0..2).all(|number| told.contains(&(room(number), heads(4)))), "{told:?}");
                 drop(store);

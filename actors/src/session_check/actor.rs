@@ -1,7 +1,7 @@
 //! Asks the hubs, asks the store, tells the hubs.
 
 use crate::{
-    batcher::in_time,
+    batcher::{PRESENCE_TOLD_MAX, in_time},
     hub::Identity,
     kernel::{Actor, Clock, Context},
     route::Router,
@@ -28,6 +28,8 @@ pub enum SessionCheckMessage {
     Due,
     /// Which sessions with sockets have ended.
     Looked(Result<Vec<SessionId>, StoreError>),
+    /// The rooms of those who want all were looked at.
+    Found(Result<(), StoreError>),
 }
 
 /// See the module.
@@ -66,6 +68,16 @@ impl Actor for SessionCheck {
             SessionCheckMessage::Looked(ended) => {
                 self.looked(ended);
                 context.after(self.services.every, SessionCheckMessage::Due);
+                // A node that is alone told everybody itself.
+                if !self.services.router.is_alone() {
+                    let find = in_time(find_rooms(self.services.router.clone()));
+                    context.spawn(find, SessionCheckMessage::Found);
+                }
+            }
+            SessionCheckMessage::Found(found) => {
+                if let Err(error) = found {
+                    tracing::warn!(%error, "rooms of users who want all were not looked at");
+                }
             }
         }
     }
@@ -79,4 +91,13 @@ async fn look(services: Arc<SessionCheckServices>) -> Result<Vec<SessionId>, Sto
     }
     let sessions = sessions.into_iter().map(|Identity { user, session }| (user, session));
     services.accounts.ended_sessions(sessions.collect(), services.clock.now()).await
+}
+
+/// Tells those who want all their rooms which these are, should the word that they joined one have
+/// been lost: one read for many, so 10,000 users are five reads.
+async fn find_rooms(router: Router) -> Result<(), StoreError> {
+    for users in router.who_want_all().await.chunks(PRESENCE_TOLD_MAX) {
+        router.tell_found(router.rooms_of(users.to_vec()).await?);
+    }
+    Ok(())
 }

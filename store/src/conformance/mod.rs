@@ -190,6 +190,7 @@ macro_rules! presence_conformance {
             one_of_two_nodes_is_enough
             lives_of_a_node_count_apart
             leases_run_out
+            what_ran_out_is_told_once
             nobody_is_fine
         }
     };

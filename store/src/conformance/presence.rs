@@ -71,6 +71,23 @@ pub async fn leases_run_out(make: Make) {
     assert_eq!(store.renew(&here, users([1, 2]), LONG_MS).await, Ok(users([1])));
 }
 
+/// Of those whose last lease ran out it is told once; of those who came again, or were ended, not.
+pub async fn what_ran_out_is_told_once(make: Make) {
+    let (store, dead, alive) = (make(), life("dead", 1), life("alive", 1));
+    store.renew(&dead, users([1, 2, 3, 4]), 1).await.unwrap();
+    store.renew(&alive, users([2]), LONG_MS).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while online(&*store, [1, 3, 4]).await != [false; 3] {
+        assert!(Instant::now() < deadline, "leases do not run out");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.renew(&alive, users([3]), LONG_MS).await, Ok(users([3])));
+    assert_eq!(store.end(&dead, users([4])).await, Ok(users([4])));
+    assert_eq!(store.run_out(10).await, Ok(users([1])));
+    assert_eq!(store.run_out(10).await, Ok(vec![]));
+    assert_eq!(online(&*store, [1, 2, 3]).await, [false, true, true]);
+}
+
 /// Nobody is fine.
 pub async fn nobody_is_fine(make: Make) {
     let (store, here) = (make(), life("here", 1));

@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 
 /// Leases of the nodes of one process. Holds nothing of users that are offline, except those
-/// whose leases ran out and nobody has asked for since.
+/// whose leases ran out and of whom that was not told.
 #[derive(Default)]
 pub struct InProcess {
     leases: Mutex<HashMap<UserId, Vec<Lease>>>,
@@ -76,19 +76,21 @@ impl PresenceStore for InProcess {
         Ok(went)
     }
 
-    async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, StoreError> {
+    async fn run_out(&self, limit: usize) -> Result<Vec<UserId>, StoreError> {
         let (mut leases, now) = (self.leases(), Instant::now());
-        let mut is_online = |user: &UserId| {
-            let Some(of_user) = leases.get_mut(user) else {
-                return false;
-            };
-            of_user.retain(|lease| lease.until > now);
-            if of_user.is_empty() {
-                leases.remove(user);
-                return false;
-            }
-            true
+        let is_over = |of_user: &Vec<Lease>| of_user.iter().all(|lease| lease.until <= now);
+        let over = leases.iter().filter(|(_, of_user)| is_over(of_user));
+        let mut users: Vec<UserId> = over.map(|(user, _)| *user).take(limit).collect();
+        users.iter().for_each(|user| drop(leases.remove(user)));
+        users.sort_unstable();
+        Ok(users)
+    }
+
+    async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, StoreError> {
+        let (leases, now) = (self.leases(), Instant::now());
+        let is_online = |user: &UserId| {
+            leases.get(user).is_some_and(|of_user| of_user.iter().any(|lease| lease.until > now))
         };
-        Ok(users.iter().map(&mut is_online).collect())
+        Ok(users.iter().map(is_online).collect())
     }
 }

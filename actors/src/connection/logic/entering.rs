@@ -94,6 +94,7 @@ impl Logic {
                 }
             }
             Phase::Live(identity) if !self.replay.has(room) && !is_full(self.replay.count()) => {
+                self.leave_out_no_more(room);
                 effects.push(Effect::Push(NodeFrame::Member {
                     room,
                     user: identity.user,
@@ -109,7 +110,38 @@ impl Logic {
         }
     }
 
-    /// What we are to a room that we were detached from.
+    /// We are in a room by what the store has. One that we do not receive, and did not leave out, was
+    /// joined without our hearing of it: what we are there is looked at.
+    pub fn found(&self, room: RoomId, limits: &ConnectionLimits, effects: &mut Vec<Effect>) {
+        let (most, count) = (limits.subscriptions_max, self.replay.count());
+        let is_live = matches!(self.phase, Phase::Live(_));
+        let has_place = most == 0 || count < most;
+        if is_live && has_place && !self.replay.has(room) && !self.is_left_out(room) {
+            effects.push(Effect::AskReturn(room));
+        }
+    }
+
+    pub(super) fn leave_out(&mut self, room: RoomId, limits: &ConnectionLimits) {
+        if self.wants_all && self.replay.has(room) {
+            let left_out = self.left_out.get_or_insert_default();
+            left_out.insert(room);
+            if limits.subscriptions_max > 0 && left_out.len() > limits.subscriptions_max {
+                left_out.pop_first();
+            }
+        }
+    }
+
+    pub(super) fn leave_out_no_more(&mut self, room: RoomId) {
+        if let Some(left_out) = &mut self.left_out {
+            left_out.remove(&room);
+        }
+    }
+
+    fn is_left_out(&self, room: RoomId) -> bool {
+        self.left_out.as_ref().is_some_and(|left_out| left_out.contains(&room))
+    }
+
+    /// What we are to a room that we were detached from, or that was found.
     pub fn returned(
         &mut self,
         room: RoomId,
@@ -117,7 +149,9 @@ impl Logic {
         limits: &ConnectionLimits,
         effects: &mut Vec<Effect>,
     ) {
-        if let Some(Access { role: Some(role), heads, .. }) = access {
+        if let Some(Access { role: Some(role), heads, .. }) = access
+            && !self.is_left_out(room)
+        {
             self.joined(room, heads, role, limits, effects);
         }
     }

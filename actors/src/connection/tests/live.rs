@@ -1,11 +1,11 @@
 //! What is told to those who listen, and asked about them.
 
-use super::{ANN, Connection, ROOM, access};
+use super::{ANN, Connection, ROOM, access, limits, subscribe};
 use crate::{
     batcher::Moved,
     connection::{
         REQUESTS_MAX,
-        logic::{Effect, Live},
+        logic::{Effect, Live, Logic},
     },
 };
 use madang_protocol::{
@@ -151,4 +151,23 @@ fn who_is_online_is_asked_and_told() {
     };
     assert_eq!(answer(false), told(None));
     assert_eq!(answer(true), told(Some(true)));
+}
+
+/// The word that we joined a room was lost; the store has it.
+#[test]
+fn a_room_that_was_joined_unheard_is_looked_at_unless_it_was_left_out() {
+    let limits = limits();
+    let mut connection = Connection::live();
+    let found = |logic: &mut Logic, out: &mut Vec<Effect>| logic.found(ROOM, &limits, out);
+    assert_eq!(connection.does(found), [Effect::AskReturn(ROOM)]);
+    let joined = connection.does(|logic, out| logic.returned(ROOM, Some(access(6)), &limits, out));
+    assert!(matches!(&joined[0], Effect::Push(NodeFrame::Member { .. })), "{joined:?}");
+    assert_eq!(connection.does(found), [], "it is received");
+    connection.frame(3, Operation::Unsubscribe(ROOM));
+    assert_eq!(connection.does(found), []);
+    let late = connection.does(|logic, out| logic.returned(ROOM, Some(access(6)), &limits, out));
+    assert_eq!(late, [], "asked for before");
+    connection.frame(4, subscribe(None));
+    connection.does(|logic, out| logic.detached(ROOM, out));
+    assert_eq!(connection.does(found), [Effect::AskReturn(ROOM)]);
 }
