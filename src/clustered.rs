@@ -6,12 +6,12 @@ use crate::{
     surroundings::{NATS, NodeBus},
 };
 use madang_actors::{
-    Router, bus_notices,
+    Router,
     homes::Homes,
     kernel::{Arbiter, Clock, Supervisor},
     membership::{self, Membership, MembershipServices, Standing, Terms},
     metrics::Metrics,
-    notices::{Nobody, Notices},
+    notices::{self, Local, Nobody, Notices, OverBus},
     noticing::{self, Noticing, NoticingServices},
 };
 use madang_cluster::{Peer, Subscription, envelope};
@@ -60,7 +60,7 @@ pub(crate) fn homes(bus: &NodeBus, me: &Peer) -> Homes {
 pub(crate) fn notices(bus: &NodeBus) -> Arc<dyn Notices> {
     match bus {
         NodeBus::Alone(_) => Nobody::shared(),
-        NodeBus::Nats(bus) => Arc::new(bus_notices::OverBus(Arc::new(bus.clone()))),
+        NodeBus::Nats(bus) => Arc::new(OverBus::new(Arc::new(bus.clone()))),
     }
 }
 
@@ -70,15 +70,13 @@ impl Clustered {
         let NodeBus::Nats(nats) = parts.bus else {
             return Ok(None);
         };
-        let subscriptions = [parts.router.serve(), bus_notices::hear(nats, parts.router.clone())];
-        let asking = parts.router.clone();
+        // Nothing is copied from the store that another node could change.
+        let local = Local::new(parts.router.clone(), |_| {});
+        let heeding = notices::heed(&parts.bus.shared(), parts.metrics.clone(), local);
+        let subscriptions = [parts.router.serve(), heeding];
         let noticing = NoticingServices {
             homes: parts.homes.clone(),
             readers: Arc::new(parts.router.clone()),
-            ask: Box::new(move |to, rooms| {
-                let asking = asking.clone();
-                Box::pin(async move { asking.ask_heads(to, rooms).await })
-            }),
             log: parts.store.log.clone(),
             metrics: parts.metrics.clone(),
         };

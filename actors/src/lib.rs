@@ -10,7 +10,6 @@ macro_rules! mutate {
 
 pub mod audience;
 pub mod batcher;
-pub mod bus_notices;
 pub mod cluster_metrics;
 pub mod connection;
 pub mod fail_points;
