@@ -3,6 +3,7 @@
 use crate::set;
 use futures_util::TryStreamExt;
 use madang_protocol::{Heads, RoomId, UserId, operation::Range};
+use madang_servers::wait;
 use madang_store::{
     Store,
     conformance::fixtures::{
@@ -86,6 +87,21 @@ async fn a_read_applies_what_was_only_appended() {
     }
 }
 
+/// So does what shows the newest message of a room.
+#[tokio::test]
+async fn a_room_list_applies_what_was_only_appended() {
+    let (store, database) = stage().await;
+    append_only(&database, &[(1, 3)]).await;
+    let listed = store.rooms.list(user(2), None, 9).await.expect("a list");
+    append_only(&database, &[(2, 3)]).await;
+    let viewed = store.rooms.view(room(1), user(2)).await.expect("read").expect("a room");
+    let bodies = [&listed[0], &viewed].map(|view| {
+        let newest = view.last_message.as_ref().expect("a message");
+        (newest.body.to_string(), newest.rev(), view.heads.last_rev)
+    });
+    assert_eq!(bodies, [("edit 1".into(), 1, 1), ("edit 2".into(), 2, 2)]);
+}
+
 /// The next change of the room sees to it, also when nobody reads in between, and one of the same
 /// message builds on it.
 #[tokio::test]
@@ -103,18 +119,29 @@ async fn the_next_change_applies_what_was_only_appended() {
     assert_eq!((&*now.body, now.rev()), ("edit 4", 5));
 }
 
-/// A change that arrives late at its message undoes nothing.
+/// A change that comes to its message late, because the server had it wait, undoes nothing.
 #[tokio::test]
-async fn a_later_change_is_not_undone() {
+async fn a_late_change_does_not_undo_a_later_one() {
     let (store, database) = stage().await;
-    let edits = [edit(&message(1, 1, 1), 1, "first"), edit(&message(1, 1, 1), 2, "second")];
-    append_entries(&store, edits.iter().map(changing).collect()).await;
-    // As if the node that made the first one wrote it only now.
-    let late = doc! { "$set": { "body": "first" } };
-    let changes = database.collection::<Document>("changes");
-    changes.update_one(doc! { "room": of(room(1)), "rev": 1 }, late).await.expect("written");
-    append_entries(&store, vec![changing(&edit(&message(1, 2, 1), 3, "other"))]).await;
-    assert_eq!(&*read(&store, 1, 1).await.body, "second");
+    let _alone = set::FAIL_POINT.lock().await;
+    let wait_there = doc! { "blockConnection": true, "blockTimeMS": 1_500 };
+    let of_messages = format!("{}.messages", database.name());
+    set::fail("update", &of_messages, 1, wait_there).await;
+    let late = async {
+        append_entries(&store, vec![changing(&edit(&message(1, 1, 1), 1, "first"))]).await;
+    };
+    let later = async {
+        wait::until("the first change", wait::SOON, async || {
+            let marks = store.log.marks(room(1), 0, 9).await.ok()?;
+            (marks.len() == 1).then_some(())
+        })
+        .await;
+        append_entries(&store, vec![changing(&edit(&message(1, 1, 1), 2, "second"))]).await;
+        assert_eq!(&*read(&store, 1, 1).await.body, "second");
+    };
+    tokio::join!(late, later);
+    let now = read(&store, 1, 1).await;
+    assert_eq!((&*now.body, now.rev()), ("second", 2));
 }
 
 /// A reaction that was set and not counted is counted by whoever says the same again.

@@ -7,6 +7,7 @@ mod plans;
 mod profile;
 mod racing;
 mod set;
+mod transactions;
 mod transfer;
 mod writes;
 
