@@ -25,6 +25,7 @@
 //! | [`accounts`] | users, sessions, logins |
 //! | [`transfer`] | all of it, taken out or in |
 //! | [`transaction`] | what changes several documents together; [`tries`]: beginning anew |
+//! | [`turns`] | those of one node one after the other |
 //!
 //! Everything is written with `w: majority, j: true` and read from the primary with what a majority
 //! has. Writes rest on unique indexes alone: which home of a room is the right one is decided by
@@ -55,6 +56,7 @@ mod snapshot;
 mod transaction;
 mod transfer;
 mod tries;
+mod turns;
 
 pub(crate) use transfer::Transfer;
 
@@ -66,8 +68,10 @@ use crate::{
 use ::mongodb::Database;
 use condition::Condition;
 use gate::Gate;
+use madang_protocol::{RoomId, UserId};
 use positions::Positions;
 use std::sync::Arc;
+use turns::Turns;
 
 /// See the module.
 pub(crate) struct Mongo {
@@ -76,6 +80,10 @@ pub(crate) struct Mongo {
     condition: Arc<Condition>,
     /// Read positions that were moved by sending.
     positions: Positions,
+    /// Who changes which room now.
+    room_turns: Turns<RoomId>,
+    /// Who starts a session of which user now.
+    user_turns: Turns<UserId>,
     options: ClusterOptions,
     /// Random, from when the database was made.
     identity: String,

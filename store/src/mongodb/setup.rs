@@ -8,6 +8,7 @@ use super::{
     gate::Gate,
     positions::Positions,
     schema::{Index, META, indexes},
+    turns::Turns,
 };
 use crate::{
     Store,
@@ -41,7 +42,8 @@ impl Mongo {
         make_indexes(&database).await?;
         let gate = Gate::new(&options, metrics);
         let positions = Positions::default();
-        Ok(Self { database, gate, condition, positions, options, identity })
+        let (room_turns, user_turns) = (Turns::default(), Turns::default());
+        Ok(Self { database, gate, condition, positions, room_turns, user_turns, options, identity })
     }
 
     pub(super) fn store(self: &Arc<Self>) -> Store {

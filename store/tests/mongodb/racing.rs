@@ -12,6 +12,7 @@ use madang_store::{
     },
     rooms::{Created, NewRoom, RoomChange, RoomChanged, RoomRefusal},
 };
+use std::time::Duration;
 
 /// Stores of three nodes on one database.
 fn nodes(options: &ClusterOptions) -> [Store; 3] {
@@ -54,6 +55,35 @@ async fn member_revs_have_no_hole_and_counts_hold() {
     assert_eq!(told, (1..=4 * (USERS - 1)).collect::<Vec<_>>());
     let view = nodes[0].rooms.view(room(1), user(1)).await.expect("read").expect("there");
     assert_eq!((view.members, view.heads.member_rev), (USERS, 4 * (USERS - 1)));
+}
+
+/// A crowd at one door leaves room for everybody else: its calls queue up before they take one of
+/// the places.
+#[tokio::test]
+async fn a_room_that_a_crowd_enters_leaves_places_to_others() {
+    const CROWD: u64 = 60;
+    let place_wait = Duration::from_millis(500);
+    let options = ClusterOptions { connections_max: 2, place_wait, ..set::options() };
+    let store = set::open(&options);
+    make_users(&store, 1..=CROWD + 1).await;
+    make_room(&store, new_group(1, 1, &[])).await;
+    let joins =
+        (2..=CROWD + 1).map(|who| store.rooms.change(room(1), user(who), RoomChange::Join, 5_000));
+    let others = async {
+        for _ in 0..20 {
+            store.rooms.view(room(1), user(1)).await.expect("a place");
+        }
+    };
+    let (joined, ()) = tokio::join!(join_all(joins), others);
+    let mut told: Vec<u64> = joined
+        .into_iter()
+        .map(|answer| match answer {
+            Ok(RoomChanged::Done { heads, .. }) => heads.member_rev,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, (1..=CROWD).collect::<Vec<_>>());
 }
 
 /// The last place of a user's rooms is given once, however many rooms ask for it together.

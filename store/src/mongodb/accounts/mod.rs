@@ -57,6 +57,7 @@ impl AccountStore for Mongo {
         session: NewSession,
         sessions_max: usize,
     ) -> Result<Vec<SessionId>, StoreError> {
+        let _turn = self.user_turns.take(session.user, self.options.write_timeout).await?;
         let start = sessions::start(self, &session, sessions_max);
         self.write(Call::StartSession, start).await
     }

@@ -95,6 +95,7 @@ impl RoomStore for Mongo {
         at: Millis,
     ) -> Result<RoomChanged, StoreError> {
         let change = Change { store: self, room, by, change: &change, at };
+        let _turn = self.room_turns.take(room, self.options.write_timeout).await?;
         self.write(Call::ChangeRoom, self.transact(&change)).await
     }
 
