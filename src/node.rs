@@ -35,18 +35,20 @@ use madang_actors::{
     Reader, Router,
     batcher::BatcherMessage,
     connection::{Authentication, Authenticator, ConnectionLimits, ConnectionServices},
+    homes::Homes,
     hub::{self, HubLimits, HubMessage, Hubs, Identity, LocalHub},
     kernel::{
         Address, Arbiter, Arbiters, Clock, Exhausted, Reply, Strategy, Supervisor, start_supervised,
     },
     metrics::Metrics,
+    notices,
     room::Services,
     session_check::{self, SessionCheck, SessionCheckServices},
     store_reader::{self, StoreReader},
-    store_writer::{self, StoreWriter},
+    store_writer::{self, StoreWriter, Writers},
     switches::Switches,
 };
-use madang_cluster::InProcess;
+use madang_cluster::{Bus, InProcess};
 use madang_protocol::{ErrorCode, SessionId, limits::ANSWER_BYTES_MAX};
 use madang_resilience::{Health, State};
 use madang_store::{
@@ -177,14 +179,17 @@ impl Node {
             start_store(&root, &store_threads.all(), &store, &gathered, &settings, &metrics);
         let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &gathered, &settings, &metrics);
         let switches = Arc::new(Switches::default());
+        let bus = InProcess::alone();
         let services = Arc::new(Services {
             reader: reads.reader.clone(),
-            writer: reads.writer,
+            writers: Writers::new(vec![reads.writer]),
             rooms: store.rooms.clone(),
-            bus: Arc::new(InProcess::alone()),
+            bus: Arc::new(bus.clone()),
             clock: clock.clone(),
             metrics: metrics.clone(),
             switches: switches.clone(),
+            homes: Homes::alone(bus.me().clone()),
+            notices: notices::Nobody::shared(),
         });
         let rooms = root.subtree("rooms", Strategy::OneForOne, metrics.clone());
         let router =
