@@ -43,7 +43,7 @@ impl SessionCheck {
 
     fn looked(&self, ended: Result<Vec<SessionId>, StoreError>) {
         match ended {
-            Ok(ended) => self.services.router.end_sessions(ended, CloseCode::Unauthenticated),
+            Ok(ended) => self.services.router.close_sessions(ended, CloseCode::Unauthenticated),
             Err(error) => tracing::warn!(%error, "sessions of sockets were not looked at"),
         }
     }

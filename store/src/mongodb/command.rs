@@ -75,9 +75,8 @@ impl Mongo {
         Ok(self.collection::<T>(collection).find_one(filter).projection(projection).await?)
     }
 
-    /// Updates that may come in any order and are the same once or twice, each `{q, u, upsert?,
-    /// multi?}`, as few commands as their number allows. Answers how many documents fit the
-    /// queries.
+    /// Updates that are the same once or twice, each `{q, u, upsert?, multi?}`, as few commands as
+    /// their number allows. Answers how many documents fit the queries.
     pub(super) async fn update_all(
         &self,
         collection: &str,

@@ -16,18 +16,21 @@ use madang_actors::{
         self, Batcher, BatcherMessage, BatcherServices, Connected, LastSeen, Online, ReadPositions,
     },
     connection::{self, Authentication, Authenticator, ConnectionServices, Speech},
+    homes::Homes,
     hub::{self, HubMessage, Hubs, Identity, LocalHub},
     kernel::{
         Address, Arbiter, Clock, Exhausted, Reply, Strategy, Supervisor, start_supervised,
         supervisor::tree::Tree,
     },
     metrics::Metrics,
+    notices,
     room::Services,
     session_check::{self, SessionCheck, SessionCheckServices},
     store_reader::{self, StoreReader},
-    store_writer::{self, StoreWriter},
+    store_writer::{self, StoreWriter, Writers},
     switches::Switches,
 };
+use madang_cluster::Bus;
 use madang_protocol::{Refusal, Role, RoomId, SessionId, UserId, codec::Codec, operation};
 use madang_store::{
     PresenceStore, Store, faulty,
@@ -138,14 +141,18 @@ impl NodeLifetime {
         };
         let (reader, writer) = parts.start_store();
         let hubs = parts.start_hubs();
+        let bus: Arc<dyn Bus> = Arc::new(FaultyBus::new(trouble.clone()));
+        let homes = Homes::alone(bus.me().clone());
         let services = Arc::new(Services {
             reader: reader.clone(),
-            writer,
+            writers: Writers::new(vec![writer]),
             rooms: parts.store.rooms.clone(),
-            bus: Arc::new(FaultyBus::new(trouble.clone())),
+            bus,
             clock: parts.clock.clone(),
             metrics: parts.metrics.clone(),
             switches: Arc::new(Switches::default()),
+            homes,
+            notices: notices::Nobody::shared(),
         });
         let rooms = parts.root.subtree("rooms", Strategy::OneForOne, parts.metrics.clone());
         let arbiters = vec![Arbiter::here(); ARBITERS];
