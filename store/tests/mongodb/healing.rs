@@ -3,6 +3,7 @@
 use crate::set;
 use futures_util::TryStreamExt;
 use madang_protocol::{Heads, RoomId, UserId, operation::Range};
+use madang_servers::wait;
 use madang_store::{
     Store,
     conformance::fixtures::{
@@ -118,18 +119,31 @@ async fn the_next_change_applies_what_was_only_appended() {
     assert_eq!((&*now.body, now.rev()), ("edit 4", 5));
 }
 
-/// A change that arrives late at its message undoes nothing.
+/// A change that comes to its message late, because the server had it wait, undoes nothing.
 #[tokio::test]
-async fn a_later_change_is_not_undone() {
+async fn a_late_change_does_not_undo_a_later_one() {
     let (store, database) = stage().await;
-    let edits = [edit(&message(1, 1, 1), 1, "first"), edit(&message(1, 1, 1), 2, "second")];
-    append_entries(&store, edits.iter().map(changing).collect()).await;
-    // As if the node that made the first one wrote it only now.
-    let late = doc! { "$set": { "body": "first" } };
-    let changes = database.collection::<Document>("changes");
-    changes.update_one(doc! { "room": of(room(1)), "rev": 1 }, late).await.expect("written");
-    append_entries(&store, vec![changing(&edit(&message(1, 2, 1), 3, "other"))]).await;
-    assert_eq!(&*read(&store, 1, 1).await.body, "second");
+    let _alone = set::FAIL_POINT.lock().await;
+    let wait_there = doc! { "blockConnection": true, "blockTimeMS": 1_500 };
+    let of_messages = format!("{}.messages", database.name());
+    set::fail("update", &of_messages, 1, wait_there).await;
+    let late = async {
+        append_entries(&store, vec![changing(&edit(&message(1, 1, 1), 1, "first"))]).await;
+    };
+    let later = async {
+        wait::until("the first change", wait::SOON, async || {
+            let marks = store.log.marks(room(1), 0, 9).await.ok()?;
+            (marks.len() == 1).then_some(())
+        })
+        .await;
+        append_entries(&store, vec![changing(&edit(&message(1, 1, 1), 2, "second"))]).await;
+        assert_eq!(&*read(&store, 1, 1).await.body, "second");
+    };
+    tokio::join!(late, later);
+    // As it stands there: whoever read it through the store would put it right.
+    let first = stored(&database, "messages").await.remove(0);
+    let rev = first.get_i64("rev").expect("it was changed");
+    assert_eq!((first.get_str("body").expect("a body"), rev), ("second", 2));
 }
 
 /// A reaction that was set and not counted is counted by whoever says the same again.

@@ -2,6 +2,7 @@
 
 use madang_servers::ReplicaSet;
 use madang_store::{ClusterError, ClusterOptions, Store, open_cluster};
+use mongodb::bson::{Document, doc};
 use std::{
     future::Future,
     sync::{
@@ -11,7 +12,7 @@ use std::{
     thread,
     time::Duration,
 };
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::Mutex};
 
 /// Where the driver's connections live: as long as the binary, unlike the runtime of a test.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -46,6 +47,16 @@ pub(crate) fn options() -> ClusterOptions {
 /// The same, while nobody's read position is written but by a receipt.
 pub(crate) fn quiet() -> ClusterOptions {
     ClusterOptions { positions_interval: Duration::from_secs(3_600), ..options() }
+}
+
+/// Fail points are of the whole server, so one test at a time has one.
+pub(crate) static FAIL_POINT: Mutex<()> = Mutex::const_new(());
+
+/// So many `command`s to a collection come to grief. The caller holds [`FAIL_POINT`].
+pub(crate) async fn fail(command: &str, collection: &str, times: i32, how: Document) {
+    let mut fail = doc! { "failCommands": [command], "namespace": collection };
+    fail.extend(how);
+    shared().fail_commands(shared().primary().await, times, fail).await;
 }
 
 /// A store in that database.

@@ -1,7 +1,7 @@
 //! Changes of several documents when the server fails in the middle: made once, or not at all, or
 //! said to be in doubt.
 
-use super::{set, writes::FAIL_POINT};
+use super::set::{self, FAIL_POINT};
 use madang_servers::wait;
 use madang_store::{
     ClusterOptions, Store, StoreError,

@@ -18,10 +18,6 @@ use mongodb::{
     options::Hint,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Mutex;
-
-/// Fail points are of the whole server, so one test at a time has one.
-pub(crate) static FAIL_POINT: Mutex<()> = Mutex::const_new(());
 
 /// A store, and what its database saw.
 struct Watched {
@@ -52,12 +48,10 @@ impl Watched {
         found.try_collect().await.expect("a profile")
     }
 
-    /// So many inserts of messages of this database come to grief.
+    /// So many inserts of messages come to grief.
     async fn fail_inserts(&self, times: i32, how: Document) {
-        let namespace = format!("{}.messages", self.database.name());
-        let mut fail = doc! { "failCommands": ["insert"], "namespace": namespace };
-        fail.extend(how);
-        set::shared().fail_commands(set::shared().primary().await, times, fail).await;
+        let messages = format!("{}.messages", self.database.name());
+        set::fail("insert", &messages, times, how).await;
     }
 
     /// Until messages up to there are on a majority: what is in doubt may come late.
@@ -190,7 +184,7 @@ async fn changes_and_reactions_are_few_writes() {
 
 #[tokio::test]
 async fn a_write_concern_error_leaves_it_in_doubt() {
-    let _alone = FAIL_POINT.lock().await;
+    let _alone = set::FAIL_POINT.lock().await;
     let watched = Watched::open(set::quiet()).await;
     let concern = doc! { "code": 64, "errmsg": "waiting for replication timed out" };
     watched.fail_inserts(1, doc! { "writeConcernError": concern }).await;
@@ -209,7 +203,7 @@ async fn a_write_concern_error_leaves_it_in_doubt() {
 /// happen once. One that breaks twice leaves it in doubt.
 #[tokio::test]
 async fn a_broken_connection_is_tried_once_more() {
-    let _alone = FAIL_POINT.lock().await;
+    let _alone = set::FAIL_POINT.lock().await;
     let watched = Watched::open(set::quiet()).await;
     let broken = doc! { "closeConnection": true };
     watched.fail_inserts(1, broken.clone()).await;
@@ -227,7 +221,7 @@ async fn a_broken_connection_is_tried_once_more() {
 /// An error that nobody has thought of is no refusal.
 #[tokio::test]
 async fn an_error_of_another_kind_leaves_it_in_doubt() {
-    let _alone = FAIL_POINT.lock().await;
+    let _alone = set::FAIL_POINT.lock().await;
     let watched = Watched::open(set::quiet()).await;
     watched.fail_inserts(1, doc! { "errorCode": 8_000 }).await;
     let answer = try_append(&watched.store, messages(1, 1, 1)).await;

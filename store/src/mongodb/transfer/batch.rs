@@ -27,7 +27,7 @@ use madang_protocol::UserId;
 use serde::{Deserialize, Serialize};
 
 /// Lines of a batch, about.
-const LINES_MAX: usize = 2_000;
+const LINES_PER_BATCH: usize = 2_000;
 
 /// Documents, each with the number of its line.
 pub(super) type Numbers<T> = Vec<(u64, T)>;
@@ -89,7 +89,7 @@ impl Batch {
 
     /// It is time to write.
     pub(super) fn is_full(&self) -> bool {
-        self.lines >= LINES_MAX
+        self.lines >= LINES_PER_BATCH
     }
 
     /// Writes everything, in the order in which it builds on each other. Answers the first line
