@@ -75,7 +75,8 @@ impl Mongo {
             return Ok(appended(entries, stop));
         }
         let inserted = messages.iter().map(|(place, _)| *place).take_while(|place| *place < until);
-        let applied = match self.append_others(&others).await {
+        // Boxed, for a command of messages alone should not carry the room it takes.
+        let applied = match Box::pin(self.append_others(&others)).await {
             Err(failure) if inserted.clone().next().is_some() => Err(failure.in_doubt()),
             answer => answer,
         };

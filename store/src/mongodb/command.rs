@@ -3,12 +3,14 @@
 
 use super::{
     Mongo,
-    failure::{DUPLICATE_KEY, Failure},
+    failure::{DUPLICATE_KEY, Failure, SNAPSHOT_UNAVAILABLE, code},
+    tries::Tries,
 };
 use crate::StoreError;
 use ::mongodb::{
-    Collection, Cursor,
+    Collection,
     bson::{Document, doc, serialize_to_vec},
+    error::Error,
     options::ReadConcern,
 };
 use futures_util::TryStreamExt;
@@ -35,9 +37,7 @@ impl Mongo {
         collection: &str,
         pipeline: Vec<Document>,
     ) -> Result<Vec<T>, Failure> {
-        let collection = self.collection::<Document>(collection);
-        let cursor = collection.aggregate(pipeline).batch_size(BATCH).with_type::<T>().await?;
-        Ok(cursor.try_collect().await?)
+        self.aggregate_with(ReadConcern::majority(), collection, pipeline).await
     }
 
     /// The same, of one moment: everything the pipeline looks at is as it was together.
@@ -46,11 +46,25 @@ impl Mongo {
         collection: &str,
         pipeline: Vec<Document>,
     ) -> Result<Vec<T>, Failure> {
+        self.aggregate_with(ReadConcern::snapshot(), collection, pipeline).await
+    }
+
+    async fn aggregate_with<T: DeserializeOwned>(
+        &self,
+        concern: ReadConcern,
+        collection: &str,
+        pipeline: Vec<Document>,
+    ) -> Result<Vec<T>, Failure> {
         let collection = self.collection::<Document>(collection);
-        let aggregate = collection.aggregate(pipeline).batch_size(BATCH);
-        let aggregate = aggregate.read_concern(ReadConcern::snapshot());
-        let cursor: Cursor<T> = aggregate.with_type::<T>().await?;
-        Ok(cursor.try_collect().await?)
+        let mut tries = Tries::default();
+        loop {
+            let aggregate = collection.aggregate(pipeline.clone()).batch_size(BATCH);
+            let aggregate = aggregate.read_concern(concern.clone()).with_type::<T>();
+            match aggregate.await {
+                Err(error) if is_unsettled(&error) => tries.pause().await,
+                cursor => return Ok(cursor?.try_collect().await?),
+            }
+        }
     }
 
     /// The documents that fit, with the fields of `projection`.
@@ -61,8 +75,14 @@ impl Mongo {
         projection: Document,
     ) -> Result<Vec<T>, Failure> {
         let collection = self.collection::<T>(collection);
-        let cursor = collection.find(filter).projection(projection).batch_size(BATCH).await?;
-        Ok(cursor.try_collect().await?)
+        let mut tries = Tries::default();
+        loop {
+            let find = collection.find(filter.clone()).projection(projection.clone());
+            match find.batch_size(BATCH).await {
+                Err(error) if is_unsettled(&error) => tries.pause().await,
+                cursor => return Ok(cursor?.try_collect().await?),
+            }
+        }
     }
 
     /// The fields of `projection` of the one that fits.
@@ -72,7 +92,15 @@ impl Mongo {
         filter: Document,
         projection: Document,
     ) -> Result<Option<T>, Failure> {
-        Ok(self.collection::<T>(collection).find_one(filter).projection(projection).await?)
+        let collection = self.collection::<T>(collection);
+        let mut tries = Tries::default();
+        loop {
+            let find = collection.find_one(filter.clone()).projection(projection.clone());
+            match find.await {
+                Err(error) if is_unsettled(&error) => tries.pause().await,
+                found => return Ok(found?),
+            }
+        }
     }
 
     /// Updates that are the same once or twice, each `{q, u, upsert?, multi?}`, as few commands as
@@ -148,6 +176,12 @@ fn fitting(statements: &[Document]) -> usize {
         *place == 0 || bytes <= STATEMENTS_BYTES_MAX
     };
     statements.iter().take(STATEMENTS_MAX).enumerate().take_while(fits).count()
+}
+
+/// A collection or an index was just made, and a majority has not got that far: for a moment nothing
+/// of it can be read. The deadline of the call ends the tries.
+fn is_unsettled(error: &Error) -> bool {
+    code(error) == Some(SNAPSHOT_UNAVAILABLE)
 }
 
 /// Whether an answer says that everything is on the disks of a majority; `false`: keys were taken.

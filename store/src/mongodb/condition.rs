@@ -53,7 +53,9 @@ impl Condition {
         let is_in_doubt = match answer {
             Err(Failure::Driver(_) | Failure::Late(_)) => true,
             Err(Failure::Ours(StoreError::Unknown(_))) => true,
-            Ok(_) | Err(Failure::Ours(_)) => false,
+            Ok(_) => false,
+            // What was decided here says nothing about the set.
+            Err(Failure::Ours(_)) => return,
         };
         if is_in_doubt != self.lock().is_in_doubt {
             self.update(|known| known.is_in_doubt = is_in_doubt);
@@ -95,4 +97,32 @@ impl Known {
 fn now() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     elapsed.as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn without_a_primary_nothing_works_and_in_doubt_only_reads_do() {
+        let condition = Condition::new();
+        let state = || condition.part().state;
+        let late = || Err::<(), _>(Failure::Late(Duration::from_secs(1)));
+        assert_eq!(state(), State::Down, "nobody was found yet");
+        condition.update(|known| known.has_primary = true);
+        assert_eq!(state(), State::Ok);
+        condition.heard(&late());
+        assert_eq!((state(), condition.is_in_doubt()), (State::Degraded, true));
+        condition.heard(&Err::<(), _>(Failure::Ours(StoreError::Unavailable("a hole".into()))));
+        assert_eq!(state(), State::Degraded, "that says nothing about the set");
+        condition.update(|known| known.has_primary = false);
+        assert_eq!(state(), State::Down);
+        condition.update(|known| known.has_primary = true);
+        assert_eq!(state(), State::Degraded, "until something got through");
+        condition.heard(&Ok(()));
+        assert_eq!((state(), condition.is_in_doubt()), (State::Ok, false));
+        condition.close();
+        assert_eq!(state(), State::Down);
+    }
 }
