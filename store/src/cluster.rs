@@ -104,6 +104,12 @@ pub enum ClusterError {
         /// What was found there.
         collection: String,
     },
+    /// It was to be read and is not there.
+    #[error("there is no database {database}")]
+    Missing {
+        /// Which.
+        database: String,
+    },
     /// An import into it is under way, or was ended before its end.
     #[error(
         "an import into database {database} has not ended: if none is under way, drop the \

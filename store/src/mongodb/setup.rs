@@ -38,6 +38,30 @@ impl Mongo {
         let condition = Arc::new(Condition::new());
         let client = connection::connect(&options, &condition).await?;
         let database = client.database(&options.database);
+        Self::on(database, condition, options, metrics).await
+    }
+
+    /// As [`Mongo::open`], but makes nothing where there is nothing.
+    pub(super) async fn open_existing(
+        options: ClusterOptions,
+        metrics: Metrics,
+    ) -> Result<Self, ClusterError> {
+        let condition = Arc::new(Condition::new());
+        let client = connection::connect(&options, &condition).await?;
+        let database = client.database(&options.database);
+        if find_meta(&database).await?.is_none() {
+            refuse_foreign(&database).await?;
+            return Err(ClusterError::Missing { database: options.database });
+        }
+        Self::on(database, condition, options, metrics).await
+    }
+
+    async fn on(
+        database: Database,
+        condition: Arc<Condition>,
+        options: ClusterOptions,
+        metrics: Metrics,
+    ) -> Result<Self, ClusterError> {
         let identity = claim(&database).await?;
         make_indexes(&database).await?;
         let gate = Gate::new(&options, metrics);

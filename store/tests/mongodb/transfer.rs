@@ -201,6 +201,19 @@ async fn only_an_empty_database_is_filled() {
     assert_eq!(export(&*database), before);
 }
 
+/// A name that was mistyped must not make a backup of nothing.
+#[tokio::test]
+async fn what_is_not_there_is_not_exported() {
+    let options = set::options();
+    let expected = ClusterError::Missing { database: options.database.clone() };
+    let database = transfer_cluster(options);
+    for _ in 0..2 {
+        let refused = jsonl::write(&*database, &mut Vec::new(), &mut |_| {}).expect_err("missing");
+        let TransferError::Cluster(refused) = refused else { panic!("{refused:?}") };
+        assert_eq!(refused, expected, "and it is not there afterwards");
+    }
+}
+
 /// Neither by a node, nor by another import.
 #[tokio::test]
 async fn a_database_that_was_filled_in_part_is_refused_by_name() {

@@ -19,7 +19,7 @@ mod import;
 use super::Mongo;
 use crate::{
     StoreError,
-    cluster::{ClusterError, ClusterOptions},
+    cluster::ClusterOptions,
     metrics::Metrics,
     transfer::{Line, Lines, Numbered, Sink, TransferError},
 };
@@ -107,7 +107,7 @@ async fn export_to(
     options: &ClusterOptions,
     sender: SyncSender<Vec<Line>>,
 ) -> Result<(), TransferError> {
-    let store = open(options).await?;
+    let store = Mongo::open_existing(modest(options), Metrics::new()).await?;
     let exported = export::export(&store, sender).await;
     close(store).await;
     exported
@@ -117,16 +117,15 @@ async fn import_from(
     options: &ClusterOptions,
     receiver: Receiver<Fed>,
 ) -> Result<(), TransferError> {
-    let store = open(options).await?;
+    let store = Mongo::open(modest(options), Metrics::new()).await?;
     let imported = import::import(&store, receiver).await;
     close(store).await;
     imported
 }
 
-/// The store, with the one connection that a transfer needs.
-async fn open(options: &ClusterOptions) -> Result<Mongo, ClusterError> {
-    let options = ClusterOptions { connections_warm: 1, ..options.clone() };
-    Mongo::open(options, Metrics::new()).await
+/// With the one connection that a transfer needs.
+fn modest(options: &ClusterOptions) -> ClusterOptions {
+    ClusterOptions { connections_warm: 1, ..options.clone() }
 }
 
 async fn close(store: Mongo) {
