@@ -122,6 +122,8 @@ pub struct Node {
     pub(crate) health: Health,
     pub(crate) capacity: Capacity,
     pub(crate) hubs: Hubs,
+    pub(crate) router: Router,
+    pub(crate) homes: Homes,
     pub(crate) batcher: Address<BatcherMessage>,
     pub(crate) store: Store,
     /// True: accept no more.
@@ -180,6 +182,7 @@ impl Node {
         let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &gathered, &settings, &metrics);
         let switches = Arc::new(Switches::default());
         let bus = InProcess::alone();
+        let homes = Homes::alone(bus.me().clone());
         let services = Arc::new(Services {
             reader: reads.reader.clone(),
             writers: Writers::new(vec![reads.writer]),
@@ -188,7 +191,7 @@ impl Node {
             clock: clock.clone(),
             metrics: metrics.clone(),
             switches: switches.clone(),
-            homes: Homes::alone(bus.me().clone()),
+            homes: homes.clone(),
             notices: notices::Nobody::shared(),
         });
         let rooms = root.subtree("rooms", Strategy::OneForOne, metrics.clone());
@@ -248,6 +251,8 @@ impl Node {
             health,
             capacity,
             hubs,
+            router,
+            homes,
             batcher,
             store,
             stopping,
