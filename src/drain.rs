@@ -15,8 +15,8 @@ pub(crate) const PART: &str = "node";
 /// How often the end of connections is looked for.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Waits until the node is told to end, and ends it: nobody new, everybody told, everything
-/// written. A second signal ends it at once.
+/// Waits until the node is told to end, and ends it: nobody new, its rooms with others, everybody
+/// told, everything written. A second signal ends it at once.
 pub(crate) async fn until_ended(node: &mut Node) -> Ended {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -45,6 +45,14 @@ async fn drain(node: &Node) {
     // A load balancer sees the 503 before it sees a closed port.
     tokio::time::sleep(whole.mul_f64(0.05)).await;
     let _ = node.stopping.send(true);
+    // Others take the rooms over while the clients are still here: what these send goes there.
+    node.homes.drain();
+    if !node.homes.is_alone() {
+        let until = Instant::now() + whole.mul_f64(0.15);
+        if !node.router.hand_over_all(until).await {
+            tracing::warn!("some rooms were not given up in time; others take them over later");
+        }
+    }
     let within = whole.mul_f64(0.6);
     node.hubs.tell_all(|| HubMessage::Goaway(within));
     while node.capacity.taken() > 0 && Instant::now() < deadline {
@@ -54,6 +62,7 @@ async fn drain(node: &Node) {
     if tokio::time::timeout(left, node.gathered_is_written()).await.is_err() {
         tracing::warn!("the last receipts were not written in time");
     }
+    node.bus.flush().await;
     if tokio::time::timeout(left, node.store.control.close()).await.is_err() {
         tracing::warn!("the store did not close in time; what was acknowledged is safe");
     }

@@ -17,6 +17,7 @@
 
 pub mod accounts;
 pub mod check;
+pub mod cluster;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;
@@ -31,10 +32,12 @@ pub mod receipts;
 pub mod rooms;
 pub mod transfer;
 
+mod mongodb;
 mod redb;
 
 pub use accounts::AccountStore;
 pub use check::check;
+pub use cluster::{ClusterError, ClusterOptions, open_cluster};
 pub use error::StoreError;
 pub use limits::LoginLimits;
 pub use log::MessageLog;
@@ -42,4 +45,4 @@ pub use open::{Medium, OpenError, Options, Store, StoreControl, open};
 pub use presence::PresenceStore;
 pub use receipts::ReceiptStore;
 pub use rooms::RoomStore;
-pub use transfer::{Transfer, transfer};
+pub use transfer::{Transfer, transfer, transfer_cluster};

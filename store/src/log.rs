@@ -27,9 +27,12 @@ pub trait MessageLog: Send + Sync + 'static {
     ///
     /// The caller keeps the chain rule: seq k is sent only if k-1 is committed, or stands before
     /// it in the same command; likewise rev. What would leave a hole is refused, and so is what
-    /// concerns an unknown room or message, or changes a deleted one.
+    /// concerns an unknown room or message, or changes a deleted one. Of a message that is taken
+    /// on trust by a store that several nodes share: it looks at nothing before it inserts.
     ///
-    /// - A *message* also moves its sender's read position to its seq, if they are a member.
+    /// - A *message* also moves its sender's read position to its seq, if they are a member. A
+    ///   store that several nodes share may write that a little later: what is read through it
+    ///   shows it at once, through another node then, and a crash may lose it.
     /// - A *change* brings its message up to date in the same step. An edit or delete takes body
     ///   and `edited_at` from the change, a delete also erases the body and all reactions for
     ///   good. Every field that no change is about stays as it was sent. The counts of reactions

@@ -6,7 +6,14 @@ use mongodb::{
     bson::{Document, doc},
     options::{ClientOptions, ServerAddress},
 };
-use std::{ffi::OsString, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    fs::{self, Permissions},
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::Duration,
+};
 
 /// The name of every set that is started here.
 const SET: &str = "madang";
@@ -110,6 +117,17 @@ impl ReplicaSet {
         assert!(answer.is_some(), "a fail point could not be set");
     }
 
+    /// Has every member refuse queries that would read a whole collection because no index fits.
+    ///
+    /// # Panics
+    /// When one does not answer.
+    pub async fn refuse_scans(&self) {
+        for member in &self.members {
+            let refuse = doc! { "setParameter": 1, "notablescan": true };
+            assert!(ask(member.address(), refuse).await.is_some(), "a parameter could not be set");
+        }
+    }
+
     /// The set begins with one member, which is primary at once because nobody else could be; the
     /// others are added to it, one by one as the server wants it.
     async fn initiate(&self) {
@@ -161,6 +179,54 @@ async fn version_of(address: SocketAddr) -> Option<i64> {
     version.as_i64().or_else(|| version.as_i32().map(i64::from))
 }
 
+/// A set of one member that wants credentials; ended when dropped.
+#[derive(Debug)]
+pub struct Guarded {
+    server: Server,
+}
+
+/// The password of every user of a [`Guarded`] set.
+pub const PASSWORD: &str = "correct horse";
+/// The user who may do everything there.
+pub const ROOT: &str = "root";
+
+impl Guarded {
+    /// Starts it, with [`ROOT`] as its only user.
+    ///
+    /// # Panics
+    /// When that takes longer than a minute.
+    pub async fn start() -> Self {
+        let server = start(&["--replSet", SET, "--auth", "--keyFile", "key"]).await;
+        let guarded = Self { server };
+        let address = guarded.server.address();
+        let member = doc! { "_id": 0, "host": address.to_string() };
+        let initiate = doc! { "replSetInitiate": { "_id": SET, "members": [member] } };
+        let first_user = doc! { "createUser": ROOT, "pwd": PASSWORD, "roles": [{ "role": "root", "db": "admin" }] };
+        wait::until("a set of one", WRITES_WITHIN, async || ask(address, initiate.clone()).await)
+            .await;
+        wait::until("a user", WRITES_WITHIN, async || ask(address, first_user.clone()).await).await;
+        guarded
+    }
+
+    /// How a driver finds it as this user.
+    pub fn uri(&self, user: &str, password: &str) -> String {
+        let password = password.replace(' ', "%20");
+        let address = self.server.address();
+        format!("mongodb://{user}:{password}@{address}/?replicaSet={SET}&authSource=admin")
+    }
+
+    /// Makes a user with [`PASSWORD`] who has one role on one database.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn add_user(&self, user: &str, role: &str, database: &str) {
+        let root = Client::with_uri_str(self.uri(ROOT, PASSWORD)).await.expect("a URI");
+        let role = doc! { "role": role, "db": database };
+        let user = doc! { "createUser": user, "pwd": PASSWORD, "roles": [role] };
+        root.database("admin").run_command(user).await.expect("root may make users");
+    }
+}
+
 /// Starts a `mongod` that is in no set.
 pub async fn standalone() -> Server {
     start(&[]).await
@@ -172,8 +238,17 @@ async fn member() -> Server {
 
 async fn start(further: &[&str]) -> Server {
     let address = free_address();
-    let arguments = |directory: &Path| arguments(directory, address, further);
+    let arguments = |directory: &Path| {
+        write_key(&directory.join("key"));
+        arguments(directory, address, further)
+    };
     Server::start(tools::find("mongod"), address, arguments).await
+}
+
+/// What members of a set that wants credentials know each other by; others do not look at it.
+fn write_key(path: &Path) {
+    fs::write(path, "bm90aGluZyBzZWNyZXQ=").expect("a file");
+    fs::set_permissions(path, Permissions::from_mode(0o600)).expect("permissions");
 }
 
 /// Small, and without what a test never looks at.
