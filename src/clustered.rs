@@ -122,7 +122,9 @@ impl Clustered {
     /// Hands the rooms over to the others, at the latest at `deadline`.
     pub(crate) async fn hand_over(&self, deadline: Instant) {
         self.membership.drain();
-        self.router.hand_over_all(deadline).await;
+        if !self.router.hand_over_all(deadline).await {
+            tracing::warn!("some rooms were not given up in time; others take them over later");
+        }
     }
 
     /// Tells the others that the node goes.

@@ -15,8 +15,8 @@ pub(crate) const PART: &str = "node";
 /// How often the end of connections is looked for.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Waits until the node is told to end, and ends it: nobody new, everybody told, everything
-/// written. A second signal ends it at once.
+/// Waits until the node is told to end, and ends it: nobody new, its rooms with others, everybody
+/// told, everything written. A second signal ends it at once.
 pub(crate) async fn until_ended(node: &mut Node) -> Ended {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -42,12 +42,13 @@ async fn drain(node: &Node) {
     let deadline = Instant::now() + whole.mul_f64(0.8);
     tracing::info!(connections = node.capacity.taken(), "draining");
     node.health.set(PART, State::Down, node.clock.now());
-    if let Some(cluster) = &node.cluster {
-        cluster.hand_over(deadline).await;
-    }
     // A load balancer sees the 503 before it sees a closed port.
     tokio::time::sleep(whole.mul_f64(0.05)).await;
     let _ = node.stopping.send(true);
+    // Others take the rooms over while the clients are still here: what these send goes there.
+    if let Some(cluster) = &node.cluster {
+        cluster.hand_over(Instant::now() + whole.mul_f64(0.15)).await;
+    }
     let within = whole.mul_f64(0.6);
     node.hubs.tell_all(|| HubMessage::Goaway(within));
     while node.capacity.taken() > 0 && Instant::now() < deadline {

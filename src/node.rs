@@ -3,7 +3,7 @@
 //! ```text
 //! root                      gives up: exit 70
 //! |- store                  rest for one, on the store arbiters
-//! |  |- store_writer
+//! |  |- store_writer, several on MongoDB
 //! |  `- store_reader
 //! |- hub, one per edge arbiter, with the connections beside it
 //! |- batcher                on a store arbiter, and so is
@@ -199,7 +199,7 @@ impl Node {
         let homes = clustered::homes(&bus, &me);
         let services = Arc::new(Services {
             reader: reads.reader.clone(),
-            writers: Writers::new(vec![reads.writer]),
+            writers: reads.writers,
             rooms: store.rooms.clone(),
             bus: bus.shared(),
             clock: clock.clone(),
@@ -303,7 +303,7 @@ impl Node {
 
 struct StoreActors {
     reader: Reader,
-    writer: Address<store_writer::Append>,
+    writers: Writers,
 }
 
 fn start_store(
@@ -317,11 +317,13 @@ fn start_store(
     let tree = root.subtree("store", Strategy::RestForOne, metrics.clone());
     // With one thread both share it; with more, commits and reads do not meet.
     let (first, last) = (&arbiters[0], &arbiters[arbiters.len() - 1]);
-    let log = store.log.clone();
-    let bound = store_writer::INBOX_BOUND;
-    let writer = start_supervised(first, bound, &tree, Exhausted::Escalate, move |_| {
-        StoreWriter::new(log.clone())
-    });
+    let write = |_| {
+        let (log, bound) = (store.log.clone(), store_writer::INBOX_BOUND);
+        start_supervised(first, bound, &tree, Exhausted::Escalate, move |_| {
+            StoreWriter::new(log.clone())
+        })
+    };
+    let writers = Writers::new((0..settings.store_writer_count()).map(write).collect());
     let (store, metrics) = (store.clone(), metrics.clone());
     let bound = store_reader::INBOX_BOUND;
     let reader = start_supervised(last, bound, &tree, Exhausted::Escalate, move |_| {
@@ -330,7 +332,7 @@ fn start_store(
     let (positions, online) = (gathered.positions.clone(), gathered.online());
     let last_seen = gathered.last_seen.clone();
     let reader = Reader::new(reader, settings.read_wait(), positions, online, last_seen);
-    StoreActors { reader, writer }
+    StoreActors { reader, writers }
 }
 
 fn start_session_check(

@@ -155,3 +155,86 @@ impl Places {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kernel::Reply,
+        room::pending::{Submit, Work},
+    };
+    use madang_protocol::{ClientId, UserId};
+    use tokio::time::Instant;
+
+    const ROOM: RoomId = RoomId([9; 15]);
+
+    fn given(name: &str) -> Given {
+        let client_id = ClientId::new(name).unwrap();
+        let work = Work::Send { client_id, body: name.into(), reply_to: None };
+        let (sender, deadline) = (UserId([1; 15]), Instant::now());
+        (Submit { sender, work, deadline, trace: 0 }, Reply::channel().0)
+    }
+
+    fn body(submit: &Submit) -> String {
+        match &submit.work {
+            Work::Send { body, .. } => body.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_lane_goes_before_a_room() {
+        let (places, lane) = (Places::default(), Address::detached(1));
+        places.way(ROOM, || Way::Lane(lane.clone()));
+        places.room(ROOM, || Address::detached(1));
+        let way = places.way(ROOM, || panic!("there is one"));
+        assert!(matches!(way, Way::Lane(found) if found.is_same(&lane)));
+        places.forget_lane(ROOM, &lane);
+        assert!(matches!(places.way(ROOM, || panic!("there is one")), Way::Room(_)));
+    }
+
+    #[test]
+    fn what_waited_in_a_room_is_the_first_in_its_lane() {
+        let (places, lane) = (Places::default(), Address::detached(8));
+        places.room(ROOM, || Address::detached(1));
+        places.end_room(ROOM, || vec![given("one"), given("two")], || lane.clone());
+        let Way::Lane(address) = places.way(ROOM, || panic!("there is one")) else {
+            panic!("the lane is in front");
+        };
+        let (submit, reply) = given("three");
+        address.try_send(LaneMessage::Submit(submit, reply)).ok().unwrap();
+        let sent = lane.drain().into_iter().flat_map(|message| match message {
+            LaneMessage::Begin(given) => given,
+            LaneMessage::Submit(submit, reply) => vec![(submit, reply)],
+            _ => panic!("nothing else"),
+        });
+        let bodies: Vec<String> = sent.map(|(submit, _)| body(&submit)).collect();
+        assert_eq!(bodies, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn what_waited_in_a_lane_goes_to_the_room_past_its_bound_or_to_the_next_one() {
+        let places = Places::default();
+        let (idle, room) = (Address::detached(1), Address::detached(1));
+        places.way(ROOM, || Way::Lane(Address::detached(1)));
+        places.room(ROOM, || idle.clone());
+        idle.close_taking();
+        places.end_lane(ROOM, || vec![given("one"), given("two")], || room.clone());
+        let bodies = room.drain().into_iter().map(|message| match message {
+            RoomMessage::Submit(submit, _) => body(&submit),
+            _ => panic!("nothing else"),
+        });
+        assert_eq!(bodies.collect::<Vec<_>>(), ["one", "two"]);
+        assert!(matches!(places.way(ROOM, || panic!("there is one")), Way::Room(_)));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_room_without_either() {
+        let places = Places::default();
+        let room = places.room(ROOM, || Address::detached(1));
+        places.forget_room(ROOM, &room);
+        places.end_room(ROOM, Vec::new, || panic!("nothing is for it"));
+        places.end_lane(ROOM, Vec::new, || panic!("nothing is for it"));
+        assert!(places.0.is_empty());
+    }
+}

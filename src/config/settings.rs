@@ -269,6 +269,12 @@ impl Settings {
         if self.edge_arbiters > 0 { self.edge_arbiters } else { (cores() - 1).max(1) }
     }
 
+    /// Writes under way at once, each with rooms of its own: MongoDB takes several, the embedded store has
+    /// one write transaction.
+    pub fn store_writer_count(&self) -> usize {
+        if self.mongo.reveal().is_some() { 4 } else { 1 }
+    }
+
     /// The number of store threads, 0 resolved.
     pub fn store_arbiter_count(&self) -> usize {
         match (self.store_arbiters, self.mongo.reveal()) {

@@ -234,7 +234,7 @@ impl<M> Address<M> {
     }
 
     /// Closes the inbox and gives the messages that wait; answers are dropped.
-    pub(super) fn close_taking(&self) -> Vec<M> {
+    pub(crate) fn close_taking(&self) -> Vec<M> {
         let mut queue = self.0.lock();
         queue.closed = true;
         let answers = std::mem::take(&mut queue.answers);

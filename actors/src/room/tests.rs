@@ -2,6 +2,7 @@
 
 mod bounds;
 mod changes;
+mod leaving;
 mod membership;
 
 use super::{

@@ -1,7 +1,7 @@
 //! Sends, changes and questions from any node, while homes move.
 
 use super::nodes::{ANN, BOB, Node, Nodes, ROOM, SEND_WAIT, with_nodes};
-use crate::{kernel::Reply, room::pending::Work};
+use crate::{kernel::Reply, remote::ROOMS_ASKED_MAX, room::pending::Work};
 use madang_protocol::{
     ErrorCode, Heads, Place,
     operation::{Edit, Target},
@@ -68,6 +68,18 @@ fn a_home_that_is_behind_reads_before_it_tells() {
         let known = Heads { last_seq: seq, ..Heads::default() };
         let told = nodes.nodes[other].heads_at(&nodes.nodes[home], known).await.unwrap();
         assert_eq!(told.last_seq, seq);
+    });
+}
+
+#[test]
+fn of_a_question_about_many_rooms_the_first_are_answered() {
+    with_nodes(1, 2, |nodes| async move {
+        let (home, other) = (&nodes.nodes[nodes.home()], &nodes.nodes[nodes.other()]);
+        home.send(ANN, "one").await.unwrap();
+        let known = |_| (ROOM, Heads::default());
+        let rooms: Vec<_> = (0..=ROOMS_ASKED_MAX).map(known).collect();
+        let told = other.router.ask_heads(home.homes.me().clone(), rooms).await;
+        assert_eq!(told.len(), ROOMS_ASKED_MAX);
     });
 }
 

@@ -24,11 +24,15 @@ use madang_protocol::{
 use madang_store::{
     Options, Store,
     accounts::{NewSession, NewUser},
+    faulty::{self, Call, Fate, Outcome, Share},
     rooms::NewRoom,
 };
 use std::{
     future::Future,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{task::LocalSet, time::Instant};
@@ -75,12 +79,16 @@ pub(super) fn with_nodes<F: Future<Output = ()>>(
 
 impl Nodes {
     async fn start(count: usize) -> Self {
+        let trouble: Arc<AtomicU64> = Arc::default();
         let store = madang_store::in_process::open(&Options::in_directory("unused"));
         let users = [ANN, BOB].map(new_user).into();
         store.accounts.create_users(users).await.expect("a store");
         store.rooms.create(new_room()).await.expect("a store");
-        let (trouble, first) = (Arc::default(), InProcess::new(peer(0)));
-        let start = |place| Node::start(&store, first.join(peer(place)), &trouble);
+        let first = InProcess::new(peer(0));
+        // What one node's calls come to grief by is nothing to the others.
+        let of_node = |trouble| faulty::around(store.clone(), Arc::new(Slow(trouble)));
+        let start =
+            |place| Node::start(&of_node(trouble.clone()), first.join(peer(place)), &trouble);
         let nodes = (0..count).map(start).collect();
         Self { nodes, store, trouble }
     }
@@ -164,6 +172,26 @@ impl Node {
         let told = self.router.ask_heads(home.peer.clone(), vec![(ROOM, known)]).await;
         told.first().map(|(_, heads)| *heads)
     }
+}
+
+/// A store that takes its time; of appends some are answered "unknown", and written, in part or
+/// later.
+struct Slow(Arc<AtomicU64>);
+
+impl faulty::Script for Slow {
+    fn fate(&self, call: Call) -> Fate {
+        let millis = |max: u64| Duration::from_micros(fastrand::u64(..max * 1_000));
+        let is_lost = call == Call::Append && fastrand::u64(..100) < self.0.load(Relaxed);
+        let outcome = if is_lost {
+            let rest = fastrand::bool().then(|| millis(700));
+            Outcome::Unknown { done: Share(fastrand::u8(..)), told: Share(0), rest }
+        } else {
+            Outcome::Done
+        };
+        Fate { before: millis(10), outcome, after: millis(10) }
+    }
+
+    fn took_effect(&self, _effect: faulty::Effect<'_>) {}
 }
 
 /// As long as its view is not empty.

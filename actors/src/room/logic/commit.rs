@@ -103,7 +103,7 @@ impl<S, M> Logic<S, M> {
             // Whatever the doubt, one answer: read back what is true.
             Some(stopped @ (Stopped::Duplicate | Stopped::Taken | Stopped::Unknown(_))) => {
                 if stopped == Stopped::Taken {
-                    self.standings.forget_all(); // somebody else wrote, who knows what else
+                    self.doubt_members(); // somebody else wrote, who knows what else
                 }
                 self.recheck_at = Some(now + RECHECK_AFTER);
                 self.state = State::Resyncing;
@@ -123,7 +123,9 @@ impl<S, M> Logic<S, M> {
         match read {
             Ok(Some(found)) => {
                 self.uncounted.extend(found.uncounted);
-                self.noticed(found.heads.member_rev, effects);
+                if self.is_shared() {
+                    self.noticed(found.heads.member_rev, effects);
+                }
                 self.heard_of(found.heads.place(), effects);
             }
             Ok(None) => {}

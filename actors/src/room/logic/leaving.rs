@@ -47,6 +47,18 @@ impl<S, M> Logic<S, M> {
         self.elsewhere.is_shared = true;
     }
 
+    /// Other nodes may have been home to it.
+    pub(super) fn is_shared(&self) -> bool {
+        self.elsewhere.is_shared
+    }
+
+    /// Another home may have changed who is a member.
+    pub(super) fn doubt_members(&mut self) {
+        if self.is_shared() {
+            self.standings.forget_all();
+        }
+    }
+
     /// It is at home elsewhere: it goes as soon as nothing is under way. For good.
     pub fn leave(&mut self) {
         self.elsewhere.is_leaving = true;

@@ -69,7 +69,7 @@ impl<S, M> Logic<S, M> {
         let is_known = self.heads().is_none_or(|heads| member_rev <= heads.member_rev);
         if !is_known && !self.standings.is_changing() {
             self.early.clear();
-            self.standings.forget_all();
+            self.doubt_members();
             self.heads.member_rev = member_rev;
             effects.push(self.beacon());
         }
