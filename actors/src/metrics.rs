@@ -197,8 +197,7 @@ pub struct Metrics {
     pub reads_active: Gauge,
     /// How long a read waited to be begun.
     pub read_wait_seconds: Histogram,
-    forwarded: Vec<Counter>,
-    served: Vec<Counter>,
+    entries: [Vec<Counter>; 2],
     received: Vec<Flow>,
     sent: Vec<Flow>,
     refusals: Refusals,
@@ -247,8 +246,8 @@ impl Metrics {
             forwards_unanswered: counter!("madang_forwards_unanswered_total"),
             hand_overs: counter!("madang_room_hand_overs_total"),
             questions_dropped: counter!("madang_node_questions_dropped_total"),
-            forwarded: labelled("madang_forwarded_total", "outcome", Forwarded::NAMES),
-            served: labelled("madang_served_total", "outcome", Forwarded::NAMES),
+            entries: ["madang_forwarded_total", "madang_served_total"]
+                .map(|name| labelled(name, "outcome", Forwarded::NAMES)),
             deliveries: counter!("madang_deliveries_total"),
             batches_dropped: counter!("madang_event_batches_dropped_total"),
             repairs: ["gap", "start"]
@@ -293,12 +292,12 @@ impl Metrics {
 
     /// A home told what became of something that was forwarded to it.
     pub(crate) fn forwarded(&self, outcome: &Outcome) {
-        self.forwarded[Forwarded::of(outcome) as usize].increment(1);
+        self.entries[0][outcome.label() as usize].increment(1);
     }
 
     /// Another node was told what became of something that it forwarded.
     pub(crate) fn served(&self, outcome: &Outcome) {
-        self.served[Forwarded::of(outcome) as usize].increment(1);
+        self.entries[1][outcome.label() as usize].increment(1);
     }
 
     /// A client was refused something.
@@ -374,16 +373,6 @@ impl Default for Metrics {
     }
 }
 
-impl Forwarded {
-    fn of(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Done(Ok(_)) | Outcome::Role(Ok(_)) => Self::Committed,
-            Outcome::Done(Err(_)) | Outcome::Role(Err(_)) => Self::Refused,
-            Outcome::Moved => Self::Moved,
-        }
-    }
-}
-
 impl Flow {
     fn add(&self, frames: u64, bytes: u64) {
         self.frames.increment(frames);
@@ -448,7 +437,6 @@ fn describe() {
         ("madang_closes_total", "Connections closed by the node, by close code"),
         ("madang_forwarded_total", "What homes on other nodes made of entries, by outcome"),
         ("madang_served_total", "What became of entries of other nodes here, by outcome"),
-        ("madang_forwards_unanswered_total", "Requests to homes that had no answer"),
         ("madang_room_hand_overs_total", "Rooms given up because they are at home elsewhere"),
         ("madang_node_questions_dropped_total", "Questions of other nodes that were dropped"),
         ("madang_received_frames_total", "Frames read from clients, by operation"),

@@ -175,11 +175,14 @@ impl RemoteActor {
     /// Each room that answers in time is in the answer.
     fn heads(&self, question: AskHeads, answer: Answer) {
         let ask = |known: RoomHeads| {
-            let (room, (reply, heads)) = (known.room, Reply::channel());
+            let (room, (reply, told)) = (known.room, Reply::channel());
             if self.router.is_home(room) {
                 let _ = self.router.tell(room, RoomMessage::Heads(known.heads.into(), reply));
             }
-            async move { Some(RoomHeads { room, heads: Heads::from(heads.await.ok()?.ok()?).into() }) }
+            async move {
+                let heads = told.await.ok()?.ok()?.into();
+                Some(RoomHeads { room, heads })
+            }
         };
         let asked = question.rooms.into_iter().take(ROOMS_ASKED_MAX).map(ask);
         let all = asked.map(|heads| tokio::time::timeout(HEADS_WAIT, heads)).collect::<Vec<_>>();

@@ -27,6 +27,7 @@ pub use actor::{RemoteActor, RemoteMessage};
 pub(crate) use ask::Forwarding;
 
 use crate::{
+    metrics::Forwarded,
     room::{pending::Submit, standing::Change},
     route::Receipt,
 };
@@ -68,4 +69,15 @@ pub enum Outcome {
     Role(Result<Option<Role>, Refusal>),
     /// It was not done, and will not be: the room is at home elsewhere.
     Moved,
+}
+
+impl Outcome {
+    /// As metrics tell it.
+    pub(crate) fn label(&self) -> Forwarded {
+        match self {
+            Self::Done(Ok(_)) | Self::Role(Ok(_)) => Forwarded::Committed,
+            Self::Done(Err(_)) | Self::Role(Err(_)) => Forwarded::Refused,
+            Self::Moved => Forwarded::Moved,
+        }
+    }
 }
