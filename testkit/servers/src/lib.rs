@@ -2,13 +2,18 @@
 //! Never shipped, and light: the tests of `store/` and `cluster/` use it too.
 //!
 //! * [`Server`] is one process on a loopback address of its own, with a directory of its own.
+//! * [`redis`] starts a Redis alone, one with Sentinels, and a cluster of it.
+//! * [`Proxy`] stands between a client and a server, and swallows or cuts what passes.
 //! * [`tools`] finds the programs; `.ci/prepare` gets them.
 //! * [`wait`] polls a condition until a deadline and names what did not happen.
 
 mod address;
+pub mod proxy;
+pub mod redis;
 mod server;
 pub mod tools;
 pub mod wait;
 
 pub use address::free_address;
+pub use proxy::Proxy;
 pub use server::Server;
