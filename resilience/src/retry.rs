@@ -49,12 +49,15 @@ impl Retry {
 /// Makes `attempt`s until one succeeds, fails in a way that is not `worth` another, or
 /// [`Retry`] says that it is enough; returns what the last one said. An attempt that is under way
 /// at the `deadline` is not cut off here.
-pub async fn retrying<T, E>(
+pub async fn retrying<T, E, A>(
     rules: RetryRules,
     deadline: Instant,
     is_worth: impl Fn(&E) -> bool,
-    mut attempt: impl AsyncFnMut() -> Result<T, E>,
-) -> Result<T, E> {
+    mut attempt: impl FnMut() -> A,
+) -> Result<T, E>
+where
+    A: Future<Output = Result<T, E>>,
+{
     let began = Instant::now();
     let mut retry = Retry::new(rules, milliseconds(deadline.saturating_duration_since(began)));
     loop {
@@ -76,6 +79,7 @@ fn milliseconds(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::ready;
 
     #[test]
     fn three_times_with_growing_waits() {
@@ -121,9 +125,9 @@ mod tests {
             },
         );
         assert_eq!(last.await, Err(4));
-        let first = retrying(rules, deadline, |_| false, async || Err::<(), _>("final"));
+        let first = retrying(rules, deadline, |_| false, || ready(Err::<(), _>("final")));
         assert_eq!(first.await, Err("final"));
-        let none = retrying(rules, Instant::now(), |_| true, async || Err::<(), _>("too late"));
+        let none = retrying(rules, Instant::now(), |_| true, || ready(Err::<(), _>("too late")));
         assert_eq!(none.await, Err("too late"));
     }
 }

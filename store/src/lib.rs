@@ -9,14 +9,17 @@
 //! | [`AccountStore`] | users, sessions |
 //! | [`LoginLimits`] | who may try to log in now |
 //! | [`PresenceStore`] | who is online |
+//! | [`Cache`] | copies of sessions, profiles and memberships, for a minute at most |
 //! | [`StoreControl`] | whether the store works, and its end |
 //! | [`Transfer`] | all of it, to be taken out or in |
 //!
-//! [`open()`] chooses the implementation; nothing outside this crate names a driver. Whoever holds a
+//! [`open()`] chooses the implementation, [`redis::open()`] what the nodes of a cluster share beside
+//! it; nothing outside this crate names a driver. Whoever holds a
 //! [`Store`] may call it from any thread: calls return futures, and writes that arrive while
 //! another write is being made durable share the next commit.
 
 pub mod accounts;
+pub mod cache;
 pub mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -29,12 +32,15 @@ pub mod metrics;
 pub mod open;
 pub mod presence;
 pub mod receipts;
+pub mod redis;
 pub mod rooms;
 pub mod transfer;
 
+mod recent;
 mod redb;
 
 pub use accounts::AccountStore;
+pub use cache::Cache;
 pub use check::check;
 pub use error::StoreError;
 pub use limits::LoginLimits;
