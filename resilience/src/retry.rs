@@ -108,9 +108,9 @@ mod tests {
             rules,
             deadline,
             |_| true,
-            async || {
+            || {
                 made += 1;
-                if made == 3 { Ok(made) } else { Err(made) }
+                ready(if made == 3 { Ok(made) } else { Err(made) })
             },
         );
         assert_eq!(third.await, Ok(3));
@@ -119,9 +119,9 @@ mod tests {
             rules,
             deadline,
             |_| true,
-            async || {
+            || {
                 made += 1;
-                Err::<(), _>(made)
+                ready(Err::<(), _>(made))
             },
         );
         assert_eq!(last.await, Err(4));

@@ -36,10 +36,10 @@ use madang_protocol::{Role, RoomId, RoomKind, SessionId, UserId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, hash::Hash, sync::Arc, time::Duration};
 
-/// How long a copy stays. With [`LOAD_MAX`] before it, a minute at most since it was true.
+/// How long a copy stays. With [`LOAD_LONGEST`] before it, a minute at most since it was true.
 pub const TTL: Duration = Duration::from_secs(50);
 /// What took longer to read is not put in.
-pub const LOAD_MAX: Duration = Duration::from_secs(5);
+pub const LOAD_LONGEST: Duration = Duration::from_secs(5);
 /// How long nothing is put in for a key that was forgotten: a read that was begun before is over
 /// by then, or too late.
 pub const FORGOTTEN: Duration = Duration::from_secs(10);

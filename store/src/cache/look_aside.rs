@@ -1,6 +1,6 @@
 //! A cache beside the store.
 
-use super::{Cache, FORGOTTEN, Key, LOAD_MAX, TTL, marks::Marks};
+use super::{Cache, FORGOTTEN, Key, LOAD_LONGEST, TTL, marks::Marks};
 use crate::StoreError;
 use std::{
     collections::HashMap,
@@ -62,8 +62,8 @@ impl<K: Key> LookAside<K> {
     }
 
     /// The value of each key, in the order asked. `load` reads from the store those that the cache
-    /// has no copy of, or none that is `good`, and has to end by itself in bounded time. The read
-    /// goes on, for the others, when its caller goes away.
+    /// has no copy of, or none that is `good`, and has to end by itself in bounded time. Copies are
+    /// made of what is `good`. The read goes on, for the others, when its caller goes away.
     pub async fn get<L>(
         &self,
         keys: Vec<K>,
@@ -204,7 +204,7 @@ async fn fly<K: Key, L>(
             let places = values.iter_mut().filter(|value| value.is_none());
             places.zip(loaded.iter()).for_each(|(place, value)| place.clone_from(value));
             let new = wanted.into_iter().zip(loaded);
-            let new = new.filter_map(|(key, value)| Some((key, value?))).collect();
+            let new = new.filter_map(|(key, value)| Some((key, value.filter(&good)?))).collect();
             (Ok(Arc::new(values)), new)
         }
         Err(error) => (Err(error), Vec::new()),
@@ -212,7 +212,7 @@ async fn fly<K: Key, L>(
     drop(landing);
     sender.send_replace(Some(answer));
     // Nobody waits for this.
-    if began.elapsed() < LOAD_MAX {
+    if began.elapsed() < LOAD_LONGEST {
         inner.fill(new).await;
     }
 }
@@ -221,3 +221,6 @@ async fn fly<K: Key, L>(
 fn of<'a, K>(keys: &'a [K], marked: &'a [bool]) -> impl Iterator<Item = &'a K> {
     keys.iter().zip(marked).filter(|(_, marked)| **marked).map(|(key, _)| key)
 }
+
+#[cfg(test)]
+mod tests;

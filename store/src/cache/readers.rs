@@ -87,7 +87,8 @@ impl Readers {
     }
 
     /// What `user` is in each of `rooms`, in the order asked; `None`: no such room. `load` asks
-    /// `RoomStore::access`.
+    /// `RoomStore::access`. That somebody is no member is always said by the store: who has just
+    /// become one must not be turned away.
     pub async fn memberships<L>(
         &self,
         user: UserId,
@@ -99,7 +100,7 @@ impl Readers {
     {
         let keys = rooms.into_iter().map(|room| MemberKey { room, user }).collect();
         let load = move |keys: Vec<MemberKey>| load(keys.iter().map(|key| key.room).collect());
-        self.members.get(keys, |_| true, load).await
+        self.members.get(keys, |member| member.role.is_some(), load).await
     }
 
     /// To be called behind the commit that made these untrue, and by each node that hears of it.

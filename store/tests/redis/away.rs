@@ -8,11 +8,12 @@ use madang_servers::{
     redis, wait,
 };
 use madang_store::{
+    StoreError,
     accounts::Profile,
     conformance::fixtures::user,
     limits::Verdict::{Allowed, Wait},
     presence::NodeLife,
-    redis::Parts,
+    redis::{Options, Parts},
 };
 use std::time::Duration;
 
@@ -143,4 +144,21 @@ async fn not_there_at_the_start() {
     assert_eq!(parts.limits.count_login(HERE, NOW).await, Allowed);
     server.restart().await;
     answered_together(&parts).await;
+}
+
+#[tokio::test]
+async fn calls_are_bounded_and_none_waits_beyond() {
+    let server = redis::alone().await;
+    let mut options = Options::new(redis::url(&server), rig::fresh());
+    options.calls_max = 20;
+    let parts = madang_store::redis::open(&options, RULES).unwrap();
+    works(&parts).await;
+    server.pause();
+    let users = [user(1)];
+    let calls = (0..100).map(|_| timed(parts.caches.profiles.get(&users)));
+    let answers = join_all(calls).await;
+    let refused = answers.iter().filter(|(answer, _)| *answer == Err(StoreError::Overloaded));
+    let slow = refused.clone().filter(|(_, took)| *took > REFUSED_WITHIN).count();
+    assert_eq!((refused.count(), slow), (80, 0));
+    server.resume();
 }

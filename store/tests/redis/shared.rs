@@ -65,3 +65,16 @@ async fn what_one_node_puts_in_another_finds() {
     nodes[1].caches.profiles.forget(&[user(1)]).await.unwrap();
     assert_eq!(nodes[0].caches.profiles.get(&[user(1)]).await, Ok(vec![None]));
 }
+
+/// Nobody has such a name, so it does not matter whose count it is; it must not fill the memory.
+#[tokio::test]
+async fn names_that_are_too_long_share_a_count() {
+    let node = rig::open(madang_servers::redis::url(rig::alone()), &rig::fresh(), RULES);
+    let long = "é".repeat(128);
+    for _ in 0..5 {
+        node.limits.count_wrong(&format!("{long}a"), NOW).await;
+    }
+    let wait = Verdict::Wait(2_000);
+    assert_eq!(node.limits.may_try(&format!("{long}b"), NOW).await, wait);
+    assert_eq!(node.limits.may_try(&long[..254], NOW).await, Verdict::Allowed);
+}
