@@ -2,7 +2,6 @@
 
 use madang_store::{
     LoginLimits, Options, PresenceStore,
-    cache::Caches,
     conformance::{Subject, bounded},
     limits::{InProcess, Rules},
 };
@@ -26,4 +25,4 @@ fn presence_store() -> Arc<dyn PresenceStore> {
 madang_store::store_conformance!(crate::subject);
 madang_store::login_limits_conformance!(crate::limits);
 madang_store::presence_conformance!(crate::presence_store);
-madang_store::cache_conformance!(Caches::in_process);
+madang_store::cache_conformance!(madang_store::cache::Caches::in_process);
