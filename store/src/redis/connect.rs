@@ -34,7 +34,7 @@ enum Way {
         /// `Some`: TLS, with these certificates or the system's.
         tls: Option<Option<TlsCertificates>>,
     },
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 /// A connection of the pool.
@@ -193,7 +193,7 @@ fn way(target: Target, certificates: Option<TlsCertificates>, wait: Duration) ->
             let sentinels = sentinels.collect::<RedisResult<_>>()?;
             Way::Sentinel { sentinels, service, login, tls: tls.then_some(certificates) }
         }
-        Target::Cluster(nodes) => Way::Cluster(cluster_client(nodes, certificates, wait)?),
+        Target::Cluster(nodes) => Way::Cluster(Box::new(cluster_client(nodes, certificates, wait)?)),
     })
 }
 
