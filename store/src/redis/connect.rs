@@ -193,7 +193,9 @@ fn way(target: Target, certificates: Option<TlsCertificates>, wait: Duration) ->
             let sentinels = sentinels.collect::<RedisResult<_>>()?;
             Way::Sentinel { sentinels, service, login, tls: tls.then_some(certificates) }
         }
-        Target::Cluster(nodes) => Way::Cluster(Box::new(cluster_client(nodes, certificates, wait)?)),
+        Target::Cluster(nodes) => {
+            Way::Cluster(Box::new(cluster_client(nodes, certificates, wait)?))
+        }
     })
 }
 

@@ -11,7 +11,7 @@ use madang_store::{
 use std::{
     net::SocketAddr,
     sync::{
-        OnceLock,
+        Once, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -45,19 +45,31 @@ fn keep<T: Send + Sync + 'static>(
     })
 }
 
+/// Shared servers are never dropped, so they end with the program.
+static END_ONCE: [Once; 3] = [const { Once::new() }; 3];
+
 pub(crate) fn alone() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    keep(&SERVER, redis::alone)
+    let server = keep(&SERVER, redis::alone);
+    END_ONCE[0].call_once(|| server.end_with_program());
+    server
 }
 
 pub(crate) fn sentinels() -> &'static Sentinels {
     static SERVERS: OnceLock<Sentinels> = OnceLock::new();
-    keep(&SERVERS, Sentinels::start)
+    let set = keep(&SERVERS, Sentinels::start);
+    END_ONCE[1].call_once(|| {
+        let all = set.sentinels.iter().chain([&set.master, &set.replica]);
+        all.for_each(Server::end_with_program);
+    });
+    set
 }
 
 pub(crate) fn cluster() -> &'static Cluster {
     static SERVERS: OnceLock<Cluster> = OnceLock::new();
-    keep(&SERVERS, Cluster::start)
+    let set = keep(&SERVERS, Cluster::start);
+    END_ONCE[2].call_once(|| set.masters.iter().for_each(Server::end_with_program));
+    set
 }
 
 /// A cluster name that no other test has.
