@@ -3,7 +3,10 @@
 use super::{Accounts, rules, token, unauthenticated, username};
 use crate::store_call::within;
 use madang_protocol::{CloseCode, Refusal, UserId};
-use madang_store::accounts::{AddressKey, Profile, Session};
+use madang_store::{
+    accounts::{AddressKey, Profile, Session},
+    cache::Forget,
+};
 
 impl Accounts {
     /// Gives the user of a session another password and ends all their other sessions, whose
@@ -45,6 +48,14 @@ impl Accounts {
         let invalid = |reason| Refusal::invalid("display_name", reason);
         rules::check_display_name(&display_name).map_err(invalid)?;
         let set = self.parts.store.set_display_name(user, display_name);
-        within(self.write_wait, set).await?.ok_or_else(unauthenticated)
+        let changed = within(self.write_wait, set).await?;
+        self.looks_different(user).await;
+        changed.ok_or_else(unauthenticated)
+    }
+
+    /// Copies of how others see a user are not true any more.
+    pub(super) async fn looks_different(&self, user: UserId) {
+        let forget = Forget { profiles: vec![user], ..Forget::default() };
+        self.parts.reader.forget(&forget).await;
     }
 }

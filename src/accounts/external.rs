@@ -76,6 +76,7 @@ impl Accounts {
             session,
         };
         let ExternalUser { external_id, display_name, .. } = wish;
+        let is_named = display_name.is_some();
         let login = ExternalLogin { external_id, user: new, display_name };
         let (store, sessions_max) = (self.parts.store.clone(), self.sessions_max);
         let start = async move {
@@ -86,7 +87,12 @@ impl Accounts {
             })
         };
         match self.ending(CloseCode::Replaced, start).await? {
-            Some(user) => Ok(Started { user, ..started }),
+            Some(user) => {
+                if is_named {
+                    self.looks_different(user).await;
+                }
+                Ok(Started { user, ..started })
+            }
             None => Err(Refusal::new(ErrorCode::UsernameTaken, "another user has that name")),
         }
     }

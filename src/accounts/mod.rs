@@ -30,6 +30,7 @@ use madang_protocol::{CloseCode, ErrorCode, Millis, Refusal, SessionId, UserId};
 use madang_store::{
     AccountStore, LoginLimits, StoreError,
     accounts::{AddressKey, NewSession, Profile, ProfileKeys, Session, TokenHash, Touch},
+    cache::{Forget, TokenKey},
     limits::Rules,
 };
 use std::{sync::Arc, time::Duration};
@@ -140,7 +141,10 @@ impl Accounts {
         let hash = token::hash_of(token).ok_or_else(unauthenticated)?;
         let store = self.parts.store.clone();
         let end = async move { store.end_session(hash).await.map(|()| ((), vec![session])) };
-        self.ending(CloseCode::Unauthenticated, end).await
+        self.ending(CloseCode::Unauthenticated, end).await?;
+        let forget = Forget { tokens: vec![TokenKey(hash)], ..Forget::default() };
+        self.parts.reader.forget(&forget).await;
+        Ok(())
     }
 
     /// Stores a session; the sockets of those that must end for it close with 4009.
@@ -161,10 +165,12 @@ impl Accounts {
         code: CloseCode,
         write: impl Future<Output = Result<(T, Vec<SessionId>), StoreError>> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let router = self.parts.router.clone();
+        let (router, reader) = (self.parts.router.clone(), self.parts.reader.clone());
         let task = tokio::spawn(async move {
             let (answer, ended) = write.await?;
+            let forget = Forget { sessions: ended.clone(), ..Forget::default() };
             router.end_sessions(ended, code);
+            reader.forget(&forget).await;
             Ok(answer)
         });
         let answer = async {

@@ -3,6 +3,7 @@
 use crate::StoreError;
 use async_trait::async_trait;
 use madang_protocol::{Millis, SessionId, UserId};
+use serde::{Deserialize, Serialize};
 
 /// The users, and who is logged in. Writes are durable when they return.
 ///
@@ -209,7 +210,7 @@ pub enum ProfileKeys {
 }
 
 /// A user as others see them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// The id.
     pub user: UserId,
@@ -220,7 +221,7 @@ pub struct Profile {
 }
 
 /// Who a token speaks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// The session.
     pub session: SessionId,

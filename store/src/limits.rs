@@ -1,16 +1,27 @@
 //! Who may try to log in or sign up now.
 
+mod fallback;
 mod in_process;
 
+pub use fallback::Fallback;
 pub use in_process::InProcess;
 
-use crate::accounts::AddressKey;
+use crate::{StoreError, accounts::AddressKey};
 use async_trait::async_trait;
 use madang_protocol::Millis;
 
+/// What the rules count within.
+pub(crate) const MINUTE_MS: Millis = 60_000;
+/// Wrong passwords of one account that cost nothing.
+const WRONG_FREE: u32 = 4;
+/// The first delay after those, and the longest.
+const DELAY_FIRST_MS: Millis = 1_000;
+const DELAY_LONGEST_MS: Millis = 60_000;
+
 /// Counts logins and signups by address, and wrong passwords by account. Each call is atomic.
 ///
-/// An embedded node counts in memory; counts do not survive a restart.
+/// An embedded node counts in memory; counts do not survive a restart. The nodes of a cluster count
+/// together where they can, see [`Fallback`].
 #[async_trait]
 pub trait LoginLimits: Send + Sync + 'static {
     /// Counts one login from `address`. More than `rules.logins_per_minute` within a minute
@@ -52,4 +63,34 @@ pub enum Verdict {
     Allowed,
     /// Not before this many milliseconds have passed.
     Wait(Millis),
+}
+
+/// [`LoginLimits`] that may be away: each call as there, or no answer.
+#[async_trait]
+pub trait SharedLimits: Send + Sync + 'static {
+    /// See [`LoginLimits::count_login`].
+    async fn count_login(&self, address: AddressKey, now: Millis) -> Result<Verdict, StoreError>;
+
+    /// See [`LoginLimits::is_blocked`].
+    async fn is_blocked(&self, address: AddressKey, now: Millis) -> Result<Verdict, StoreError>;
+
+    /// See [`LoginLimits::count_signup`].
+    async fn count_signup(&self, address: AddressKey, now: Millis) -> Result<Verdict, StoreError>;
+
+    /// See [`LoginLimits::may_try`].
+    async fn may_try(&self, account: &str, now: Millis) -> Result<Verdict, StoreError>;
+
+    /// See [`LoginLimits::count_wrong`].
+    async fn count_wrong(&self, account: &str, now: Millis) -> Result<(), StoreError>;
+
+    /// See [`LoginLimits::forget_wrong`].
+    async fn forget_wrong(&self, account: &str) -> Result<(), StoreError>;
+}
+
+/// How long the next try waits after so many wrong ones.
+pub(crate) fn delay_ms(wrong: u32) -> Millis {
+    match wrong.checked_sub(WRONG_FREE) {
+        None => 0,
+        Some(doublings) => (DELAY_FIRST_MS << doublings.min(16)).min(DELAY_LONGEST_MS),
+    }
 }

@@ -1,7 +1,9 @@
 //! Who is online: leases that end by themselves.
 
+mod fallback;
 mod in_process;
 
+pub use fallback::Fallback;
 pub use in_process::InProcess;
 
 use crate::StoreError;

@@ -20,7 +20,7 @@ use madang_protocol::{
     object::MessageObject,
     operation::{Edit, Hello, History, Send, Subscription, Target, Wish},
 };
-use madang_store::rooms::Access;
+use madang_store::{cache::Membership, rooms::Access};
 use std::collections::{BTreeSet, VecDeque};
 
 /// What is to be done.
@@ -385,9 +385,15 @@ impl Logic {
 
 /// What a reader may see, or why not.
 pub fn readable(access: Option<Access>) -> Result<Access, Refusal> {
-    match access {
-        Some(access) if access.role.is_some() => Ok(access),
-        Some(access) if !access.private => Err(Refusal::not_a_member()),
+    may_read(access.map(Membership::from))?;
+    access.ok_or_else(Refusal::no_room)
+}
+
+/// Members may read what is there; who may know of the room is told to join.
+pub fn may_read(membership: Option<Membership>) -> Result<(), Refusal> {
+    match membership {
+        Some(membership) if membership.role.is_some() => Ok(()),
+        Some(membership) if !membership.private => Err(Refusal::not_a_member()),
         _ => Err(Refusal::no_room()),
     }
 }

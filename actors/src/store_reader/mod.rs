@@ -4,9 +4,11 @@
 //! the same while it waited. **Bounds**: [`CONCURRENT_MAX`] calls under way, [`INBOX_BOUND`]
 //! waiting; beyond that `overloaded` at once. Whoever asks waits [`Reader`]'s deadline, then
 //! `unavailable`. **Invariant**: a read is only shared with those who asked before it was begun,
-//! so everybody sees what was committed before they asked.
+//! so everybody sees what was committed before they asked. Where the store is far away, sessions,
+//! profiles and memberships are looked for in a cache first, and may be a minute old: see `copies`.
 
 mod actor;
+mod copies;
 mod reader;
 #[cfg(test)]
 mod tests;

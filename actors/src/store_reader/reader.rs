@@ -3,7 +3,6 @@
 use super::{ACTIVATIONS_MAX, Ask, ErasedAnswer, Query};
 use crate::{
     batcher::{LastSeen, Online, ReadPositions},
-    hub::Identity,
     kernel::{Address, Reply, SendError},
 };
 use madang_protocol::{
@@ -12,7 +11,8 @@ use madang_protocol::{
 };
 use madang_store::{
     Store, StoreError,
-    accounts::{AddressKey, Credentials, Profile, ProfileKeys, Session, TokenHash},
+    accounts::{AddressKey, Credentials},
+    cache::Readers as Copies,
     log::{Activation, ChangedPage, Mark, Page, Sent, Target},
     rooms::{Access, ListPlace, Member, RoomView},
 };
@@ -35,8 +35,10 @@ pub struct Reader {
     /// Read positions that are ahead of the store are part of every answer.
     positions: ReadPositions,
     online: Online,
-    last_seen: LastSeen,
+    pub(super) last_seen: LastSeen,
     activations: Arc<Semaphore>,
+    /// What is looked at before the store; `None` where the store is in this process, and as fast.
+    pub(super) copies: Option<Copies>,
 }
 
 impl Reader {
@@ -49,7 +51,7 @@ impl Reader {
         last_seen: LastSeen,
     ) -> Self {
         let activations = Arc::new(Semaphore::new(ACTIVATIONS_MAX));
-        Self { actor, wait, positions, online, last_seen, activations }
+        Self { actor, wait, positions, online, last_seen, activations, copies: None }
     }
 
     /// Read positions ahead of the store.
@@ -187,32 +189,11 @@ impl Reader {
         Ok(readers)
     }
 
-    /// See `AccountStore::profiles`.
-    pub async fn profiles(&self, which: ProfileKeys) -> Result<Vec<Profile>, Refusal> {
-        let query = Query::Profiles(which.clone());
-        let read = async move |store: Store| store.accounts.profiles(which).await;
-        self.answer(query, read).await
-    }
-
     /// See `AccountStore::credentials`.
     pub async fn credentials(&self, folded: String) -> Result<Option<Credentials>, Refusal> {
         let query = Query::Credentials(folded.clone());
         let read = async move |store: Store| store.accounts.credentials(folded).await;
         self.answer(query, read).await
-    }
-
-    /// See `AccountStore::session`. Whoever asks uses it, which is noted.
-    pub async fn session(
-        &self,
-        token_hash: TokenHash,
-        now: Millis,
-    ) -> Result<Option<Session>, Refusal> {
-        let read = async move |store: Store| store.accounts.session(token_hash, now).await;
-        let found: Option<Session> = self.answer(Query::Session(token_hash), read).await?;
-        if let Some(Session { user, session, .. }) = found {
-            self.last_seen.note(Identity { user, session });
-        }
-        Ok(found)
     }
 
     /// See `AccountStore::last_login_from`.
@@ -362,7 +343,7 @@ impl Reader {
         }
     }
 
-    async fn answer<T, R>(&self, query: Query, read: R) -> Result<T, Refusal>
+    pub(super) async fn answer<T, R>(&self, query: Query, read: R) -> Result<T, Refusal>
     where
         T: Clone + Send + Sync + 'static,
         R: AsyncFnOnce(Store) -> Result<T, StoreError> + Send + 'static,
@@ -371,7 +352,7 @@ impl Reader {
     }
 
     /// Queries of one kind have answers of one type, so the downcast holds.
-    async fn read<T, R>(&self, query: Query, read: R) -> Result<T, StoreError>
+    pub(super) async fn read<T, R>(&self, query: Query, read: R) -> Result<T, StoreError>
     where
         T: Clone + Send + Sync + 'static,
         R: AsyncFnOnce(Store) -> Result<T, StoreError> + Send + 'static,

@@ -8,7 +8,7 @@ use crate::{
 };
 use futures_util::{FutureExt, future::join_all};
 use madang_protocol::ErrorCode;
-use madang_store::{Options, presence::InProcess};
+use madang_store::{Options, cache::Caches, presence::InProcess};
 use std::{
     sync::{
         Arc,
@@ -54,6 +54,25 @@ async fn rooms_that_begin_together_leave_place_for_other_reads() {
     // None is answered: all give up in time, those that had no turn as well.
     let given_up = begin.await;
     assert!(given_up.iter().all(Result::is_err));
+}
+
+#[tokio::test(start_paused = true)]
+async fn identical_reads_beside_a_cache_are_one_however_many_and_the_cache_has_none() {
+    let (actor, reader) = unanswered(INBOX_BOUND);
+    let reader = reader.beside(Caches::nothing());
+    let asked = (0..1_000).map(|_| reader.session([7; 32], 1));
+    let mut asked = Box::pin(join_all(asked));
+    assert!(asked.as_mut().now_or_never().is_none());
+    tokio::task::yield_now().await;
+    assert_eq!(actor.depth(), 1);
+    let codes = asked.await.into_iter().map(|found| found.unwrap_err().code);
+    assert!(codes.into_iter().all(|code| code == ErrorCode::Unavailable));
+
+    // Without a cache all are asked, and it is the actor who merges those that wait.
+    let (actor, reader) = unanswered(INBOX_BOUND);
+    let asked = (0..1_000).map(|_| reader.session([7; 32], 1));
+    assert!(join_all(asked).now_or_never().is_none());
+    assert_eq!(actor.depth(), 1_000);
 }
 
 /// Reads that wait for `may_end` and count themselves.

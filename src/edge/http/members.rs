@@ -10,7 +10,10 @@ use super::{
 };
 use hyper::StatusCode;
 use madang_protocol::{ErrorCode, Refusal, Role, RoomId, UserId};
-use madang_store::rooms::RoomChange;
+use madang_store::{
+    cache::{Forget, MemberKey},
+    rooms::RoomChange,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,7 +24,7 @@ pub(super) async fn join(
     context: &HttpContext,
 ) -> Result<Response, Problem> {
     let room = rooms::id(room)?;
-    let role = context.router.change(room, user, RoomChange::Join).await?;
+    let role = change(context, room, user, RoomChange::Join).await?;
     Ok(member(room, None, role))
 }
 
@@ -31,7 +34,7 @@ pub(super) async fn leave(
     room: &str,
     context: &HttpContext,
 ) -> Result<Response, Problem> {
-    context.router.change(rooms::id(room)?, user, RoomChange::Leave).await?;
+    change(context, rooms::id(room)?, user, RoomChange::Leave).await?;
     Ok(answer::empty())
 }
 
@@ -47,7 +50,7 @@ pub(super) async fn add(
         rooms::must_be_member(by, room, context).await?;
         return Err(Refusal::invalid("user", "no such user").into());
     };
-    let role = context.router.change(room, by, RoomChange::Add(user)).await?;
+    let role = change(context, room, by, RoomChange::Add(user)).await?;
     Ok(member(room, Some(user), role))
 }
 
@@ -61,7 +64,7 @@ pub(super) async fn set_role(
 ) -> Result<Response, Problem> {
     let (room, role) = (rooms::id(room)?, role(&body.required_text("role")?)?);
     let user = member_id(user, by, room, context).await?;
-    let role = context.router.change(room, by, RoomChange::SetRole { user, role }).await?;
+    let role = change(context, room, by, RoomChange::SetRole { user, role }).await?;
     Ok(member(room, Some(user), role))
 }
 
@@ -75,8 +78,26 @@ pub(super) async fn remove(
 ) -> Result<Response, Problem> {
     let (room, ban) = (rooms::id(room)?, query.flag("ban")?);
     let user = member_id(user, by, room, context).await?;
-    context.router.change(room, by, RoomChange::Remove { user, ban }).await?;
+    change(context, room, by, RoomChange::Remove { user, ban }).await?;
     Ok(answer::empty())
+}
+
+/// Makes a change; behind the answer no copy of what the users were before is believed here.
+async fn change(
+    context: &HttpContext,
+    room: RoomId,
+    by: UserId,
+    change: RoomChange,
+) -> Result<Option<Role>, Refusal> {
+    let mut users = vec![change.concerns(by)];
+    // Whoever gives ownership away is something else afterwards, too.
+    if users[0] != by {
+        users.push(by);
+    }
+    let role = context.router.change(room, by, change).await?;
+    let members = users.into_iter().map(|user| MemberKey { room, user }).collect();
+    context.reader.forget(&Forget { members, ..Forget::default() }).await;
+    Ok(role)
 }
 
 /// The user of a path. A text that is no id of ours names nobody, which is not told to those who

@@ -33,7 +33,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let room = rooms::id(room)?;
     let (range, limit) = (query.range()?, query.limit()?);
-    rooms::must_be_member(user, room, context).await?;
+    rooms::must_be_reader(user, room, context).await?;
     let page = context.reader.page(room, range, limit).await?;
     let objects = page.messages.iter().map(|message| MessageObject::seen_by(message, Some(user)));
     let mut objects: Vec<_> = objects.collect();

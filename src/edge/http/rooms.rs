@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{accounts::token, store_call::within};
 use hyper::StatusCode;
+use madang_actors::connection::logic::may_read;
 use madang_protocol::{
     ErrorCode, Refusal, Role, RoomId, UserId,
     object::{MemberObject, MessageObject, RoomObject},
@@ -140,6 +141,15 @@ pub(super) async fn must_be_member(
         Some(access) if !access.private => Err(Refusal::not_a_member()),
         Some(_) | None => Err(Refusal::no_room()),
     }
+}
+
+/// Ends in the same refusals unless `user` may read what is in the room already.
+pub(super) async fn must_be_reader(
+    user: UserId,
+    room: RoomId,
+    context: &HttpContext,
+) -> Result<(), Refusal> {
+    may_read(context.reader.membership(user, room).await?)
 }
 
 /// The last item of a page of `kept` items, if more follow.

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "compiled for tests only")]
 
 pub mod account_store;
+pub mod cache;
 pub mod changes;
 pub mod external_users;
 pub mod fixtures;
@@ -192,6 +193,22 @@ macro_rules! presence_conformance {
             leases_run_out
             what_ran_out_is_told_once
             nobody_is_fine
+        }
+    };
+}
+
+/// Makes one test of each case, for caches made by `$make: fn() -> Caches`.
+#[macro_export]
+macro_rules! cache_conformance {
+    ($make:path) => {
+        $crate::conformance_cases! { @limits cache, $make:
+            gives_what_was_put_in_the_order_asked
+            keeps_every_kind
+            copies_end
+            a_copy_that_is_there_stays
+            what_was_forgotten_stays_out
+            nothing_is_fine
+            takes_hundreds_at_once
         }
     };
 }

@@ -1,25 +1,17 @@
 //! [`LoginLimits`] in the memory of one node.
 
-use super::{LoginLimits, Rules, Verdict};
-use crate::accounts::AddressKey;
+use super::{LoginLimits, MINUTE_MS, Rules, Verdict, delay_ms};
+use crate::{accounts::AddressKey, recent::Recent};
 use async_trait::async_trait;
 use madang_protocol::Millis;
 use std::{
-    collections::{HashMap, VecDeque},
-    hash::Hash,
+    collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// Addresses, and accounts, remembered at most. Past it the least recently seen half is forgotten:
 /// to make a node forget one address takes half as many others.
 const REMEMBERED_MAX: usize = 65_536;
-/// What the rules count within.
-const MINUTE_MS: Millis = 60_000;
-/// Wrong passwords of one account that cost nothing.
-const WRONG_FREE: u32 = 4;
-/// The first delay after those, and the longest.
-const DELAY_FIRST_MS: Millis = 1_000;
-const DELAY_LONGEST_MS: Millis = 60_000;
 
 /// Counts in memory; a restart forgets.
 ///
@@ -132,14 +124,6 @@ impl LoginLimits for InProcess {
     }
 }
 
-/// How long the next try waits after so many wrong ones.
-fn delay_ms(wrong: u32) -> Millis {
-    match wrong.checked_sub(WRONG_FREE) {
-        None => 0,
-        Some(doublings) => (DELAY_FIRST_MS << doublings.min(16)).min(DELAY_LONGEST_MS),
-    }
-}
-
 /// When something happened within the last minute, oldest first; at most as often as is allowed.
 #[derive(Default)]
 struct Window {
@@ -162,78 +146,5 @@ impl Window {
                 Ok(())
             }
         }
-    }
-}
-
-/// A map that keeps what was used recently, in two generations: when the younger is half of the
-/// bound, the older is dropped and the younger takes its place. So every step costs the same, and
-/// nothing needs to be swept.
-struct Recent<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
-    generation_max: usize,
-}
-
-impl<K: Eq + Hash, V: Default> Recent<K, V> {
-    fn new(remembered_max: usize) -> Self {
-        Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
-            generation_max: (remembered_max / 2).max(1),
-        }
-    }
-
-    /// What is remembered of `key`, or a fresh value.
-    fn entry(&mut self, key: K) -> &mut V {
-        if !self.young.contains_key(&key) && self.young.len() >= self.generation_max {
-            self.old = std::mem::take(&mut self.young);
-        }
-        let known = self.old.remove(&key);
-        self.young.entry(key).or_insert_with(|| known.unwrap_or_default())
-    }
-
-    fn get<Q>(&mut self, key: &Q) -> Option<&V>
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        self.young.get(key).or_else(|| self.old.get(key))
-    }
-
-    fn remove<Q>(&mut self, key: &Q)
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        self.young.remove(key);
-        self.old.remove(key);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn remembers_the_recent_half_and_never_more_than_the_bound() {
-        let mut recent: Recent<u32, u32> = Recent::new(8);
-        for key in 0..1_000 {
-            *recent.entry(7_777) += 1;
-            *recent.entry(key) = key;
-            assert!(recent.young.len() + recent.old.len() <= 8);
-        }
-        assert_eq!(recent.get(&7_777), Some(&1_000));
-        assert_eq!(recent.get(&999), Some(&999));
-        assert_eq!(recent.get(&900), None);
-    }
-
-    #[test]
-    fn an_entry_that_moves_between_generations_is_not_lost() {
-        let mut recent: Recent<u32, u32> = Recent::new(4);
-        *recent.entry(1) = 10;
-        *recent.entry(2) = 20;
-        *recent.entry(3) = 30;
-        assert_eq!((recent.young.len(), recent.old.len()), (1, 2));
-        assert_eq!(*recent.entry(1), 10);
     }
 }

@@ -5,12 +5,16 @@
 //! * [`Nats`] is one server of NATS, or three that form a cluster.
 //! * [`ReplicaSet`] is three `mongod`, [`mongo::Guarded`] one that wants credentials,
 //!   [`mongo::standalone`] one that is in no set.
+//! * [`redis`] starts a Redis alone, one with Sentinels, and a cluster of it.
+//! * [`Proxy`] stands between a client and a server, and swallows or cuts what passes.
 //! * [`tools`] finds the programs; `.ci/prepare` gets them.
 //! * [`wait`] polls a condition until a deadline and names what did not happen.
 
 mod address;
 pub mod mongo;
 mod nats;
+pub mod proxy;
+pub mod redis;
 mod server;
 pub mod tools;
 pub mod wait;
@@ -18,4 +22,5 @@ pub mod wait;
 pub use address::free_address;
 pub use mongo::ReplicaSet;
 pub use nats::Nats;
+pub use proxy::Proxy;
 pub use server::Server;

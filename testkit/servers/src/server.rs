@@ -80,6 +80,17 @@ impl Server {
         self.signal(Signal::STOP);
     }
 
+    /// For a server that is never dropped, since all tests of a program share it: it is killed when
+    /// the program ends, however that is. Not after a restart.
+    pub fn end_with_program(&self) {
+        let id = self.child.id().expect("the server is running");
+        let script = format!("cat; kill -9 {id}");
+        let mut watcher = std::process::Command::new("sh");
+        watcher.arg("-c").arg(script).stdin(Stdio::piped()).stdout(Stdio::null());
+        // Its input ends when the kernel closes what we leave open.
+        std::mem::forget(watcher.spawn().expect("a shell"));
+    }
+
     /// Lets a paused one go on.
     pub fn resume(&self) {
         self.signal(Signal::CONT);

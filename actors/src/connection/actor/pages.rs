@@ -2,7 +2,7 @@
 
 use super::{Answer, ChangesRead, ConnectionActor, ConnectionMessage, PageRead};
 use crate::{
-    connection::{REPLAY_PAGE_MESSAGES, logic::readable},
+    connection::{REPLAY_PAGE_MESSAGES, logic::may_read},
     hub::Identity,
     kernel::Context,
 };
@@ -11,7 +11,7 @@ use madang_protocol::{
     object::{MessageObject, fit_page},
     operation::{History, Range},
 };
-use madang_store::rooms::Access;
+use madang_store::{cache::Membership, rooms::Access};
 
 impl ConnectionActor {
     pub(super) fn read_page(
@@ -40,11 +40,11 @@ impl ConnectionActor {
         history: History,
         context: &mut Context<ConnectionMessage>,
     ) {
-        let access = self.access(history.room);
+        let membership = self.membership(history.room);
         let page = self.page(history.room, history.range, history.limit as usize);
         let (reader, identity) = (self.services.reader.clone(), self.logic.identity());
         let read = async move {
-            readable(access.await?)?;
+            may_read(membership.await?)?;
             let (mut messages, last_seq) = page.await?;
             if let Some(Identity { user, .. }) = identity {
                 reader.add_my_reactions(history.room, user, &mut messages).await?;
@@ -52,6 +52,20 @@ impl ConnectionActor {
             Ok((messages, last_seq))
         };
         context.spawn(read, move |read| ConnectionMessage::Answer(Answer::History(id, read)));
+    }
+
+    /// For what is there already: may be a copy.
+    fn membership(
+        &self,
+        room: RoomId,
+    ) -> impl Future<Output = Result<Option<Membership>, Refusal>> + use<> {
+        let (reader, identity) = (self.services.reader.clone(), self.logic.identity());
+        async move {
+            let Some(identity) = identity else {
+                return Err(Refusal::new(ErrorCode::Unauthenticated, "say hello first"));
+            };
+            reader.membership(identity.user, room).await
+        }
     }
 
     pub(super) fn access(
@@ -76,9 +90,9 @@ impl ConnectionActor {
         answer: fn(Result<T, Refusal>) -> Answer,
         context: &mut Context<ConnectionMessage>,
     ) {
-        let access = self.access(room);
+        let membership = self.membership(room);
         let read = async move {
-            match access.await.map(readable) {
+            match membership.await.map(may_read) {
                 Ok(Err(_)) => Answer::Rechecked(room, Ok(None)),
                 Ok(Ok(_)) => answer(part.await),
                 Err(refusal) => answer(Err(refusal)),
