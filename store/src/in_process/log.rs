@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     MessageLog, StoreError,
-    log::{Activation, Appended, ChangedPage, Mark, Page, Sent, Stopped, Target, UNCOUNTED_MAX},
+    log::{Activation, Appended, ChangedPage, Mark, Page, Sent, Target, UNCOUNTED_MAX},
 };
 use async_trait::async_trait;
 use madang_protocol::{ClientId, Emoji, Entry, Heads, Message, RoomId, UserId, operation::Range};
@@ -18,10 +18,7 @@ use std::{
 #[async_trait]
 impl MessageLog for InProcess {
     async fn append(&self, entries: Vec<Entry>) -> Appended {
-        match self.data() {
-            Ok(mut data) => append(&mut data, &entries),
-            Err(error) => Appended { committed: 0, stopped: Some(Stopped::Refused(error)) },
-        }
+        self.append_now(&entries)
     }
 
     async fn activate(
@@ -137,7 +134,7 @@ impl MessageLog for InProcess {
 }
 
 /// Applies in order, and stops at the first that cannot be.
-fn append(data: &mut Data, entries: &[Entry]) -> Appended {
+pub(super) fn append(data: &mut Data, entries: &[Entry]) -> Appended {
     for (committed, entry) in entries.iter().enumerate() {
         let applied = match data.rooms.get_mut(&entry.room()) {
             Some(room) => room.apply(entry),
