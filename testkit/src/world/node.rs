@@ -4,11 +4,12 @@
 //! nothing of it does anything any more, whatever was under way.
 
 use super::{
-    bus::FaultyBus,
+    bus::{Network, NodeBus},
+    gate::Gate,
+    ground::Ground,
     link::{Cable, ClientEnd, link},
     observation::{Observation, Recorder},
     settings::Settings,
-    trouble::Trouble,
 };
 use madang_actors::{
     Reader, Receipt, Router,
@@ -30,15 +31,12 @@ use madang_actors::{
     store_writer::{self, StoreWriter},
     switches::Switches,
 };
-use madang_cluster::Bus;
+use madang_cluster::{Bus, NodeName, Peer};
 use madang_protocol::{Refusal, Role, RoomId, SessionId, UserId, codec::Codec, operation};
-use madang_store::{
-    PresenceStore, Store, faulty,
-    presence::{InProcess, NodeLife},
-    rooms::RoomChange,
-};
+use madang_store::{PresenceStore, Store, presence::NodeLife, rooms::RoomChange};
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -55,14 +53,19 @@ const ARBITERS: usize = 2;
 const EPOCH: u64 = 1_700_000_000_000;
 
 thread_local! {
-    /// The hubs of the life that is being started; they never leave their thread.
-    static HUBS: RefCell<Vec<LocalHub>> = const { RefCell::new(Vec::new()) };
+    /// The hubs of lives that are being started, by incarnation; they never leave their thread.
+    static HUBS: RefCell<BTreeMap<u64, Vec<LocalHub>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// A running node.
 pub(super) struct NodeLifetime {
+    /// Which of the world's nodes.
+    number: usize,
+    me: Peer,
     tasks: Rc<LocalSet>,
     driver: JoinHandle<()>,
+    gate: Gate,
+    network: Network,
     root: Supervisor,
     router: Router,
     hubs: Hubs,
@@ -86,31 +89,27 @@ struct Parts {
     root: Supervisor,
     settings: Settings,
     clock: Clock,
+    bus: NodeBus,
 }
 
 impl NodeLifetime {
-    /// Starts a node on `store`, which outlives it.
-    pub(super) async fn start(
-        store: &Store,
-        settings: &Settings,
-        trouble: &Arc<Trouble>,
-        recorder: &Arc<Recorder>,
-    ) -> Self {
-        let tasks = Rc::new(LocalSet::new());
-        let driven = tasks.clone();
+    /// Starts a life of a node.
+    pub(super) async fn start(ground: &Ground, number: usize) -> Self {
+        let (tasks, gate) = (Rc::new(LocalSet::new()), Gate::default());
+        let (driven, through) = (tasks.clone(), gate.clone());
         let driver = tokio::task::spawn_local(async move {
-            driven.run_until(std::future::pending::<()>()).await;
+            through.let_through(driven.run_until(std::future::pending::<()>())).await;
         });
-        let store = faulty::around(store.clone(), trouble.clone());
         let mut node = {
             let _inside = tasks.enter();
-            Self::put_together(tasks.clone(), driver, store, settings, trouble, recorder)
+            Self::put_together(tasks.clone(), driver, gate, ground, number)
         };
-        while HUBS.with_borrow(Vec::len) < ARBITERS {
+        let life = node.me.incarnation;
+        while HUBS.with_borrow(|hubs| hubs.get(&life).map_or(0, Vec::len)) < ARBITERS {
             tokio::task::yield_now().await;
         }
-        node.local_hubs = HUBS.take();
-        recorder.note(Observation::Started);
+        node.local_hubs = HUBS.with_borrow_mut(|hubs| hubs.remove(&life)).unwrap_or_default();
+        ground.recorder.note(Observation::Started(number));
         node
     }
 
@@ -118,15 +117,18 @@ impl NodeLifetime {
     fn put_together(
         tasks: Rc<LocalSet>,
         driver: JoinHandle<()>,
-        store: Store,
-        settings: &Settings,
-        trouble: &Arc<Trouble>,
-        recorder: &Arc<Recorder>,
+        gate: Gate,
+        ground: &Ground,
+        number: usize,
     ) -> Self {
+        let Ground { settings, recorder, trouble, .. } = ground;
         let metrics = Arc::new(Metrics::new());
         let told = recorder.clone();
-        let give_up = move |cause: &str| told.note(Observation::GaveUp(cause.to_owned()));
-        let clock = Clock::following_runtime(EPOCH);
+        let give_up = move |cause: &str| told.note(Observation::GaveUp(number, cause.to_owned()));
+        let skew_ms = trouble.together().map_or(0, |together| together.skews_ms[number]);
+        let clock = Clock::following_runtime(EPOCH + skew_ms);
+        let name = NodeName::new(&format!("node-{number}")).expect("a usable name");
+        let me = Peer { name, incarnation: fastrand::u64(..) };
         let last_seen = LastSeen::new(clock.clone());
         let parts = Parts {
             root: Supervisor::root(metrics.clone(), give_up),
@@ -134,14 +136,15 @@ impl NodeLifetime {
             positions: ReadPositions::new(),
             connected: Connected::new(last_seen.clone()),
             last_seen,
-            leases: Arc::new(InProcess::new()),
-            store,
+            leases: ground.leases(),
+            store: ground.store_of(number),
             settings: settings.clone(),
             clock,
+            bus: ground.network.join(number, me.clone(), gate.clone()),
         };
         let (reader, writer) = parts.start_store();
         let hubs = parts.start_hubs();
-        let bus: Arc<dyn Bus> = Arc::new(FaultyBus::new(trouble.clone()));
+        let bus: Arc<dyn Bus> = Arc::new(parts.bus.clone());
         let homes = Homes::alone(bus.me().clone());
         let services = Arc::new(Services {
             reader: reader.clone(),
@@ -170,8 +173,12 @@ impl NodeLifetime {
             started: Instant::now(),
         });
         Self {
+            number,
+            me,
             tasks,
             driver,
+            gate,
+            network: ground.network.clone(),
             root: parts.root,
             router,
             hubs,
@@ -233,13 +240,13 @@ impl NodeLifetime {
 
     /// Its actors are gone at once, with all they knew.
     pub(super) fn kill(self) {
-        self.recorder.note(Observation::Killed);
+        self.recorder.note(Observation::Killed(self.number));
         self.end();
     }
 
     /// Ends it in order, as the node itself does: everybody told, everything written.
     pub(super) async fn drain(self, whole: Duration) {
-        self.recorder.note(Observation::Draining);
+        self.recorder.note(Observation::Draining(self.number));
         let deadline = Instant::now() + whole.mul_f64(0.8);
         let within = whole.mul_f64(0.6);
         self.hubs.tell_all(|| HubMessage::Goaway(within));
@@ -251,14 +258,25 @@ impl NodeLifetime {
         let is_written = tokio::time::timeout(whole.mul_f64(0.075), answer).await;
         self.store.control.close().await;
         if matches!(is_written, Ok(Ok(Ok(())))) {
-            self.recorder.note(Observation::Drained);
+            self.recorder.note(Observation::Drained(self.number));
         } else {
-            self.recorder.note(Observation::Killed); // by its own deadline
+            self.recorder.note(Observation::Killed(self.number)); // by its own deadline
         }
         self.end();
     }
 
+    /// It stands still from the next message on that comes from another node, or goes on.
+    pub(super) fn pause(&self, pauses: bool) {
+        self.recorder.note(Observation::Paused(self.number, pauses));
+        if pauses {
+            self.gate.close_at_next_parcel();
+        } else {
+            self.gate.open();
+        }
+    }
+
     fn end(self) {
+        self.network.leave(&self.me);
         for cable in self.cables.take() {
             cable.cut();
         }
@@ -287,7 +305,10 @@ impl Parts {
 
     fn start_hubs(&self) -> Hubs {
         let start = |index| {
-            let keep = |hub: LocalHub| HUBS.with_borrow_mut(|hubs| hubs.push(hub));
+            let life = self.bus.me().incarnation;
+            let keep = move |hub: LocalHub| {
+                HUBS.with_borrow_mut(|hubs| hubs.entry(life).or_default().push(hub));
+            };
             let (metrics, connected) = (self.metrics.clone(), self.connected.clone());
             let (arbiter, limits) = (Arbiter::here(), self.settings.hub);
             hub::start(&arbiter, &self.root, index, limits, metrics, connected, keep)
@@ -306,7 +327,10 @@ impl Parts {
             receipts: self.store.receipts.clone(),
             rooms: self.store.rooms.clone(),
             leases: self.leases.clone(),
-            life: NodeLife { node: "simulated".into(), incarnation: fastrand::u64(..) },
+            life: NodeLife {
+                node: self.bus.me().name.to_string(),
+                incarnation: self.bus.me().incarnation,
+            },
             router: router.clone(),
             receipt_flush: self.settings.receipt_flush,
             presence_members_max: self.settings.connection.presence_members_max as u64,
