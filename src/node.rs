@@ -45,7 +45,7 @@ use madang_actors::{
     room::Services,
     session_check::{self, SessionCheck, SessionCheckServices},
     store_reader::{self, StoreReader},
-    store_writer::{self, StoreWriter},
+    store_writer::{self, StoreWriter, Writers},
     switches::Switches,
 };
 use madang_cluster::{Bus, InProcess};
@@ -182,7 +182,7 @@ impl Node {
         let bus = InProcess::alone();
         let services = Arc::new(Services {
             reader: reads.reader.clone(),
-            writer: reads.writer,
+            writers: Writers::new(vec![reads.writer]),
             rooms: store.rooms.clone(),
             bus: Arc::new(bus.clone()),
             clock: clock.clone(),

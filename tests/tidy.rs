@@ -64,7 +64,7 @@ const IMPURE: &[&str] =
 
 /// Actors whose decisions are apart from their actor.
 const WITH_LOGIC: &[&str] =
-    &["connection", "room", "audience", "store_writer", "batcher", "membership"];
+    &["connection", "room", "audience", "store_writer", "batcher", "membership", "lane", "remote"];
 
 /// Files that may be longer than [`LINES_MAX`], each with the reason.
 const LONG_FILES: &[(&str, &str)] = &[];

@@ -15,10 +15,13 @@ pub mod fail_points;
 pub mod homes;
 pub mod hub;
 pub mod kernel;
+pub mod lane;
 pub mod metrics;
 #[cfg(feature = "mutations")]
 pub mod mutations;
 pub mod notices;
+mod places;
+pub mod remote;
 pub mod room;
 pub mod route;
 pub mod session_check;

@@ -1,7 +1,7 @@
 //! Every metric of the actors, resolved once: two nodes may live in one process, so nothing here
 //! looks at the process-wide recorder later. `docs/metrics.md` lists them; a test compares.
 
-use crate::hub::Received;
+use crate::{hub::Received, remote::Outcome};
 use madang_protocol::{CloseCode, ErrorCode};
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
@@ -87,6 +87,16 @@ labels! {
         SwitchedOff = "switched_off",
     }
 
+    /// What became of something that a node committed for another.
+    Forwarded {
+        /// It was committed, or was there already.
+        Committed = "committed",
+        /// It was not to be.
+        Refused = "refused",
+        /// It was given back: the room is at home elsewhere.
+        Moved = "moved",
+    }
+
     /// What is gathered before it is written or told.
     Coalesced {
         /// Receipts noted; bulk writes of them.
@@ -119,7 +129,7 @@ labels! {
 }
 
 /// The kinds of actors, as their metric label.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 11] = [
     "connection",
     "hub",
     "room",
@@ -129,6 +139,8 @@ const KINDS: [&str; 9] = [
     "supervisor",
     "batcher",
     "session_check",
+    "lane",
+    "remote",
 ];
 
 /// A kind of actor, in a byte.
@@ -153,6 +165,16 @@ pub struct Metrics {
     pub rooms: Gauge,
     /// Rooms with readers here.
     pub audiences: Gauge,
+    /// Lanes to homes on other nodes.
+    pub lanes: Gauge,
+    /// Submits of a lane that are not settled, at the end of each of its turns.
+    pub lane_depth: Histogram,
+    /// Requests to a home that had no answer.
+    pub forwards_unanswered: Counter,
+    /// Rooms that were given up because they are at home elsewhere.
+    pub hand_overs: Counter,
+    /// Questions of other nodes that were dropped because too many waited.
+    pub questions_dropped: Counter,
     /// Frames put into out-queues for readers of a room.
     pub deliveries: Counter,
     /// Event batches a full audience did not take; it fetches them itself.
@@ -171,6 +193,8 @@ pub struct Metrics {
     pub reads_active: Gauge,
     /// How long a read waited to be begun.
     pub read_wait_seconds: Histogram,
+    forwarded: Vec<Counter>,
+    served: Vec<Counter>,
     received: Vec<Flow>,
     sent: Vec<Flow>,
     refusals: Refusals,
@@ -213,6 +237,13 @@ impl Metrics {
             connections_opened: counter!("madang_connections_opened_total"),
             rooms: gauge!("madang_rooms"),
             audiences: gauge!("madang_audiences"),
+            lanes: gauge!("madang_lanes"),
+            lane_depth: histogram!("madang_lane_depth"),
+            forwards_unanswered: counter!("madang_forwards_unanswered_total"),
+            hand_overs: counter!("madang_room_hand_overs_total"),
+            questions_dropped: counter!("madang_node_questions_dropped_total"),
+            forwarded: labelled("madang_forwarded_total", "outcome", Forwarded::NAMES),
+            served: labelled("madang_served_total", "outcome", Forwarded::NAMES),
             deliveries: counter!("madang_deliveries_total"),
             batches_dropped: counter!("madang_event_batches_dropped_total"),
             repairs: ["gap", "start"]
@@ -253,6 +284,16 @@ impl Metrics {
     /// So many frames were written, of so many bytes.
     pub(crate) fn sent(&self, what: usize, frames: u64, bytes: u64) {
         self.sent[what].add(frames, bytes);
+    }
+
+    /// A home told what became of something that was forwarded to it.
+    pub(crate) fn forwarded(&self, outcome: &Outcome) {
+        self.forwarded[Forwarded::of(outcome) as usize].increment(1);
+    }
+
+    /// Another node was told what became of something that it forwarded.
+    pub(crate) fn served(&self, outcome: &Outcome) {
+        self.served[Forwarded::of(outcome) as usize].increment(1);
     }
 
     /// A client was refused something.
@@ -328,6 +369,16 @@ impl Default for Metrics {
     }
 }
 
+impl Forwarded {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Done(Ok(_)) | Outcome::Role(Ok(_)) => Self::Committed,
+            Outcome::Done(Err(_)) | Outcome::Role(Err(_)) => Self::Refused,
+            Outcome::Moved => Self::Moved,
+        }
+    }
+}
+
 impl Flow {
     fn add(&self, frames: u64, bytes: u64) {
         self.frames.increment(frames);
@@ -384,11 +435,17 @@ fn labelled(name: &'static str, label: &'static str, values: &[&'static str]) ->
 fn describe() {
     describe_gauge!("madang_connections", "Open WebSocket connections");
     describe_gauge!("madang_rooms", "Rooms with a home actor here");
+    describe_gauge!("madang_lanes", "Lanes to homes on other nodes");
     describe_gauge!("madang_audiences", "Rooms with readers here");
     describe_gauge!("madang_store_reads_active", "Store reads under way, of 20 at most");
     for (name, help) in [
         ("madang_connections_opened_total", "WebSocket connections opened"),
         ("madang_closes_total", "Connections closed by the node, by close code"),
+        ("madang_forwarded_total", "What homes on other nodes made of entries, by outcome"),
+        ("madang_served_total", "What became of entries of other nodes here, by outcome"),
+        ("madang_forwards_unanswered_total", "Requests to homes that had no answer"),
+        ("madang_room_hand_overs_total", "Rooms given up because they are at home elsewhere"),
+        ("madang_node_questions_dropped_total", "Questions of other nodes that were dropped"),
         ("madang_received_frames_total", "Frames read from clients, by operation"),
         ("madang_received_bytes_total", "Payload of frames read from clients, by operation"),
         ("madang_sent_frames_total", "Frames written to sockets, by operation"),
@@ -415,6 +472,7 @@ fn describe() {
     for (name, help) in [
         ("madang_room_activation_seconds", "From a room's beginning to its knowing its heads"),
         ("madang_room_commit_seconds", "From handing a batch over to knowing its outcome"),
+        ("madang_lane_depth", "Entries of a lane that are not settled"),
         ("madang_store_read_wait_seconds", "Wait of a store read to be begun"),
         ("madang_actor_mailbox_depth", "Messages waiting when a turn begins, by kind, sampled"),
         ("madang_actor_mailbox_wait_seconds", "Wait of a message, by kind of actor, sampled"),

@@ -1,12 +1,16 @@
-//! From a room's id to its home, and to its readers on this node.
+//! From a room's id to its home, on this node or another, and to its readers on this node.
 
 use crate::{
     audience::{self, AudienceActor, AudienceMessage},
+    homes::Home,
     hub::{HubMessage, Hubs, Identity, Joined},
     kernel::{Address, Arbiter, Exhausted, Lost, Reply, SendError, Supervisor, start_supervised},
+    lane::{self, Given, LaneActor, LaneMessage},
     metrics::{Metrics, Shed},
+    places::{Places, Way},
+    remote,
     room::{
-        self, RoomActor, RoomMessage, Services,
+        self, Caught, RoomActor, RoomMessage, Services,
         pending::{Submit, Work},
         standing::Change,
     },
@@ -14,18 +18,23 @@ use crate::{
 use dashmap::DashMap;
 use madang_cluster::Subscription;
 use madang_protocol::{
-    CloseCode, Entry, Ephemeral, ErrorCode, Heads, Message, Millis, Publication, Reaction, Refusal,
-    Role, RoomId, SessionId, UserId, operation,
+    CloseCode, Entry, Ephemeral, ErrorCode, EventBatch, Heads, Message, Millis, Place, Publication,
+    Reaction, Refusal, Role, RoomId, SessionId, UserId, operation,
 };
 use madang_store::rooms::RoomChange;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::Instant;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// Finds the home of a room and hands it requests; starts it when it is asked for. Cloning
 /// shares the registry.
 #[derive(Clone)]
-pub struct Router(Arc<Registry>);
+pub struct Router(pub(crate) Arc<Registry>);
 
 /// `ok` to a send, an edit, a deletion or a reaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,16 +71,18 @@ impl Receipt {
     }
 }
 
-struct Registry {
-    /// Read on every send. Bounded by the rooms that are active, see `room::ACTIVE_FOR`.
-    rooms: DashMap<RoomId, Address<RoomMessage>>,
+pub(crate) struct Registry {
+    /// Read on every send.
+    pub(crate) places: Places,
     /// Bounded by the rooms that are subscribed to here.
     audiences: DashMap<RoomId, Audience>,
-    arbiters: Vec<Arbiter>,
-    supervisor: Supervisor,
-    services: Arc<Services>,
+    pub(crate) arbiters: Vec<Arbiter>,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) services: Arc<Services>,
     hubs: Hubs,
-    send_wait: Duration,
+    pub(crate) send_wait: Duration,
+    /// The last trace id that was given out.
+    traces: AtomicU64,
 }
 
 /// The readers of a room on this node.
@@ -84,7 +95,6 @@ struct Audience {
 /// A home that stops between look-up and send is looked up again; more than a few times in a row
 /// means something else is wrong.
 const ATTEMPTS: usize = 8;
-
 impl Router {
     /// Places rooms and audiences on `arbiters`, below `supervisor`. A send waits `send_wait`.
     pub fn new(
@@ -94,10 +104,12 @@ impl Router {
         hubs: Hubs,
         send_wait: Duration,
     ) -> Self {
-        let (rooms, audiences) = (DashMap::new(), DashMap::new());
+        // Apart from those of any other node and life by the bits the incarnation puts there.
+        let traces = AtomicU64::new(services.homes.me().incarnation << 24);
         Self(Arc::new(Registry {
-            rooms,
-            audiences,
+            places: Places::default(),
+            audiences: DashMap::new(),
+            traces,
             arbiters,
             supervisor,
             services,
@@ -117,7 +129,7 @@ impl Router {
         Ok(receipt)
     }
 
-    /// Asks the home of `room` to commit something; `reply` is told when it is committed, or why
+    /// Asks the home of `room`, wherever it is, to commit something; `reply` is told when it is committed, or why
     /// it is not, at the latest about a second after the deadline of sends.
     pub fn submit(
         &self,
@@ -126,13 +138,20 @@ impl Router {
         work: Work,
         reply: Reply<Result<Receipt, Refusal>>,
     ) {
-        let deadline = Instant::now() + self.0.send_wait;
-        let submit = Submit { sender, work, deadline };
-        if let Err(RoomMessage::Submit(_, reply)) =
-            self.tell(room, RoomMessage::Submit(submit, reply))
-        {
-            reply.send(Err(Refusal::overloaded("the room is busy")));
+        let (deadline, trace) = (Instant::now() + self.0.send_wait, self.trace());
+        tracing::debug!(trace, %room, "submitted");
+        let mut given: Given = (Submit { sender, work, deadline, trace }, reply);
+        for _ in 0..ATTEMPTS {
+            match self.offer(room, given) {
+                Ok(()) => return,
+                Err(SendError::Closed(back)) => given = back,
+                Err(SendError::Full(back)) => {
+                    given = back;
+                    break;
+                }
+            }
         }
+        given.1.send(Err(Refusal::overloaded("the room is busy")));
     }
 
     /// Changes a room, or who is in it, if `by` may; returns the role that the user it concerns
@@ -144,15 +163,11 @@ impl Router {
         by: UserId,
         change: RoomChange,
     ) -> Result<Option<Role>, Refusal> {
-        let (reply, answer) = Reply::channel();
-        if self.tell(room, RoomMessage::Change(Change { by, change }, reply)).is_err() {
-            return Err(Refusal::overloaded("the room is busy"));
-        }
-        match tokio::time::timeout(self.0.send_wait, answer).await {
-            Ok(Ok(Ok(answer))) => answer,
-            Ok(_) => Err(Refusal::unavailable("the room was restarted, the outcome is unknown")),
-            Err(_) => Err(Refusal::unavailable("not committed in time, the outcome is unknown")),
-        }
+        let change = Change { by, change };
+        let change = self.change_where_it_belongs(room, change, Instant::now() + self.0.send_wait);
+        tokio::time::timeout(self.0.send_wait, change).await.unwrap_or_else(|_| {
+            Err(Refusal::unavailable("not committed in time, the outcome is unknown"))
+        })
     }
 
     /// Tells the connections of new members on all nodes, who want all their rooms, of one more.
@@ -223,10 +238,66 @@ impl Router {
         sessions
     }
 
-    /// Asks the home of `room` something. Gives the question back when it is full.
+    /// Tells the room's actor on this node something, whatever its home. Gives it back when it is full.
     pub(crate) fn tell(&self, room: RoomId, message: RoomMessage) -> Result<(), RoomMessage> {
-        let home = || self.home(room);
-        deliver(message, home, |address| self.forget_room(room, address))
+        let here = || self.0.places.room(room, || self.start_room(room));
+        deliver(message, here, |address| self.forget_room(room, address))
+    }
+
+    /// Asks the home of `room`, wherever it is, what an audience missed that stands at `after` and
+    /// heard that the room is as far as `known`. A question that cannot be asked is dropped.
+    pub(crate) fn catch_up(&self, room: RoomId, after: Heads, known: Place, reply: Reply<Caught>) {
+        match self.0.services.homes.home(room) {
+            Home::Here => {
+                let _ = self.tell(room, RoomMessage::CatchUp(after, known, reply));
+            }
+            Home::There(peer) => {
+                let bus = self.0.services.bus.clone();
+                self.arbiter_of(room).spawn(move || async move {
+                    if let Some(caught) = remote::ask::catch_up(bus, peer, room, after, known).await
+                    {
+                        reply.send(caught);
+                    }
+                });
+            }
+            Home::Nobody => {}
+        }
+    }
+
+    /// The rooms with readers on this node, by id.
+    pub fn rooms_with_readers(&self) -> Vec<RoomId> {
+        let mut rooms: Vec<RoomId> = self.0.audiences.iter().map(|entry| *entry.key()).collect();
+        rooms.sort_unstable();
+        rooms
+    }
+
+    /// The readers of `room` hear how far it is at least, if there are any: what they missed is fetched.
+    pub fn tell_heads(&self, room: RoomId, heads: Heads) {
+        let audience = self.0.audiences.get(&room).map(|audience| audience.address.clone());
+        if let Some(audience) = audience {
+            let beacon = EventBatch { room, before: heads, after: heads, events: Vec::new() };
+            // One that is full or gone fetches anyway.
+            let _ = audience.try_send(AudienceMessage::Batch(Arc::new(beacon)));
+        }
+    }
+
+    /// `room` is at home on this node.
+    pub(crate) fn is_home(&self, room: RoomId) -> bool {
+        self.0.services.homes.home(room) == Home::Here
+    }
+
+    /// A room goes: what `close` gives is this node's and goes into the lane.
+    pub(crate) fn end_room(&self, room: RoomId, close: impl FnOnce() -> Vec<Given>) {
+        self.0.places.end_room(room, close, || self.start_lane(room));
+    }
+
+    /// A lane goes: what `close` gives goes to the room, which is here.
+    pub(crate) fn end_lane(&self, room: RoomId, close: impl FnOnce() -> Vec<Given>) {
+        self.0.places.end_lane(room, close, || self.start_room(room));
+    }
+
+    pub(crate) fn forget_lane(&self, room: RoomId, address: &Address<LaneMessage>) {
+        self.0.places.forget_lane(room, address);
     }
 
     /// Tells the audience of `room`, starting it when there is none.
@@ -240,28 +311,72 @@ impl Router {
     }
 
     pub(crate) fn forget_room(&self, room: RoomId, address: &Address<RoomMessage>) {
-        self.0.rooms.remove_if(&room, |_, known| known.is_same(address));
+        self.0.places.forget_room(room, address);
     }
 
     pub(crate) fn forget_audience(&self, room: RoomId, address: &Address<AudienceMessage>) {
         self.0.audiences.remove_if(&room, |_, known| known.address.is_same(address));
     }
 
-    fn home(&self, room: RoomId) -> Address<RoomMessage> {
-        if let Some(home) = self.0.rooms.get(&room) {
-            return home.clone();
-        }
-        let start = || {
-            let (services, router) = (self.0.services.clone(), self.clone());
-            start_supervised(
-                self.arbiter_of(room),
-                room::INBOX_BOUND,
-                &self.0.supervisor,
-                Exhausted::End,
-                move |_| RoomActor::new(room, services.clone(), router.clone()),
-            )
+    /// Puts a submit on its way: into the lane, or to the room, or to one of them that is begun.
+    fn offer(&self, room: RoomId, given: Given) -> Result<(), SendError<Given>> {
+        let begin = || {
+            if self.is_home(room) {
+                Way::Room(self.start_room(room))
+            } else {
+                Way::Lane(self.start_lane(room))
+            }
         };
-        self.0.rooms.entry(room).or_insert_with(start).clone()
+        let (submit, reply) = given;
+        match self.0.places.way(room, begin) {
+            Way::Room(address) => match address.try_send(RoomMessage::Submit(submit, reply)) {
+                Err(SendError::Closed(RoomMessage::Submit(submit, reply))) => {
+                    self.forget_room(room, &address);
+                    Err(SendError::Closed((submit, reply)))
+                }
+                Err(SendError::Full(RoomMessage::Submit(submit, reply))) => {
+                    Err(SendError::Full((submit, reply)))
+                }
+                _ => Ok(()),
+            },
+            Way::Lane(address) => match address.try_send(LaneMessage::Submit(submit, reply)) {
+                Err(SendError::Closed(LaneMessage::Submit(submit, reply))) => {
+                    self.forget_lane(room, &address);
+                    Err(SendError::Closed((submit, reply)))
+                }
+                Err(SendError::Full(LaneMessage::Submit(submit, reply))) => {
+                    Err(SendError::Full((submit, reply)))
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Tells what follows from one submit apart, in the logs of all nodes.
+    fn trace(&self) -> u64 {
+        self.0.traces.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn start_room(&self, room: RoomId) -> Address<RoomMessage> {
+        let (services, router) = (self.0.services.clone(), self.clone());
+        start_supervised(
+            self.arbiter_of(room),
+            room::INBOX_BOUND,
+            &self.0.supervisor,
+            Exhausted::End,
+            move |_| RoomActor::new(room, services.clone(), router.clone()),
+        )
+    }
+
+    fn start_lane(&self, room: RoomId) -> Address<LaneMessage> {
+        let (services, router) = (self.0.services.clone(), self.clone());
+        start_supervised(
+            self.arbiter_of(room),
+            lane::INBOX_BOUND,
+            &self.0.supervisor,
+            Exhausted::End,
+            move |_| LaneActor::new(room, services.clone(), router.clone()),
+        )
     }
 
     fn audience(&self, room: RoomId) -> Address<AudienceMessage> {
@@ -301,9 +416,9 @@ impl Router {
 
     /// A room and its audience live on one arbiter: a message goes between them without waking
     /// another thread.
-    fn arbiter_of(&self, room: RoomId) -> &Arbiter {
+    pub(crate) fn arbiter_of(&self, room: RoomId) -> &Arbiter {
         let arbiters = &self.0.arbiters;
-        &arbiters[(xxh3_64(&room.0) % arbiters.len() as u64) as usize]
+        &arbiters[remote::place(room, arbiters.len())]
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     hub::{Adopt, Adopted, Attach, Delivery, HubMessage, Hubs, Item, Items, SlotId},
     kernel::{Actor, Context, Lost, Reply, SendError},
     metrics::{Cache, Coalesced, Shed},
-    room::{Caught, RoomMessage, Services},
+    room::{Caught, Services},
     route::Router,
 };
 use madang_protocol::{Ephemeral, Event, EventBatch, Heads, Place, RoomId, operation::Range};
@@ -163,7 +163,7 @@ impl AudienceActor {
         let reply = context.reply(AudienceMessage::CaughtUp);
         // A full room drops the question, which says "lost": it is asked again later.
         let known = self.logic.known();
-        let _ = self.router.tell(self.room, RoomMessage::CatchUp(after, known, reply));
+        self.router.catch_up(self.room, after, known, reply);
     }
 
     fn read_page(&self, after: u64, context: &mut Context<AudienceMessage>) {

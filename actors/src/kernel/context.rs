@@ -80,6 +80,13 @@ impl<M: Send + 'static> Context<M> {
         self.stopping
     }
 
+    /// Ends the actor and gives what waits for it: nobody loses what was sent, and later senders
+    /// are told that it ended. For the end of a turn, when nothing that was taken is unhandled.
+    pub fn stop_taking(&mut self) -> Vec<M> {
+        self.stopping = true;
+        self.address.close_taking()
+    }
+
     pub(super) fn reset(&mut self) {
         self.timers = None;
         self.wants_turn = false;

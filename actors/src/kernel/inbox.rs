@@ -126,6 +126,18 @@ impl<M> Address<M> {
         queue.wake();
     }
 
+    /// As [`Self::urge`], and gives the message back when the actor stopped.
+    pub fn hand_over(&self, message: M) -> Result<(), M> {
+        let mut queue = self.0.lock();
+        if queue.closed {
+            drop(queue);
+            return Err(message);
+        }
+        queue.messages.push_back(message);
+        queue.wake();
+        Ok(())
+    }
+
     /// How many messages wait.
     pub fn depth(&self) -> usize {
         self.0.lock().messages.len()
@@ -219,6 +231,17 @@ impl<M> Address<M> {
         let idle = queue.messages.is_empty() && queue.answers.is_empty();
         queue.closed |= idle;
         idle
+    }
+
+    /// Closes the inbox and gives the messages that wait; answers are dropped.
+    pub(super) fn close_taking(&self) -> Vec<M> {
+        let mut queue = self.0.lock();
+        queue.closed = true;
+        let answers = std::mem::take(&mut queue.answers);
+        let left = std::mem::take(&mut queue.messages);
+        drop(queue);
+        drop(answers);
+        left.into()
     }
 
     /// Closes the inbox and drops what waits.
@@ -370,6 +393,15 @@ mod tests {
         address.take(&mut VecDeque::new(), 64);
         assert!(address.close_if_idle());
         assert_eq!(address.try_send(2), Err(SendError::Closed(2)));
+    }
+
+    #[test]
+    fn an_inbox_can_be_closed_without_losing_what_waits() {
+        let address = Address::detached(1);
+        address.try_send(1).unwrap();
+        assert_eq!(address.hand_over(2), Ok(()), "past the bound");
+        assert_eq!(address.close_taking(), [1, 2]);
+        assert_eq!(address.hand_over(3), Err(3));
     }
 
     #[test]

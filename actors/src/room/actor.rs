@@ -1,26 +1,32 @@
 //! Messages in, effects out.
 
+mod asking;
+mod leaving;
+
 use super::{
-    TICK, WINDOW_MESSAGES,
+    TICK, UNSURE_FOR, WINDOW_MESSAGES,
     logic::{Effect, Logic, ReadBack, pending},
     pending::{Submit, Work},
     standing::{Change, Standing},
 };
 use crate::{
     fail_points,
-    homes::Homes,
-    kernel::{Actor, Address, Clock, Context, Lost, Reply},
+    homes::{Home, Homes},
+    kernel::{Actor, Clock, Context, Lost, Reply},
     metrics::{Bound, Cache, Coalesced, Metrics},
     notices::Notices,
+    remote::{Asked, Outcome},
     route::{Receipt, Router},
     store_reader::Reader,
-    store_writer::Append,
+    store_writer::{Append, Writers},
     switches::Switches,
 };
+use asking::Asking;
+use leaving::SendReply;
 use madang_cluster::Bus;
 use madang_protocol::{
-    ChangeKind, ClientId, Entry, ErrorCode, Heads, Message, Place, Publication, Refusal, Role,
-    RoomId, UserId, operation::Range,
+    ChangeKind, ClientId, Entry, ErrorCode, Heads, Message, Place, Publication, Refusal, RoomId,
+    UserId, operation::Range,
 };
 use madang_store::{
     RoomStore, StoreError,
@@ -38,7 +44,7 @@ pub struct Services {
     /// Reads.
     pub reader: Reader,
     /// Messages into the log.
-    pub writer: Address<Append>,
+    pub writers: Writers,
     /// Membership changes.
     pub rooms: Arc<dyn RoomStore>,
     /// To the readers.
@@ -71,7 +77,14 @@ pub enum RoomMessage {
     /// Something to be committed.
     Submit(Submit, Reply<Result<Receipt, Refusal>>),
     /// A change of the room, or of who is in it.
-    Change(Change, Reply<Result<Option<Role>, Refusal>>),
+    Change(Change, Reply<Outcome>),
+    /// The same from another node, in order.
+    Forwarded(Vec<(Asked, Reply<Outcome>)>),
+    /// Another node knows that the room is at least there, and asks where it is. Dropped when
+    /// there is no room.
+    Heads(Heads, Reply<Heads>),
+    /// The room may be at home elsewhere now.
+    ViewChanged,
     /// An audience that stands here, and heard that the room is as far as there, asks what it
     /// missed. Dropped when there is no room.
     CatchUp(Heads, Place, Reply<Caught>),
@@ -95,14 +108,17 @@ pub enum Answer {
     Looked((u64, UserId, u64), Result<Option<Target>, StoreError>),
     /// To `Effect::Change`, about this user.
     Changed(UserId, Result<RoomChanged, StoreError>),
+    /// The heads were read because the node was not sure of its view when it was asked.
+    Confirmed(Result<Option<Activation>, StoreError>),
+    /// The node was not sure of its view when there was something to write.
+    Unsure,
     /// The time of `Effect::RetryAfter`.
     Retry,
     /// Once a second.
     Tick,
 }
 
-type SendReply = Reply<Result<Receipt, Refusal>>;
-type ChangeReply = Reply<Result<Option<Role>, Refusal>>;
+type ChangeReply = Reply<Outcome>;
 
 /// See the module.
 pub struct RoomActor {
@@ -111,16 +127,28 @@ pub struct RoomActor {
     router: Router,
     logic: Logic<SendReply, ChangeReply>,
     effects: Vec<Effect<SendReply, ChangeReply>>,
-    /// Audiences that asked before the heads were known; one per node.
-    catching_up: Vec<(Heads, Reply<Caught>)>,
+    asking: Asking,
+    /// `Answer::Unsure` is under way.
+    is_unsure: bool,
 }
 
 impl RoomActor {
     /// The home of `room`.
     pub fn new(room: RoomId, services: Arc<Services>, router: Router) -> Self {
         services.metrics.rooms.increment(1);
-        let logic = Logic::new(room, Instant::now());
-        Self { room, services, router, logic, effects: Vec::new(), catching_up: Vec::new() }
+        let mut logic = Logic::new(room, Instant::now());
+        if !services.homes.is_alone() {
+            logic.share();
+        }
+        Self {
+            room,
+            services,
+            router,
+            logic,
+            effects: Vec::new(),
+            asking: Asking::default(),
+            is_unsure: false,
+        }
     }
 
     fn answer(&mut self, answer: Answer, context: &mut Context<RoomMessage>) {
@@ -157,6 +185,12 @@ impl RoomActor {
                 }
                 self.logic.changed(user, outcome, effects);
             }
+            Answer::Confirmed(read) => {
+                if self.asking.was_read(read.is_ok()) {
+                    self.logic.rechecked(read, now, effects);
+                }
+            }
+            Answer::Unsure => self.is_unsure = false,
             Answer::Retry => self.logic.retry(effects),
             Answer::Tick => {
                 self.logic.tick(now, effects);
@@ -178,7 +212,9 @@ impl RoomActor {
     ) {
         match effect {
             Effect::AnswerSend(reply, answer) => reply.send(answer),
-            Effect::AnswerChange(reply, answer) => reply.send(answer),
+            Effect::AnswerChange(reply, answer) => reply.send(Outcome::Role(answer)),
+            Effect::TellHome(heads) => self.router.tell_home(self.room, heads),
+            Effect::Leave(left) => self.leave(left, context),
             Effect::Publish(batch) => {
                 self.services.bus.publish(&Publication::Batch(Arc::new(batch)))
             }
@@ -205,7 +241,7 @@ impl RoomActor {
         });
         // What is given back by a full writer is dropped, its reply says "lost", and the logic
         // reads back and tries again: the same way as for a writer that was restarted.
-        let _ = self.services.writer.try_send(Append::Batch(batch, reply));
+        let _ = self.services.writers.of(self.room).try_send(Append::Batch(batch, reply));
     }
 
     fn activate(
@@ -272,18 +308,19 @@ impl RoomActor {
         }
     }
 
-    fn answer_audiences(&mut self) {
-        if self.logic.is_absent() {
-            self.catching_up.clear();
-        }
-        let Some(heads) = self.logic.heads() else {
+    /// Writes, if the node is sure to be the room's home; what it wrote otherwise would meet what the
+    /// home writes, and a change that was sent again could be made twice.
+    fn write(&mut self, context: &mut Context<RoomMessage>) {
+        let homes = &self.services.homes;
+        if !homes.is_alone() && homes.home(self.room) != Home::Here {
+            self.logic.leave();
+        } else if !homes.is_fresh(Instant::now()) {
+            if !std::mem::replace(&mut self.is_unsure, true) {
+                context.after(UNSURE_FOR, RoomMessage::Answer(Answer::Unsure));
+            }
             return;
-        };
-        for (after, reply) in self.catching_up.drain(..) {
-            let messages = self.logic.recent(after.last_seq);
-            let changed = self.logic.recent_changes(after.last_rev);
-            reply.send(Caught { heads, messages, changed });
         }
+        self.logic.begin_batch(self.services.clock.now(), Instant::now(), &mut self.effects);
     }
 }
 
@@ -306,24 +343,36 @@ impl Actor for RoomActor {
                 if let Work::Send { body, .. } = &submit.work {
                     fail_points::pass_saying(Self::KIND, "submit", body);
                 }
-                self.logic.submit(pending(submit, reply), now, &mut self.effects);
+                let pending = pending(submit, SendReply::Here(reply));
+                self.logic.submit(pending, now, &mut self.effects);
             }
             RoomMessage::Change(change, reply) => {
                 self.logic.change(change, reply, now, &mut self.effects);
             }
             RoomMessage::CatchUp(after, known, reply) => {
                 self.logic.heard_of(known, &mut self.effects);
-                self.catching_up.push((after, reply));
+                self.asking.audience(after, reply);
             }
+            RoomMessage::Heads(known, reply) => {
+                self.logic.noticed(known.member_rev, &mut self.effects);
+                self.logic.heard_of(known.place(), &mut self.effects);
+                self.asking.node(reply);
+            }
+            RoomMessage::Forwarded(all) => {
+                for (asked, reply) in all {
+                    self.forwarded(asked, reply, now);
+                }
+            }
+            RoomMessage::ViewChanged => {} // looked at when the turn ends
             RoomMessage::Answer(answer) => self.answer(answer, context),
         }
         cause.count(&self.effects[known..], &self.services.metrics);
     }
 
     fn turn_ended(&mut self, context: &mut Context<RoomMessage>) {
-        self.logic.begin_batch(self.services.clock.now(), Instant::now(), &mut self.effects);
+        self.write(context);
         self.perform(context);
-        self.answer_audiences();
+        self.answer_askers(context);
     }
 }
 
@@ -338,7 +387,7 @@ enum Cause {
 impl Cause {
     fn of(message: &RoomMessage) -> Self {
         match message {
-            RoomMessage::Submit(..) => Self::Submit,
+            RoomMessage::Submit(..) | RoomMessage::Forwarded(_) => Self::Submit,
             RoomMessage::Answer(Answer::ReadBack(_)) => Self::ReadBack,
             _ => Self::Other,
         }

@@ -1,6 +1,7 @@
 //! What a room decides: pure, time passed in, effects out.
 
 mod commit;
+mod leaving;
 mod membership;
 #[cfg(feature = "mutations")]
 mod mutated;
@@ -13,6 +14,7 @@ use super::{
     window::Window,
 };
 use crate::route::Receipt;
+use leaving::Elsewhere;
 use madang_protocol::{
     ClientId, Entry, ErrorCode, Event, EventBatch, Heads, Message, Millis, Place, Refusal, Role,
     RoomId, RoomKind, UserId,
@@ -77,6 +79,21 @@ pub enum Effect<S, M> {
     Publish(EventBatch),
     /// There is no such room, or nothing has happened for long: stop unless something waits.
     Stop,
+    /// Something was committed here although the room is at home elsewhere: tell its home that it
+    /// is as far as this.
+    TellHome(Heads),
+    /// The room is at home elsewhere and nothing of it is under way here any more: give this back
+    /// to whoever sent it, and end.
+    Leave(Left<S, M>),
+}
+
+/// What was taken and not begun, in order.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Left<S, M> {
+    /// To be committed.
+    pub submits: Vec<(Submit, S)>,
+    /// Of the room.
+    pub changes: Vec<M>,
 }
 
 /// What is true of a room, as far as it was in doubt.
@@ -134,6 +151,7 @@ pub struct Logic<S, M> {
     recheck_at: Option<Instant>,
     backoff: Backoff,
     last_activity: Instant,
+    elsewhere: Elsewhere<S>,
 }
 
 /// What was found out so far about a batch in doubt.
@@ -168,6 +186,7 @@ impl<S, M> Logic<S, M> {
             recheck_at: None,
             backoff: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
             last_activity: now,
+            elsewhere: Elsewhere::default(),
         }
     }
 
@@ -219,8 +238,12 @@ impl<S, M> Logic<S, M> {
     pub fn submit(&mut self, pending: Pending<S>, now: Instant, effects: &mut Vec<Effect<S, M>>) {
         self.last_activity = now;
         let looking: usize = self.looking.values().map(Vec::len).sum();
-        if self.queue.len() + self.standings.waiting() + looking >= QUEUE_MAX {
+        let late = self.elsewhere.late.len();
+        if self.queue.len() + self.standings.waiting() + looking + late >= QUEUE_MAX {
             return refuse(pending, &Refusal::overloaded("the room is busy"), effects);
+        }
+        if self.is_leaving() {
+            return self.elsewhere.late.push(pending);
         }
         self.accept(pending, effects);
     }
@@ -300,8 +323,10 @@ impl<S, M> Logic<S, M> {
             let refusal = Refusal::unavailable("not committed in time, the outcome is unknown");
             effects.push(Effect::AnswerSend(reply, Err(refusal)));
         });
+        self.expire_late(now, effects);
         self.settle_changes(effects);
         self.settle_doubts(effects);
+        self.look_out_for_others(now, effects);
         if self.recheck_at.take_if(|due| *due <= now).is_some() {
             effects.push(Effect::Recheck);
         }

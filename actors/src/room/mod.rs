@@ -8,6 +8,7 @@
 //!                              ^                  | taken, duplicate, unknown
 //!                              +---- Resyncing <--+   read back what is true, then go on
 //! ```
+//! At home elsewhere: settles what is with the store, gives the rest back in order, and ends.
 //!
 //! **Bounds**: [`QUEUE_MAX`] sends wait, beyond that `overloaded` at once; each waits until its
 //! deadline, then `unavailable`. **Invariants**: one batch is out at a time, numbered from the
@@ -49,6 +50,15 @@ pub const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// After a doubt the store is looked at once more: what was read back as "not there" may have been
 /// written later, with nobody left who would try it again. Longer than a write may be late.
 pub const RECHECK_AFTER: Duration = Duration::from_secs(5);
+/// So long after it began the heads are read again, unless something was committed here meanwhile: a
+/// write of another home may come late. Longer than any can live. Of nodes in a cluster only.
+pub const RECHECKS: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
+/// What is known of members is asked for again after so long, in a cluster: the removal of one
+/// may have been another home's, and its word lost.
+pub const STANDINGS_FOR: Duration = Duration::from_secs(30);
+/// How soon a room looks again that has something to write and does not know whether it is home.
+pub const UNSURE_FOR: Duration = Duration::from_millis(50);
 /// How often deadlines are looked at and heads are announced.
 pub const TICK: Duration = Duration::from_secs(1);
 /// Heads are announced, and the actor stays, for this long after the last activity.

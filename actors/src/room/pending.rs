@@ -20,6 +20,8 @@ pub struct Submit {
     pub work: Work,
     /// Until when an answer is waited for.
     pub deadline: Instant,
+    /// Tells what follows from it apart, in the logs of all nodes.
+    pub trace: u64,
 }
 
 /// What is to be committed.

@@ -168,6 +168,14 @@ impl<S, M> Standings<S, M> {
         }
     }
 
+    /// What is known of anybody may not be so any more.
+    pub fn forget_all(&mut self) {
+        for user in self.users.values_mut() {
+            user.known = None;
+            user.is_stale = user.asked;
+        }
+    }
+
     /// True: the standing of `user` has to be asked for, because sends wait for it, or `anyway`.
     pub fn must_ask(&mut self, user: UserId, anyway: bool) -> bool {
         let user = self.users.entry(user).or_insert_with(User::unknown);

@@ -103,7 +103,7 @@ impl Room {
 fn submit(sender: UserId, name: &str, now: Instant) -> Submit {
     let client_id = ClientId::new(name).unwrap();
     let work = Work::Send { client_id, body: name.into(), reply_to: None };
-    Submit { sender, work, deadline: now + Duration::from_secs(15) }
+    Submit { sender, work, deadline: now + Duration::from_secs(15), trace: 0 }
 }
 
 fn message(seq: u64, sender: UserId, name: &str) -> Arc<Message> {

@@ -28,7 +28,7 @@ use madang_actors::{
     room::Services,
     session_check::{self, SessionCheck, SessionCheckServices},
     store_reader::{self, StoreReader},
-    store_writer::{self, StoreWriter},
+    store_writer::{self, StoreWriter, Writers},
     switches::Switches,
 };
 use madang_cluster::{Bus, NodeName, Peer};
@@ -148,7 +148,7 @@ impl NodeLifetime {
         let homes = Homes::alone(bus.me().clone());
         let services = Arc::new(Services {
             reader: reader.clone(),
-            writer,
+            writers: Writers::new(vec![writer]),
             rooms: parts.store.rooms.clone(),
             bus,
             clock: parts.clock.clone(),

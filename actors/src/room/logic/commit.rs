@@ -24,6 +24,9 @@ impl<S, M> Logic<S, M> {
     /// Hands the next batch over if the last one's outcome is known. Called at the end of a turn,
     /// so that what came together goes together. `ts` is the wall clock, `now` is monotonic.
     pub fn begin_batch(&mut self, ts: Millis, now: Instant, effects: &mut Vec<Effect<S, M>>) {
+        if self.is_leaving() {
+            return self.leave_if_settled(effects);
+        }
         self.read_if_behind(effects);
         let is_idle = self.queue.is_empty() && self.uncounted.is_empty();
         if self.state != State::Active || self.is_writing || is_idle {
@@ -78,6 +81,7 @@ impl<S, M> Logic<S, M> {
         effects: &mut Vec<Effect<S, M>>,
     ) {
         self.is_writing = false;
+        self.note_commit(outcome.committed);
         let before = self.heads;
         let mut events = Vec::with_capacity(outcome.committed);
         for entry in &batch[..outcome.committed] {
@@ -97,7 +101,10 @@ impl<S, M> Logic<S, M> {
             None => {}
             Some(Stopped::Refused(error)) => self.refuse_batch(&error, effects),
             // Whatever the doubt, one answer: read back what is true.
-            Some(Stopped::Duplicate | Stopped::Taken | Stopped::Unknown(_)) => {
+            Some(stopped @ (Stopped::Duplicate | Stopped::Taken | Stopped::Unknown(_))) => {
+                if stopped == Stopped::Taken {
+                    self.standings.forget_all(); // somebody else wrote, who knows what else
+                }
                 self.recheck_at = Some(now + RECHECK_AFTER);
                 self.state = State::Resyncing;
                 effects.push(self.read_back());
@@ -116,6 +123,7 @@ impl<S, M> Logic<S, M> {
         match read {
             Ok(Some(found)) => {
                 self.uncounted.extend(found.uncounted);
+                self.noticed(found.heads.member_rev, effects);
                 self.heard_of(found.heads.place(), effects);
             }
             Ok(None) => {}

@@ -69,6 +69,7 @@ impl<S, M> Logic<S, M> {
         let is_known = self.heads().is_none_or(|heads| member_rev <= heads.member_rev);
         if !is_known && !self.standings.is_changing() {
             self.early.clear();
+            self.standings.forget_all();
             self.heads.member_rev = member_rev;
             effects.push(self.beacon());
         }
@@ -124,7 +125,7 @@ impl<S, M> Logic<S, M> {
 
     fn write_change_if_settled(&mut self, user: UserId, effects: &mut Vec<Effect<S, M>>) {
         // What is told is numbered from the heads, so they have to be known.
-        if self.state == State::Activating || self.has_work_of(user) {
+        if self.state == State::Activating || self.is_leaving() || self.has_work_of(user) {
             return;
         }
         if let Some(change) = self.standings.start_change(user) {

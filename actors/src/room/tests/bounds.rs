@@ -31,7 +31,7 @@ fn a_batch_is_bounded_by_its_entries_and_by_its_bytes() {
         let client_id = ClientId::new(&number.to_string()).unwrap();
         let work = Work::Send { client_id, body: body.clone(), reply_to: None };
         let deadline = room.now + Duration::from_secs(15);
-        room.asks(Submit { sender: ANN, work, deadline }, 1);
+        room.asks(Submit { sender: ANN, work, deadline, trace: 0 }, 1);
     }
     let taken = entries(&mut room);
     assert!((9..=10).contains(&taken), "{taken}");
@@ -84,7 +84,7 @@ fn a_store_that_is_busy_or_silent_is_told_apart() {
 
         let target = madang_protocol::operation::Target { room: ROOM, seq: 0 };
         let deadline = room.now + Duration::from_secs(15);
-        room.asks(Submit { sender: ANN, work: Work::Delete(target), deadline }, 2);
+        room.asks(Submit { sender: ANN, work: Work::Delete(target), deadline, trace: 0 }, 2);
         let effects = room.batch();
         let [Effect::Look { seq, user, life }] = effects[..] else { panic!("{effects:?}") };
         let effects = room.does(|logic, out| logic.looked((seq, user, life), Err(error), out));

@@ -74,7 +74,7 @@ fn ok_react(reply: u32) -> Effect<u32, u32> {
 impl Room {
     fn wants(&mut self, sender: UserId, work: Work, reply: u32) -> Effects {
         let deadline = self.now + Duration::from_secs(15);
-        self.asks(Submit { sender, work, deadline }, reply)
+        self.asks(Submit { sender, work, deadline, trace: 0 }, reply)
     }
 
     fn looked(&mut self, user: UserId, message: Option<Arc<Message>>) -> Effects {
