@@ -54,6 +54,7 @@ async fn drain(node: &Node) {
     if tokio::time::timeout(left, node.gathered_is_written()).await.is_err() {
         tracing::warn!("the last receipts were not written in time");
     }
+    node.bus.flush().await;
     if tokio::time::timeout(left, node.store.control.close()).await.is_err() {
         tracing::warn!("the store did not close in time; what was acknowledged is safe");
     }

@@ -22,3 +22,4 @@ pub mod metrics;
 pub mod node;
 pub mod observability;
 pub(crate) mod store_call;
+pub(crate) mod surroundings;

@@ -30,6 +30,7 @@ use crate::{
     gathered::Gathered,
     memory, metrics,
     observability::{Page, Recorder, Sources},
+    surroundings::{self, NodeBus},
 };
 use madang_actors::{
     Reader, Router,
@@ -48,8 +49,7 @@ use madang_actors::{
     store_writer::{self, StoreWriter, Writers},
     switches::Switches,
 };
-use madang_cluster::{Bus, InProcess};
-use madang_protocol::{ErrorCode, SessionId, limits::ANSWER_BYTES_MAX};
+use madang_protocol::{ErrorCode, limits::ANSWER_BYTES_MAX};
 use madang_resilience::{Health, State};
 use madang_store::{
     Store, accounts::Session, limits::InProcess as LocalLimits, presence::NodeLife,
@@ -81,6 +81,12 @@ pub enum StartError {
     /// The data cannot be used.
     #[error(transparent)]
     Store(#[from] madang_store::OpenError),
+    /// The store of a cluster cannot be used.
+    #[error(transparent)]
+    ClusterStore(#[from] madang_store::ClusterError),
+    /// The other nodes cannot be reached.
+    #[error(transparent)]
+    Bus(#[from] madang_cluster::nats::OpenError),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -103,7 +109,7 @@ pub enum Ended {
 /// Runs a node on this thread until it ends. `ready` is called with it once it listens.
 pub fn run(settings: Settings, ready: impl FnOnce(&Node)) -> Result<Ended, StartError> {
     madang_actors::kernel::arbiter::run_system(async move {
-        let mut node = Node::start(settings)?;
+        let mut node = Box::pin(Node::start(settings)).await?;
         let admin = node.admin.map(tracing::field::display);
         tracing::info!(address = %node.address, admin, tls = node.settings.has_tls(), "listening");
         ready(&node);
@@ -124,6 +130,7 @@ pub struct Node {
     pub(crate) hubs: Hubs,
     pub(crate) batcher: Address<BatcherMessage>,
     pub(crate) store: Store,
+    pub(crate) bus: NodeBus,
     /// True: accept no more.
     pub(crate) stopping: watch::Sender<bool>,
     /// Monitoring and operators are answered for as long as this is held.
@@ -132,7 +139,7 @@ pub struct Node {
     pub(crate) drain_wishes: mpsc::Receiver<()>,
     /// Why the root gave up.
     pub(crate) gave_up: mpsc::Receiver<String>,
-    _threads: [Arbiters; 2],
+    _threads: [Arbiters; 3],
 }
 
 /// What an edge thread needs to begin, once everything else is there.
@@ -155,19 +162,25 @@ const MONITORING_CONNECTIONS_MAX: usize = 64;
 
 impl Node {
     /// Starts everything; inside `run_system`.
-    pub fn start(settings: Settings) -> Result<Self, StartError> {
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let (settings, clock) = (Arc::new(settings), Clock::system());
         let tls = Tls::load(&settings)?;
         let listeners = Listeners::bind(&settings)?;
         let recorder = Recorder::new();
         let metrics = recorder.with(|| Arc::new(Metrics::new()));
-        let options = madang_store::Options::in_directory(&settings.data_dir);
-        let store = recorder.with(|| madang_store::open(options))?;
-        let edge_threads =
-            Arbiters::start(settings.edge_arbiter_count()).map_err(StartError::Thread)?;
-        let store_threads = Arbiters::start(settings.store_arbiters).map_err(StartError::Thread)?;
+        let start = |count| Arbiters::start(count).map_err(StartError::Thread);
+        let edge_threads = start(settings.edge_arbiter_count())?;
+        let (store_threads, bus_thread) = (start(settings.store_arbiter_count())?, start(1)?);
+        let (first, me) = (&store_threads.all()[0], surroundings::this_life(&settings)?);
+        let store = surroundings::open_store(&settings, &recorder, first).await?;
+        let bus = &bus_thread.all()[0];
+        let bus = surroundings::open_bus(&settings, me.clone(), &recorder, bus).await?;
         let busy = recorder.with(|| {
-            [edge_threads.measure("edge", &metrics), store_threads.measure("store", &metrics)]
+            [
+                edge_threads.measure("edge", &metrics),
+                store_threads.measure("store", &metrics),
+                bus_thread.measure("bus", &metrics),
+            ]
         });
         let (give_up, gave_up) = mpsc::channel(1);
         let root = Supervisor::root(metrics.clone(), move |cause| {
@@ -179,30 +192,29 @@ impl Node {
             start_store(&root, &store_threads.all(), &store, &gathered, &settings, &metrics);
         let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &gathered, &settings, &metrics);
         let switches = Arc::new(Switches::default());
-        let bus = InProcess::alone();
         let services = Arc::new(Services {
             reader: reads.reader.clone(),
             writers: Writers::new(vec![reads.writer]),
             rooms: store.rooms.clone(),
-            bus: Arc::new(bus.clone()),
+            bus: bus.shared(),
             clock: clock.clone(),
             metrics: metrics.clone(),
             switches: switches.clone(),
-            homes: Homes::alone(bus.me().clone()),
+            homes: Homes::alone(me.clone()),
             notices: notices::Nobody::shared(),
         });
         let rooms = root.subtree("rooms", Strategy::OneForOne, metrics.clone());
         let router =
             Router::new(edge_threads.all(), rooms, services, hubs.clone(), settings.send_wait());
 
-        let name = node_name()?;
-        let life = NodeLife { node: name.clone(), incarnation: incarnation()? };
-        let first = &store_threads.all()[0];
+        let name = me.name.to_string();
+        let life = NodeLife { node: name.clone(), incarnation: me.incarnation };
         let batcher = gathered.start_batcher(first, &root, &store, &router, life, &settings);
         start_session_check(first, &root, &store, &router, &clock, &settings);
 
         let health = Health::new();
         health.set(drain::PART, State::Down, clock.now());
+        bus.watch(&health, clock.clone());
         let places = or_unlimited(settings.max_connections).min(descriptors::raise_limit());
         let capacity = Capacity::new(places, settings.max_connections_per_address);
         let (wish_drain, drain_wishes) = mpsc::channel(1);
@@ -239,7 +251,7 @@ impl Node {
             tokio::task::spawn_local(tls.reload_on_hangup());
         }
         tokio::task::spawn_local(memory::give_back());
-        let threads = [edge_threads, store_threads];
+        let threads = [edge_threads, store_threads, bus_thread];
         Ok(Self {
             address: listeners.clients(),
             admin: listeners.admin(),
@@ -250,6 +262,7 @@ impl Node {
             hubs,
             batcher,
             store,
+            bus,
             stopping,
             _monitoring: monitoring,
             drain_wishes,
@@ -445,19 +458,6 @@ fn connection_limits(settings: &Settings) -> ConnectionLimits {
         heartbeat_ms: settings.heartbeat_ms,
         frame_bytes_max: settings.frame_bytes_max,
     }
-}
-
-/// A node's name is told to clients and is good for one life of it.
-fn node_name() -> Result<String, StartError> {
-    let id = accounts::token::random_id().map_err(|_| StartError::Random)?;
-    Ok(SessionId(id).to_string())
-}
-
-/// Tells this life of the node from any other.
-fn incarnation() -> Result<u64, StartError> {
-    let [id @ .., _, _, _, _, _, _, _] =
-        accounts::token::random_id().map_err(|_| StartError::Random)?;
-    Ok(u64::from_be_bytes(id))
 }
 
 /// Finds sessions by the accounts' tokens.

@@ -16,6 +16,7 @@ pub mod homes;
 pub mod hub;
 pub mod kernel;
 pub mod lane;
+pub mod membership;
 pub mod metrics;
 #[cfg(feature = "mutations")]
 pub mod mutations;

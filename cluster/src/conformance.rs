@@ -1,77 +1,72 @@
-//! What every bus does, whatever it is made of. Call each function with a fresh bus.
+//! What every bus does, whatever it is made of and however many nodes are on it.
+//!
+//! A bus may lose; these tests run on one that has no reason to. What takes time on a real one is
+//! waited for, with a deadline.
 
-use crate::Bus;
-use madang_protocol::{Ephemeral, EventBatch, Heads, Publication, RoomId};
-use std::sync::{Arc, Mutex};
+mod announcements;
+mod publications;
+mod questions;
 
-const ONE: RoomId = RoomId([1; 15]);
-const OTHER: RoomId = RoomId([2; 15]);
+use crate::{Bus, NodeName, Peer};
+use std::{future::Future, time::Duration};
+use tokio::time::{Instant, sleep};
 
-/// Stands for a publication without a number.
-const EPHEMERAL: u64 = u64::MAX;
+/// Long enough for anything a healthy bus does at once, on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-type Seen = Arc<Mutex<Vec<(&'static str, u64)>>>;
+/// Makes ends of buses.
+pub trait Buses {
+    /// An end.
+    type End: Bus;
 
-/// Batches reach the subscribers of their room, in order, until the subscription ends.
-pub fn reaches_subscribers_until_they_end(bus: &impl Bus) {
-    let seen = Seen::default();
-    let first = bus.subscribe(ONE, record("first", &seen));
-    let _second = bus.subscribe(ONE, record("second", &seen));
-    let _third = bus.subscribe(OTHER, record("third", &seen));
-    bus.publish(&batch(ONE, 1));
-    drop(first);
-    bus.publish(&batch(ONE, 2));
-    bus.publish(&batch(OTHER, 3));
-    let expected = [("first", 1), ("second", 1), ("second", 2), ("third", 3)];
-    assert_eq!(*seen.lock().expect("no panic"), expected);
+    /// A bus that nobody else is on, with an end for each of these.
+    fn join(&self, peers: Vec<Peer>) -> impl Future<Output = Vec<Self::End>>;
 }
 
-/// What has no number goes the same way, in order with what has one.
-pub fn ephemerals_go_the_same_way(bus: &impl Bus) {
-    let seen = Seen::default();
-    let _subscription = bus.subscribe(ONE, record("first", &seen));
-    bus.publish(&batch(ONE, 1));
-    bus.publish(&Publication::Ephemeral(ONE, Arc::new(Ephemeral::Reads(Vec::new()))));
-    bus.publish(&Publication::Ephemeral(OTHER, Arc::new(Ephemeral::Reads(Vec::new()))));
-    bus.publish(&batch(ONE, 2));
-    let expected = [("first", 1), ("first", EPHEMERAL), ("first", 2)];
-    assert_eq!(*seen.lock().expect("no panic"), expected);
+/// Everything.
+///
+/// # Panics
+/// Where the bus does not conform.
+pub async fn conforms(buses: &impl Buses) {
+    publications::reach_subscribers_until_they_end(&alone(buses).await);
+    publications::of_both_kinds_go_the_same_way(&alone(buses).await);
+    publications::are_not_kept_for_later_subscribers(&alone(buses).await);
+    publications::one_subscription_that_ends_leaves_the_others(&alone(buses).await);
+    publications::reach_other_nodes_in_order(&ends(buses, 3).await).await;
+    publications::of_another_life_are_those_of_another(&two_lives(buses).await).await;
+    publications::go_on_for_readers_that_come_back(&ends(buses, 2).await).await;
+    announcements::are_heard_by_all(&ends(buses, 3).await).await;
+    announcements::tell_two_lives_apart(&two_lives(buses).await).await;
+    announcements::end_with_their_subscription(&ends(buses, 1).await).await;
+    questions::are_answered(&ends(buses, 2).await).await;
+    questions::to_nobody_are_unreachable(&ends(buses, 2).await).await;
+    questions::without_an_answer_end(&ends(buses, 2).await).await;
+    questions::go_to_the_latest_that_serves(&ends(buses, 2).await).await;
+    questions::are_asked_behind_a_subscription(&ends(buses, 2).await).await;
 }
 
-/// Publishing to nobody is nobody's business; later subscribers hear what comes later.
-pub fn nothing_is_kept_for_later_subscribers(bus: &impl Bus) {
-    let seen = Seen::default();
-    bus.publish(&batch(ONE, 1));
-    let _subscription = bus.subscribe(ONE, record("late", &seen));
-    bus.publish(&batch(ONE, 2));
-    assert_eq!(*seen.lock().expect("no panic"), [("late", 2)]);
+async fn alone<B: Buses>(buses: &B) -> B::End {
+    ends(buses, 1).await.pop().expect("one end")
 }
 
-/// One that ends takes no other with it.
-pub fn one_that_ends_leaves_the_others(bus: &impl Bus) {
-    let seen = Seen::default();
-    let subscriptions = ["a", "b", "c"].map(|who| bus.subscribe(ONE, record(who, &seen)));
-    let [a, b, c] = subscriptions;
-    drop(b);
-    bus.publish(&batch(ONE, 1));
-    drop((a, c));
-    bus.publish(&batch(ONE, 2));
-    assert_eq!(*seen.lock().expect("no panic"), [("a", 1), ("c", 1)]);
+async fn ends<B: Buses>(buses: &B, count: u64) -> Vec<B::End> {
+    buses.join((0..count).map(|number| peer(&format!("n{number}"), number)).collect()).await
 }
 
-fn record(who: &'static str, seen: &Seen) -> crate::bus::Deliver {
-    let seen = seen.clone();
-    Box::new(move |publication| {
-        let what = match publication {
-            Publication::Batch(batch) => batch.after.last_seq,
-            Publication::Ephemeral(..) => EPHEMERAL,
-        };
-        seen.lock().expect("no panic").push((who, what));
-    })
+async fn two_lives<B: Buses>(buses: &B) -> Vec<B::End> {
+    buses.join(vec![peer("n", 1), peer("n", 2)]).await
 }
 
-fn batch(room: RoomId, last_seq: u64) -> Publication {
-    let after = Heads { last_seq, ..Heads::default() };
-    let before = Heads::default();
-    Publication::Batch(Arc::new(EventBatch { room, before, after, events: Vec::new() }))
+fn peer(name: &str, incarnation: u64) -> Peer {
+    Peer { name: NodeName::new(name).expect("a usable name"), incarnation }
+}
+
+/// Polls until it holds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
+        sleep(LOOK_AGAIN).await;
+    }
 }

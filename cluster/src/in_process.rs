@@ -5,19 +5,13 @@ use crate::{
     bus::{
         Answer, AskError, Asked, Bus, Deliver, Hear, Heard, Question, Serve, Subscription, Topic,
     },
+    listeners::{self, HasListeners, Listeners},
 };
 use bytes::Bytes;
 use dashmap::DashMap;
 use futures_util::future::{BoxFuture, FutureExt};
 use madang_protocol::{Publication, RoomId};
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 /// One node's end of it. Subscribers are called on the publisher's thread; nothing is lost. Cloning
@@ -30,11 +24,8 @@ pub struct InProcess {
 
 #[derive(Default)]
 struct Network {
-    rooms: DashMap<RoomId, Vec<(u64, Deliver)>>,
-    /// In the order they came, so that a simulated world repeats itself.
-    hearing: Mutex<BTreeMap<u64, Arc<Hear>>>,
+    listeners: Listeners,
     serving: DashMap<NodeName, (u64, Arc<Serve>)>,
-    next: AtomicU64,
 }
 
 impl InProcess {
@@ -55,34 +46,19 @@ impl InProcess {
     }
 }
 
-impl Network {
-    fn number(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn hearing(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Hear>>> {
-        self.hearing.lock().expect("nothing panics holding it")
+impl HasListeners for Network {
+    fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 }
 
 impl Bus for InProcess {
     fn publish(&self, publication: &Publication) {
-        if let Some(subscribers) = self.network.rooms.get(&publication.room()) {
-            for (_, deliver) in subscribers.iter() {
-                deliver(publication);
-            }
-        }
+        self.network.listeners.deliver(publication);
     }
 
     fn subscribe(&self, room: RoomId, deliver: Deliver) -> Subscription {
-        let (network, number) = (self.network.clone(), self.network.number());
-        network.rooms.entry(room).or_default().push((number, deliver));
-        Subscription::new(move || {
-            if let Some(mut of_room) = network.rooms.get_mut(&room) {
-                of_room.retain(|(other, _)| *other != number);
-            }
-            network.rooms.remove_if(&room, |_, of_room| of_room.is_empty());
-        })
+        listeners::subscribe(&self.network, room, deliver)
     }
 
     fn me(&self) -> &Peer {
@@ -90,16 +66,12 @@ impl Bus for InProcess {
     }
 
     fn announce(&self, topic: Topic, body: Bytes) {
-        let hearing: Vec<Arc<Hear>> = self.network.hearing().values().cloned().collect();
-        for hear in hearing {
-            hear(Heard::Said { from: self.me.clone(), topic, body: body.clone() });
-        }
+        let from = self.me.clone();
+        self.network.listeners.hear(&Heard::Said { from, topic, body });
     }
 
     fn hear(&self, hear: Hear) -> Subscription {
-        let (network, number) = (self.network.clone(), self.network.number());
-        network.hearing().insert(number, Arc::new(hear));
-        Subscription::new(move || drop(network.hearing().remove(&number)))
+        listeners::hear(&self.network, hear)
     }
 
     fn ask(
@@ -123,7 +95,7 @@ impl Bus for InProcess {
     }
 
     fn serve(&self, serve: Serve) -> Subscription {
-        let (network, number) = (self.network.clone(), self.network.number());
+        let (network, number) = (self.network.clone(), self.network.listeners.number());
         let name = self.me.name.clone();
         network.serving.insert(name.clone(), (number, Arc::new(serve)));
         Subscription::new(move || {
@@ -135,20 +107,28 @@ impl Bus for InProcess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance;
+    use crate::conformance::{self, Buses};
 
-    #[test]
-    fn conforms() {
-        conformance::reaches_subscribers_until_they_end(&InProcess::alone());
-        conformance::ephemerals_go_the_same_way(&InProcess::alone());
-        conformance::nothing_is_kept_for_later_subscribers(&InProcess::alone());
-        conformance::one_that_ends_leaves_the_others(&InProcess::alone());
+    struct InOneProcess;
+
+    impl Buses for InOneProcess {
+        type End = InProcess;
+
+        async fn join(&self, peers: Vec<Peer>) -> Vec<InProcess> {
+            let first = InProcess::alone();
+            peers.into_iter().map(|peer| first.join(peer)).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn conforms() {
+        conformance::conforms(&InOneProcess).await;
     }
 
     #[test]
     fn nothing_is_kept_of_rooms_without_subscribers() {
         let bus = InProcess::alone();
         drop(bus.subscribe(RoomId([1; 15]), Box::new(|_| {})));
-        assert!(bus.network.rooms.is_empty());
+        assert!(!bus.network.listeners.has_room(RoomId([1; 15])));
     }
 }

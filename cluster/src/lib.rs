@@ -9,11 +9,18 @@
 pub mod bus;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod envelope;
 pub mod in_process;
+mod listeners;
+pub mod metrics;
+pub mod nats;
 pub mod peer;
+pub mod subjects;
 pub mod view;
+pub mod wire;
 
 pub use bus::{Bus, Subscription};
 pub use in_process::InProcess;
+pub use nats::Nats;
 pub use peer::{NodeName, Peer};
 pub use view::View;

@@ -172,7 +172,11 @@ fn value_name(setting: &str) -> &'static str {
     match setting {
         "listen" | "metrics_listen" | "admin_listen" => "ADDRESS:PORT",
         "data_dir" => "DIRECTORY",
-        "tls_cert" | "tls_key" => "FILE",
+        "tls_cert" | "tls_key" | "nats_nkey" | "nats_credentials" | "nats_ca" => "FILE",
+        "nats" => "URLS",
+        "mongo" => "URI",
+        "node_name" | "cluster_name" | "mongo_database" | "nats_user" => "NAME",
+        "nats_password" | "nats_token" => "SECRET",
         "allowed_origins" => "ORIGINS",
         "log" => "FILTER",
         "log_format" => "FORMAT",

@@ -11,12 +11,13 @@
 
 mod error;
 mod settings;
+mod surroundings;
 mod validate;
 mod value;
 
 pub use error::{Place, SettingsError};
 pub use settings::{SETTINGS, Setting, Settings, or_unlimited};
-pub use value::{LogFormat, Secrets};
+pub use value::{LogFormat, Secret, Secrets};
 
 use std::fmt::Write as _;
 
@@ -153,9 +154,13 @@ fn find(name: &str, value: &str, place: &Place) -> Result<&'static Setting, Sett
     })
 }
 
-/// The value given under a name that may be misspelt, unless it could be a key.
+/// What the name of a setting with a secret may contain, however it is spelt.
+const SECRET_WORDS: [&str; 7] = ["key", "pass", "token", "secret", "nats", "mongo", "redis"];
+
+/// The value given under a name that may be misspelt, unless it could be a secret.
 pub fn unless_secret<'a>(name: &str, value: &'a str) -> &'a str {
-    if name.to_ascii_lowercase().contains("key") { HIDDEN } else { value }
+    let name = name.to_ascii_lowercase();
+    if SECRET_WORDS.iter().any(|word| name.contains(word)) { HIDDEN } else { value }
 }
 
 fn read_file(path: &str) -> Result<String, SettingsError> {

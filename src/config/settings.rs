@@ -1,6 +1,6 @@
 //! The list of all settings: type, default, range and meaning, each once.
 
-use super::value::{LogFormat, Secrets, Value};
+use super::value::{LogFormat, Secret, Secrets, Value};
 use ipnet::IpNet;
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
@@ -106,8 +106,8 @@ settings! {
     data_dir: PathBuf = PathBuf::from("./data");
     /// Threads that hold connections and rooms. 0 = one less than there are cores, at least 1.
     edge_arbiters: usize = 0, in 0..=256;
-    /// Threads that wait for the store.
-    store_arbiters: usize = 1, in 1..=64;
+    /// Threads that wait for the store. 0 = 1, with `mongo` 2.
+    store_arbiters: usize = 0, in 0..=64;
     /// Milliseconds from SIGTERM until the process ends at the latest; clients are told to
     /// reconnect at random points within it.
     drain_timeout_ms: u64 = 10_000, in 100..=3_600_000;
@@ -116,6 +116,38 @@ settings! {
     log: String = "info".to_owned();
     /// How it is logged: `text`, or `json` with one object per line.
     log_format: LogFormat = LogFormat::Text;
+}
+"Cluster" {
+    /// The node's name: unique in its cluster, the same after a restart; 1 to 64 of `A-Z a-z 0-9 _ -`.
+    /// Needed with `nats`. Empty: made up anew at each start.
+    node_name: Option<String> = None;
+    /// Servers of NATS, separated by commas, such as `nats://10.0.0.1:4222` or `tls://...`: over them
+    /// the nodes of a cluster find and hear each other. Kept secret, for an address may hold a
+    /// password. Needs `mongo`. Empty: a single node.
+    nats: Secrets = Secrets::default();
+    /// User at NATS. With `nats_password`.
+    nats_user: Option<String> = None;
+    /// Password of `nats_user`.
+    nats_password: Secret = Secret::default();
+    /// Token for NATS, where it takes one.
+    nats_token: Secret = Secret::default();
+    /// File with the seed of an nkey, by which NATS knows the node.
+    nats_nkey: Option<PathBuf> = None;
+    /// File of the kind `.creds`, by which NATS knows the node.
+    nats_credentials: Option<PathBuf> = None;
+    /// File with the certificates, in PEM, of whom those of the NATS servers are. Empty: as the
+    /// operating system has it.
+    nats_ca: Option<PathBuf> = None;
+    /// Which cluster the node is of, where several share one NATS: 1 to 64 of `A-Z a-z 0-9 _ -`.
+    cluster_name: String = "madang".to_owned();
+    /// MongoDB, where the data is instead of in `data_dir`: a replica set such as
+    /// `mongodb://10.0.0.1,10.0.0.2,10.0.0.3/?replicaSet=rs0`. Kept secret, for it may hold a
+    /// password. Empty: the embedded store.
+    mongo: Secret = Secret::default();
+    /// The database there; it belongs to this node or its cluster alone, and is made if it is empty.
+    mongo_database: String = "madang".to_owned();
+    /// Milliseconds to wait at the start for each of the servers. Beyond: the node ends.
+    start_wait_ms: u64 = 60_000, in 100..=3_600_000;
 }
 "Connections" {
     /// Connections of any kind at once. 0 = off: as many as there are file descriptors for, which
@@ -235,6 +267,20 @@ impl Settings {
     /// The number of edge threads, 0 resolved.
     pub fn edge_arbiter_count(&self) -> usize {
         if self.edge_arbiters > 0 { self.edge_arbiters } else { (cores() - 1).max(1) }
+    }
+
+    /// The number of store threads, 0 resolved.
+    pub fn store_arbiter_count(&self) -> usize {
+        match (self.store_arbiters, self.mongo.reveal()) {
+            (0, None) => 1,
+            (0, Some(_)) => 2,
+            (count, _) => count,
+        }
+    }
+
+    /// How long to wait at the start for each of the servers.
+    pub fn start_wait(&self) -> Duration {
+        Duration::from_millis(self.start_wait_ms)
     }
 
     /// The number of hashing threads, 0 resolved.

@@ -107,7 +107,7 @@ fn every_refusal_names_key_and_value() {
         (flag("frames_per_second", "many"), "frames_per_second", "many"),
         (flag("log_format", "xml"), "log_format", "xml"),
         // Out of range.
-        (merge("store_arbiters = 0", &[], &[]), "store_arbiters", "0"),
+        (merge("store_arbiters = 65", &[], &[]), "store_arbiters", "65"),
         (environment("MADANG_SESSION_DAYS", "0"), "session_days", "0"),
         (flag("edge_arbiters", "257"), "edge_arbiters", "257"),
         (flag("frames_per_second", "99999999999"), "frames_per_second", "99999999999"),

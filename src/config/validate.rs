@@ -24,7 +24,8 @@ impl Settings {
         self.validate_waits()?;
         self.validate_periods()?;
         self.validate_out_queue()?;
-        self.validate_sizes()
+        self.validate_sizes()?;
+        self.validate_surroundings()
     }
 
     fn validate_log(&self) -> Result<(), SettingsError> {
@@ -152,7 +153,7 @@ impl Settings {
     }
 }
 
-fn refuse(
+pub(super) fn refuse(
     key: &'static str,
     value: impl ToString,
     reason: impl Into<String>,

@@ -78,6 +78,16 @@ impl Value for String {
     }
 }
 
+impl Value for Option<String> {
+    written_as_text!();
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok((!text.is_empty()).then(|| text.to_owned()))
+    }
+    fn to_toml(&self) -> toml::Value {
+        toml::Value::String(self.clone().unwrap_or_default())
+    }
+}
+
 impl Value for PathBuf {
     written_as_text!();
     fn from_text(text: &str) -> Result<Self, String> {
@@ -195,6 +205,35 @@ impl Value for Secrets {
     /// Only that there are none: see [`Value::IS_SECRET`].
     fn to_toml(&self) -> toml::Value {
         toml::Value::Array(Vec::new())
+    }
+}
+
+/// A text that nobody is shown, or none.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(Option<String>);
+
+impl Secret {
+    /// The text itself.
+    pub fn reveal(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Secret" } else { "None" })
+    }
+}
+
+impl Value for Secret {
+    const IS_SECRET: bool = true;
+    written_as_text!();
+    fn from_text(text: &str) -> Result<Self, String> {
+        Option::from_text(text).map(Self)
+    }
+    /// Only that there is none: see [`Value::IS_SECRET`].
+    fn to_toml(&self) -> toml::Value {
+        toml::Value::String(String::new())
     }
 }
 

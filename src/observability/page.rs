@@ -21,7 +21,7 @@ pub struct Page {
 /// Where those metrics come from that nobody counts as they happen.
 pub struct Sources {
     /// How long the threads of actors were at work.
-    pub busy: [BusyTimes; 2],
+    pub busy: [BusyTimes; 3],
     /// How many connections there are.
     pub capacity: Capacity,
     /// Who is connected, and what waits to be written.

@@ -12,12 +12,12 @@
 //! | [`StoreControl`] | whether the store works, and its end |
 //! | [`Transfer`] | all of it, to be taken out or in |
 //!
-//! [`open()`] chooses the implementation; nothing outside this crate names a driver. Whoever holds a
 //! [`Store`] may call it from any thread: calls return futures, and writes that arrive while
 //! another write is being made durable share the next commit.
 
 pub mod accounts;
 pub mod check;
+pub mod cluster;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;
@@ -32,10 +32,12 @@ pub mod receipts;
 pub mod rooms;
 pub mod transfer;
 
+mod mongodb;
 mod redb;
 
 pub use accounts::AccountStore;
 pub use check::check;
+pub use cluster::{ClusterError, ClusterOptions, open_cluster};
 pub use error::StoreError;
 pub use limits::LoginLimits;
 pub use log::MessageLog;
@@ -43,4 +45,4 @@ pub use open::{Medium, OpenError, Options, Store, StoreControl, open};
 pub use presence::PresenceStore;
 pub use receipts::ReceiptStore;
 pub use rooms::RoomStore;
-pub use transfer::{Transfer, transfer};
+pub use transfer::{Transfer, transfer, transfer_cluster};

@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// Messages named by [`Activation::uncounted`] at most.
 pub const UNCOUNTED_MAX: usize = 1_000;
 
+/// Rooms asked about by one [`MessageLog::news`] at most.
+pub const NEWS_MAX: usize = 500;
+
 /// The log of all rooms.
 ///
 /// **Unique**: (room, seq), (room, rev) and (room, sender, client_id), for ever; a message is never
@@ -24,9 +27,12 @@ pub trait MessageLog: Send + Sync + 'static {
     ///
     /// The caller keeps the chain rule: seq k is sent only if k-1 is committed, or stands before
     /// it in the same command; likewise rev. What would leave a hole is refused, and so is what
-    /// concerns an unknown room or message, or changes a deleted one.
+    /// concerns an unknown room or message, or changes a deleted one. Of a message that is taken
+    /// on trust by a store that several nodes share: it looks at nothing before it inserts.
     ///
-    /// - A *message* also moves its sender's read position to its seq, if they are a member.
+    /// - A *message* also moves its sender's read position to its seq, if they are a member. A
+    ///   store that several nodes share may write that a little later: what is read through it
+    ///   shows it at once, through another node then, and a crash may lose it.
     /// - A *change* brings its message up to date in the same step. An edit or delete takes body
     ///   and `edited_at` from the change, a delete also erases the body and all reactions for
     ///   good. Every field that no change is about stays as it was sent. The counts of reactions
@@ -97,6 +103,11 @@ pub trait MessageLog: Send + Sync + 'static {
         user: UserId,
         seqs: Vec<u64>,
     ) -> Result<Vec<Vec<Emoji>>, StoreError>;
+
+    /// The heads now of those rooms that are further, in any of the three, than the caller knows;
+    /// in the order asked. Rooms that are not there are left out. At most [`NEWS_MAX`] rooms are
+    /// looked at, the first ones; the number of questions to the store is the same for all.
+    async fn news(&self, known: Vec<(RoomId, Heads)>) -> Result<Vec<(RoomId, Heads)>, StoreError>;
 }
 
 /// What became of an ordered command of n entries.
@@ -168,6 +179,13 @@ pub struct ChangedPage {
     pub reached_rev: u64,
     /// How far the room is in the same snapshot.
     pub heads: Heads,
+}
+
+/// Those that are further than `known` in any number; for [`MessageLog::news`].
+pub(crate) fn is_news(known: &Heads, now: &Heads) -> bool {
+    now.last_seq > known.last_seq
+        || now.last_rev > known.last_rev
+        || now.member_rev > known.member_rev
 }
 
 /// Who changed what.

@@ -61,6 +61,7 @@ calls! {
     Marks = "marks",
     Target = "target",
     MyReactions = "my_reactions",
+    News = "news",
     CreateRoom = "create_room",
     View = "view",
     List = "list",

@@ -32,6 +32,12 @@ pub trait StoreControl: Send + Sync + 'static {
     /// whether it works again; it needs no calls to notice.
     fn health(&self) -> Part;
 
+    /// The name that the data got when it was made, at random: two nodes that see the same one
+    /// share their store. `None`: nobody can share it.
+    fn identity(&self) -> Option<String> {
+        None
+    }
+
     /// Makes durable what was handed in before, refuses what comes after, and lets go of the data.
     /// Returns when that is done; calling it again only waits for the same.
     async fn close(&self);

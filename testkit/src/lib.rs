@@ -2,6 +2,7 @@
 //!
 //! * [`launcher`] starts the real binary on a free address with a data directory of its own, kills
 //!   it, pauses it, starts it again, and reads its memory and processor time.
+//! * [`cluster`] starts several nodes on real servers.
 //! * [`client`] is an independent client: HTTP and WebSocket with plain JSON values, never the
 //!   node's own types, so that a mistake in those types cannot hide itself.
 //! * [`raw`] writes WebSocket bytes by hand, for what no well-behaved client would send.
@@ -21,6 +22,7 @@
 //! not happen.
 
 pub mod client;
+pub mod cluster;
 mod codec;
 mod contract;
 pub mod history;
@@ -36,6 +38,7 @@ pub mod variant;
 pub mod world;
 
 pub use client::{Account, Http, Socket};
+pub use cluster::{Cluster, Ground};
 pub use launcher::{Launch, Node};
 pub use madang_servers::{self as servers, tools, wait};
 pub use stage::Stage;

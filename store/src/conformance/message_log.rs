@@ -1,12 +1,12 @@
 //! Cases of [`MessageLog`](crate::MessageLog).
 
 use super::fixtures::{
-    CREATED_AT, append, client_id, make_group, make_room, make_users, message, messages, new_group,
-    room, try_append, user,
+    CREATED_AT, append, append_entries, changing, client_id, edit, make_group, make_room,
+    make_users, message, messages, new_group, room, try_append, user,
 };
 use crate::{
     Store,
-    log::{Appended, Page, Sent, Stopped},
+    log::{Appended, NEWS_MAX, Page, Sent, Stopped},
     rooms::RoomChange,
 };
 use futures_util::future::join_all;
@@ -245,4 +245,45 @@ pub async fn an_unknown_room_reads_as_empty(store: Store) {
     for range in [Range::Newest, Range::Before(5), Range::After(0)] {
         assert_eq!(store.log.page(room(1), range, 10, ALL).await, Ok(Page::default()));
     }
+}
+
+/// Only what is further than known is told, whichever number it is, in the order asked.
+pub async fn tells_the_heads_of_rooms_that_went_on(store: Store) {
+    make_group(&store, 2).await;
+    for number in 2..=5 {
+        make_room(&store, new_group(number, 1, &[])).await;
+    }
+    append(&store, [messages(1, 1, 3), messages(2, 1, 2), messages(4, 1, 1)].concat()).await;
+    append_entries(&store, vec![changing(&edit(&message(2, 1, 1), 1, "edited"))]).await;
+    store.rooms.change(room(3), user(2), RoomChange::Join, CREATED_AT).await.unwrap();
+    let heads = |last_seq, last_rev, member_rev| Heads { last_seq, last_rev, member_rev };
+    let news = async |known: &[(u64, Heads)]| {
+        let known = known.iter().map(|(number, heads)| (room(*number), *heads)).collect();
+        store.log.news(known).await.unwrap()
+    };
+    let nothing = Heads::default();
+    assert_eq!(
+        news(&[(4, nothing), (9, nothing), (3, nothing), (5, nothing), (1, nothing)]).await,
+        [(room(4), heads(1, 0, 0)), (room(3), heads(0, 0, 1)), (room(1), heads(3, 0, 0))]
+    );
+    let of_two = [(room(2), heads(2, 1, 0))];
+    assert_eq!(news(&[(2, heads(1, 1, 0))]).await, of_two);
+    assert_eq!(news(&[(2, heads(2, 0, 0))]).await, of_two);
+    assert_eq!(news(&[(2, heads(9, 0, 9))]).await, of_two, "one number is enough");
+    let known =
+        [(1, heads(3, 0, 0)), (2, heads(2, 1, 0)), (3, heads(0, 0, 1)), (4, heads(9, 9, 9))];
+    assert_eq!(news(&known).await, []);
+    assert_eq!(news(&[]).await, []);
+}
+
+/// As many rooms as are promised are looked at, by the order asked.
+pub async fn looks_for_news_of_so_many_rooms(store: Store) {
+    make_group(&store, 1).await;
+    append(&store, messages(1, 1, 1)).await;
+    let elsewhere = (10..).map(|number| (room(number), Heads::default()));
+    let one = (room(1), Heads::default());
+    let asked = |before| elsewhere.clone().take(before).chain([one]).collect();
+    let found = vec![(room(1), Heads { last_seq: 1, ..Heads::default() })];
+    assert_eq!(store.log.news(asked(NEWS_MAX - 1)).await, Ok(found));
+    assert_eq!(store.log.news(asked(NEWS_MAX)).await, Ok(Vec::new()));
 }

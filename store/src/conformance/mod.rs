@@ -60,6 +60,8 @@ macro_rules! store_conformance {
             pages_have_exclusive_bounds
             pages_are_bounded_by_number_and_bytes
             an_unknown_room_reads_as_empty
+            tells_the_heads_of_rooms_that_went_on
+            looks_for_news_of_so_many_rooms
         }
         $crate::conformance_cases! { changes, $subject:
             changes_take_revs_without_a_hole

@@ -9,7 +9,7 @@ use crate::{
     log::{Activation, Appended, ChangedPage, Mark, Page, Sent, Stopped, Target},
 };
 use async_trait::async_trait;
-use madang_protocol::{ClientId, Emoji, Entry, RoomId, UserId, operation::Range};
+use madang_protocol::{ClientId, Emoji, Entry, Heads, RoomId, UserId, operation::Range};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
@@ -208,5 +208,9 @@ impl MessageLog for Faulty {
         seqs: Vec<u64>,
     ) -> Result<Vec<Vec<Emoji>>, StoreError> {
         self.read(self.inner.log.my_reactions(room, user, seqs)).await
+    }
+
+    async fn news(&self, known: Vec<(RoomId, Heads)>) -> Result<Vec<(RoomId, Heads)>, StoreError> {
+        self.read(self.inner.log.news(known)).await
     }
 }

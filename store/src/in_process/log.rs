@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     MessageLog, StoreError,
-    log::{Activation, Appended, ChangedPage, Mark, Page, Sent, Target, UNCOUNTED_MAX},
+    log::{
+        Activation, Appended, ChangedPage, Mark, NEWS_MAX, Page, Sent, Target, UNCOUNTED_MAX,
+        is_news,
+    },
 };
 use async_trait::async_trait;
 use madang_protocol::{ClientId, Emoji, Entry, Heads, Message, RoomId, UserId, operation::Range};
@@ -130,6 +133,15 @@ impl MessageLog for InProcess {
         let of_room = data.rooms.get(&room);
         let mine = |seq| of_room.map_or_else(Vec::new, |room: &Room| room.reactions_of(seq, user));
         Ok(seqs.into_iter().map(mine).collect())
+    }
+
+    async fn news(&self, known: Vec<(RoomId, Heads)>) -> Result<Vec<(RoomId, Heads)>, StoreError> {
+        let data = self.data()?;
+        let now = |(room, known): &(RoomId, Heads)| {
+            let now = data.rooms.get(room)?.heads;
+            is_news(known, &now).then_some((*room, now))
+        };
+        Ok(known.iter().take(NEWS_MAX).filter_map(now).collect())
     }
 }
 

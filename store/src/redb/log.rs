@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     MessageLog, StoreError,
-    log::{self, Activation, Appended, ChangedPage, Mark, Page, Stopped, Target},
+    log::{self, Activation, Appended, ChangedPage, Mark, NEWS_MAX, Page, Stopped, Target},
     metrics::Call,
 };
 use async_trait::async_trait;
@@ -125,6 +125,16 @@ impl MessageLog for Redb {
         self.engine.read(Call::MyReactions, |snapshot| {
             let of = |seq| changes::reactions_of(snapshot, room, seq, user);
             seqs.into_iter().map(of).collect()
+        })
+    }
+
+    async fn news(&self, known: Vec<(RoomId, Heads)>) -> Result<Vec<(RoomId, Heads)>, StoreError> {
+        self.engine.read(Call::News, |snapshot| {
+            let now = |(room, known): &(RoomId, Heads)| {
+                let now = heads_of(snapshot, *room)?;
+                Ok(log::is_news(known, &now).then_some((*room, now)))
+            };
+            known.iter().take(NEWS_MAX).map(now).filter_map(Result::transpose).collect()
         })
     }
 }

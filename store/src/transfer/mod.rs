@@ -17,6 +17,8 @@ pub use line::Line;
 
 use crate::{
     StoreError,
+    cluster::{ClusterError, ClusterOptions},
+    mongodb,
     open::{Medium, OpenError},
     redb,
 };
@@ -63,6 +65,9 @@ pub enum TransferError {
     /// The store could not be opened, or made.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The database could not be opened, or made.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// It could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -91,4 +96,11 @@ pub enum TransferError {
 /// The data on `medium`, to be taken out or filled.
 pub fn transfer(medium: Medium) -> Box<dyn Transfer> {
     Box::new(redb::Transfer::new(medium))
+}
+
+/// The data of the database of `options`, to be taken out or filled. No node may use it meanwhile:
+/// while it is filled one that starts is refused, and so is one that starts after an import that
+/// was killed.
+pub fn transfer_cluster(options: ClusterOptions) -> Box<dyn Transfer> {
+    Box::new(mongodb::Transfer::new(options))
 }

@@ -2,13 +2,20 @@
 //! Never shipped, and light: the tests of `store/` and `cluster/` use it too.
 //!
 //! * [`Server`] is one process on a loopback address of its own, with a directory of its own.
+//! * [`Nats`] is one server of NATS, or three that form a cluster.
+//! * [`ReplicaSet`] is three `mongod`, [`mongo::Guarded`] one that wants credentials,
+//!   [`mongo::standalone`] one that is in no set.
 //! * [`tools`] finds the programs; `.ci/prepare` gets them.
 //! * [`wait`] polls a condition until a deadline and names what did not happen.
 
 mod address;
+pub mod mongo;
+mod nats;
 mod server;
 pub mod tools;
 pub mod wait;
 
 pub use address::free_address;
+pub use mongo::ReplicaSet;
+pub use nats::Nats;
 pub use server::Server;

@@ -5,6 +5,7 @@ use rustix::process::{Pid, Signal};
 use std::{
     ffi::OsString,
     fs::{self, OpenOptions},
+    mem,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
@@ -12,15 +13,17 @@ use std::{
 };
 use tempfile::TempDir;
 use tokio::{
+    io::AsyncWriteExt,
     net::TcpStream,
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
 };
 
 /// Until it takes connections. Some read what they wrote before they were killed.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// A server of others: killed when dropped, also by a failing test. It keeps its address, its
-/// directory and its arguments when it is started again.
+/// A server of others: killed when dropped, also by a failing test, and when the process that
+/// started it ends without dropping it, as one does that holds it in a static. It keeps its
+/// address, its directory and its arguments when it is started again.
 #[derive(Debug)]
 pub struct Server {
     program: PathBuf,
@@ -28,6 +31,8 @@ pub struct Server {
     directory: TempDir,
     address: SocketAddr,
     child: Child,
+    /// Of the guard of `child`; closed when this process ends, however it does.
+    guard: ChildStdin,
 }
 
 impl Server {
@@ -44,7 +49,8 @@ impl Server {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let arguments = arguments(directory.path());
         let child = spawn(&program, &arguments, directory.path());
-        let mut server = Self { program, arguments, directory, address, child };
+        let guard = guard(&child, directory.path());
+        let mut server = Self { program, arguments, directory, address, child, guard };
         server.takes_connections().await;
         server
     }
@@ -82,6 +88,8 @@ impl Server {
     /// Starts one that was killed again, as it was.
     pub async fn restart(&mut self) {
         self.child = spawn(&self.program, &self.arguments, self.directory.path());
+        let before = mem::replace(&mut self.guard, guard(&self.child, self.directory.path()));
+        dismiss(before).await;
         self.takes_connections().await;
     }
 
@@ -110,6 +118,22 @@ fn spawn(program: &Path, arguments: &[OsString], directory: &Path) -> Child {
     command.args(arguments).current_dir(directory).kill_on_drop(true).stdin(Stdio::null());
     command.stderr(printed.try_clone().expect("a file")).stdout(printed);
     command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display()))
+}
+
+/// A process that kills `child` and removes its directory when nobody holds its standard input any
+/// more; told anything, it ends and does neither.
+fn guard(child: &Child, directory: &Path) -> ChildStdin {
+    let id = child.id().expect("a child that was just started").to_string();
+    let mut guard = Command::new("sh");
+    let script = "read -r _ && exit; kill -9 \"$0\" 2>&-; rm -rf \"$1\"";
+    guard.args(["-c", script, &id]).arg(directory).stdin(Stdio::piped());
+    let guard = guard.spawn().expect("a shell");
+    guard.stdin.expect("a pipe")
+}
+
+/// One that is not there any more has nothing to do either.
+async fn dismiss(mut guard: ChildStdin) {
+    let _ = guard.write_all(b"dismissed\n").await;
 }
 
 fn printed(directory: &Path) -> PathBuf {

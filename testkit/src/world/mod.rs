@@ -24,6 +24,7 @@ mod ground;
 mod link;
 mod mutation;
 mod node;
+mod notices;
 mod observation;
 mod operator;
 mod outside;

@@ -8,6 +8,7 @@ use super::{
     gate::Gate,
     ground::Ground,
     link::{Cable, ClientEnd, link},
+    notices::Spoken,
     observation::{Observation, Recorder},
     settings::Settings,
 };
@@ -23,15 +24,17 @@ use madang_actors::{
         Address, Arbiter, Clock, Exhausted, Reply, Strategy, Supervisor, start_supervised,
         supervisor::tree::Tree,
     },
+    membership::{self, Membership, MembershipServices, Terms},
     metrics::Metrics,
     notices,
+    noticing::{self, Noticing, NoticingServices},
     room::Services,
     session_check::{self, SessionCheck, SessionCheckServices},
     store_reader::{self, StoreReader},
     store_writer::{self, StoreWriter, Writers},
     switches::Switches,
 };
-use madang_cluster::{Bus, NodeName, Peer};
+use madang_cluster::{Bus, NodeName, Peer, Subscription};
 use madang_protocol::{Refusal, Role, RoomId, SessionId, UserId, codec::Codec, operation};
 use madang_store::{PresenceStore, Store, presence::NodeLife, rooms::RoomChange};
 use std::{
@@ -73,9 +76,19 @@ pub(super) struct NodeLifetime {
     services: Rc<ConnectionServices>,
     batcher: Address<BatcherMessage>,
     store: Store,
+    /// `None`: it is alone.
+    cluster: Option<Cluster>,
     cables: RefCell<Vec<Cable>>,
     open: Rc<Cell<usize>>,
     recorder: Arc<Recorder>,
+}
+
+/// What makes it one of several; ends when dropped.
+struct Cluster {
+    membership: Membership,
+    _noticing: Noticing,
+    _serving: Subscription,
+    _hearing: Subscription,
 }
 
 /// The shared parts of a node while it is being put together.
@@ -145,23 +158,29 @@ impl NodeLifetime {
         let (reader, writer) = parts.start_store();
         let hubs = parts.start_hubs();
         let bus: Arc<dyn Bus> = Arc::new(parts.bus.clone());
-        let homes = Homes::alone(bus.me().clone());
+        let is_together = trouble.together().is_some();
+        let homes = if is_together { Homes::joining(me.clone()) } else { Homes::alone(me.clone()) };
         let services = Arc::new(Services {
             reader: reader.clone(),
             writers: Writers::new(vec![writer]),
             rooms: parts.store.rooms.clone(),
-            bus,
+            bus: bus.clone(),
             clock: parts.clock.clone(),
             metrics: parts.metrics.clone(),
             switches: Arc::new(Switches::default()),
-            homes,
-            notices: notices::Nobody::shared(),
+            homes: homes.clone(),
+            notices: if is_together {
+                Arc::new(Spoken(parts.bus.clone()))
+            } else {
+                notices::Nobody::shared()
+            },
         });
         let rooms = parts.root.subtree("rooms", Strategy::OneForOne, parts.metrics.clone());
         let arbiters = vec![Arbiter::here(); ARBITERS];
         let router = Router::new(arbiters, rooms, services, hubs.clone(), settings.send_wait);
         let batcher = parts.start_batcher(&router);
         parts.start_session_check(&router);
+        let cluster = is_together.then(|| parts.join(&bus, homes, &router, recorder, number));
         let services = Rc::new(ConnectionServices {
             router: router.clone(),
             reader,
@@ -186,6 +205,7 @@ impl NodeLifetime {
             services,
             batcher,
             store: parts.store,
+            cluster,
             cables: RefCell::default(),
             open: Rc::default(),
             recorder: recorder.clone(),
@@ -249,6 +269,10 @@ impl NodeLifetime {
         self.recorder.note(Observation::Draining(self.number));
         let deadline = Instant::now() + whole.mul_f64(0.8);
         let within = whole.mul_f64(0.6);
+        if let Some(Cluster { membership, .. }) = &self.cluster {
+            membership.drain();
+            self.router.hand_over_all(Instant::now() + whole.mul_f64(0.2)).await;
+        }
         self.hubs.tell_all(|| HubMessage::Goaway(within));
         while self.open.get() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -256,6 +280,9 @@ impl NodeLifetime {
         let (reply, answer) = Reply::channel();
         self.batcher.urge(BatcherMessage::Drain(reply));
         let is_written = tokio::time::timeout(whole.mul_f64(0.075), answer).await;
+        if let Some(Cluster { membership, .. }) = &self.cluster {
+            let _ = tokio::time::timeout(whole.mul_f64(0.02), membership.leave()).await;
+        }
         self.store.control.close().await;
         if matches!(is_written, Ok(Ok(Ok(())))) {
             self.recorder.note(Observation::Drained(self.number));
@@ -338,6 +365,47 @@ impl Parts {
         let bound = batcher::INBOX_BOUND;
         let build = move |_: &Address<BatcherMessage>| Batcher::new(services.clone());
         start_supervised(&Arbiter::here(), bound, &self.root, Exhausted::Escalate, build)
+    }
+
+    /// It becomes one of several.
+    fn join(
+        &self,
+        bus: &Arc<dyn Bus>,
+        homes: Homes,
+        router: &Router,
+        recorder: &Arc<Recorder>,
+        number: usize,
+    ) -> Cluster {
+        let told = recorder.clone();
+        let give_up = move |why: &str| told.note(Observation::GaveUp(number, why.to_owned()));
+        let services = MembershipServices {
+            bus: bus.clone(),
+            homes: homes.clone(),
+            terms: Terms::default(),
+            version: "simulated".into(),
+            began: Instant::now(),
+            metrics: self.metrics.clone(),
+            give_up: Box::new(give_up),
+            gone: Box::new(|_| {}),
+        };
+        let membership = membership::start(&Arbiter::here(), &self.root, services);
+        let asking = router.clone();
+        let services = NoticingServices {
+            homes,
+            readers: Arc::new(router.clone()),
+            ask: Box::new(move |peer, rooms| {
+                let router = asking.clone();
+                Box::pin(async move { router.ask_heads(peer, rooms).await })
+            }),
+            log: self.store.log.clone(),
+            metrics: self.metrics.clone(),
+        };
+        Cluster {
+            membership,
+            _noticing: noticing::start(&Arbiter::here(), &self.root, &**bus, services),
+            _serving: router.serve(),
+            _hearing: super::notices::hear(bus, router.clone()),
+        }
     }
 
     fn start_session_check(&self, router: &Router) {

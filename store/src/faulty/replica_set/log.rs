@@ -7,7 +7,7 @@ use crate::{
     log::{Activation, Appended, ChangedPage, Mark, Page, Sent, Stopped, Target},
 };
 use async_trait::async_trait;
-use madang_protocol::{ClientId, Emoji, Entry, RoomId, UserId, operation::Range};
+use madang_protocol::{ClientId, Emoji, Entry, Heads, RoomId, UserId, operation::Range};
 use std::time::Duration;
 use tokio::time::{sleep, sleep_until};
 
@@ -160,6 +160,10 @@ impl MessageLog for Machines {
         seqs: Vec<u64>,
     ) -> Result<Vec<Vec<Emoji>>, StoreError> {
         self.majority().my_reactions(room, user, seqs).await
+    }
+
+    async fn news(&self, known: Vec<(RoomId, Heads)>) -> Result<Vec<(RoomId, Heads)>, StoreError> {
+        self.majority().news(known).await
     }
 }
 

@@ -1,0 +1,164 @@
+//! What a node stands on: its store and its bus, embedded or real servers as the settings say.
+
+use crate::{accounts, config::Settings, node::StartError, observability::Recorder};
+use madang_actors::kernel::Arbiter;
+use madang_cluster::{
+    Bus, InProcess, Nats, NodeName, Peer,
+    metrics::Metrics as BusMetrics,
+    nats::{self, Credentials},
+    subjects::ClusterName,
+};
+use madang_protocol::SessionId;
+use madang_resilience::{Health, State};
+use madang_store::{ClusterOptions, Store};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::sync::oneshot;
+
+/// The part that stands for the bus.
+pub(crate) const NATS: &str = "nats";
+/// How often the bus is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// What was announced last may take so long to reach a server.
+const FLUSH_WITHIN: Duration = Duration::from_millis(500);
+
+/// One end of the bus, and what is known of it beyond that.
+#[derive(Clone)]
+pub(crate) enum NodeBus {
+    /// Nobody else is there.
+    Alone(InProcess),
+    /// Others may be.
+    Nats(Nats),
+}
+
+impl NodeBus {
+    /// As actors know it.
+    pub(crate) fn shared(&self) -> Arc<dyn Bus> {
+        match self {
+            Self::Alone(bus) => Arc::new(bus.clone()),
+            Self::Nats(bus) => Arc::new(bus.clone()),
+        }
+    }
+
+    /// Keeps the part of the bus up to date; inside a group of local tasks.
+    pub(crate) fn watch(&self, health: &Health, clock: madang_actors::kernel::Clock) {
+        let Self::Nats(bus) = self else {
+            return;
+        };
+        let (bus, health) = (bus.clone(), health.clone());
+        tokio::task::spawn_local(async move {
+            loop {
+                // Without NATS a node is nobody's home, but history and resume go on.
+                let state = if bus.is_connected() { State::Ok } else { State::Degraded };
+                health.set(NATS, state, clock.now());
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        });
+    }
+
+    /// Waits a moment until what was said last is with a server.
+    pub(crate) async fn flush(&self) {
+        if let Self::Nats(bus) = self
+            && !bus.flush(FLUSH_WITHIN).await
+        {
+            tracing::warn!("NATS did not take the last announcements in time");
+        }
+    }
+}
+
+/// This life of the node: the name it was given, or one that is good for this life alone.
+pub(crate) fn this_life(settings: &Settings) -> Result<Peer, StartError> {
+    let name = match &settings.node_name {
+        Some(name) => name.clone(),
+        None => SessionId(random_id()?).to_string(),
+    };
+    let name = NodeName::new(&name).expect("names are checked with the settings, ids fit");
+    let [id @ .., _, _, _, _, _, _, _] = random_id()?;
+    Ok(Peer { name, incarnation: u64::from_be_bytes(id) })
+}
+
+fn random_id() -> Result<[u8; madang_protocol::id::ID_BYTES], StartError> {
+    accounts::token::random_id().map_err(|_| StartError::Random)
+}
+
+/// Opens the store. The driver of a real one lives on `arbiter`.
+pub(crate) async fn open_store(
+    settings: &Settings,
+    recorder: &Recorder,
+    arbiter: &Arbiter,
+) -> Result<Store, StartError> {
+    let Some(uri) = settings.mongo.reveal() else {
+        let options = madang_store::Options::in_directory(&settings.data_dir);
+        return Ok(recorder.with(|| madang_store::open(options))?);
+    };
+    let options = cluster_options(settings, uri);
+    let opening = recorder.with(|| madang_store::open_cluster(options));
+    Ok(on(arbiter, move || opening).await??)
+}
+
+/// How the settings want MongoDB.
+pub(crate) fn cluster_options(settings: &Settings, uri: &str) -> ClusterOptions {
+    ClusterOptions {
+        reach_within: settings.start_wait(),
+        read_timeout: settings.read_wait(),
+        ..ClusterOptions::at(uri, &settings.mongo_database)
+    }
+}
+
+/// Comes onto the bus. Its tasks live on `arbiter`.
+pub(crate) async fn open_bus(
+    settings: &Settings,
+    me: Peer,
+    recorder: &Recorder,
+    arbiter: &Arbiter,
+) -> Result<NodeBus, StartError> {
+    let metrics = recorder.with(BusMetrics::new);
+    if !settings.has_nats() {
+        return Ok(NodeBus::Alone(InProcess::new(me)));
+    }
+    let options = nats_options(settings, me);
+    let waits = |reason: &str| tracing::warn!(reason, "NATS is not reached yet");
+    let opening = move || nats::open(options, metrics, waits);
+    Ok(NodeBus::Nats(on(arbiter, opening).await??))
+}
+
+/// How the settings want NATS.
+pub(crate) fn nats_options(settings: &Settings, me: Peer) -> nats::Options {
+    nats::Options {
+        urls: settings.nats.reveal().to_vec(),
+        cluster: ClusterName::new(&settings.cluster_name).expect("checked with the settings"),
+        me,
+        credentials: nats_credentials(settings),
+        certificate_authority: settings.nats_ca.clone(),
+        patience: settings.start_wait(),
+    }
+}
+
+fn nats_credentials(settings: &Settings) -> Credentials {
+    if let (Some(user), Some(password)) = (&settings.nats_user, settings.nats_password.reveal()) {
+        Credentials::Password { user: user.clone(), password: password.to_owned() }
+    } else if let Some(token) = settings.nats_token.reveal() {
+        Credentials::Token(token.to_owned())
+    } else if let Some(path) = &settings.nats_nkey {
+        Credentials::NkeyFile(path.clone())
+    } else if let Some(path) = &settings.nats_credentials {
+        Credentials::File(path.clone())
+    } else {
+        Credentials::None
+    }
+}
+
+/// Awaits what is made on `arbiter`, there: what it starts lives as long as that thread.
+async fn on<T, F>(
+    arbiter: &Arbiter,
+    make: impl FnOnce() -> F + Send + 'static,
+) -> Result<T, StartError>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + 'static,
+{
+    let (sender, done) = oneshot::channel();
+    arbiter.spawn(move || async move {
+        let _ = sender.send(make().await); // whoever waited has given up
+    });
+    done.await.map_err(|_| StartError::Thread(std::io::Error::other("it ended at once")))
+}

@@ -1,0 +1,94 @@
+//! The store of a cluster: MongoDB, a replica set that all nodes share.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`connection`] | finding the set, and refusing what we could not rely on |
+//! | [`setup`] | whose database it is; indexes are made |
+//! | [`schema`] | names of collections and indexes |
+//! | [`ids`] | ids as the database has them |
+//! | [`command`] | questions and writes, as this store sends them |
+//! | [`gate`] | a place for each call, its deadline, and what is counted |
+//! | [`failure`] | what the driver says, as the caller may understand it |
+//! | [`condition`] | whether it works, noticed by itself |
+//! | [`control`] | what goes on beside the calls, and the end |
+//! | [`member`] | members, with how far they have read |
+//! | [`message`] | messages and changes, as the database has them |
+//! | [`log`] | the log: what is read |
+//! | [`snapshot`] | questions about one room at one moment |
+//! | [`append`] | the log: ordered commands |
+//! | [`plan`] | what changes and reactions do to messages |
+//! | [`apply`] | what is known before that, and what is written after |
+//! | [`heads`] | how far rooms have come |
+//! | [`positions`] | read positions of senders, ahead of the database |
+//! | [`receipts`] | read positions in bulk |
+//! | [`rooms`] | rooms and members |
+//! | [`accounts`] | users, sessions, logins |
+//! | [`transfer`] | all of it, taken out or in |
+//! | [`transaction`] | what changes several documents together; [`tries`]: beginning anew |
+//!
+//! Everything is written with `w: majority, j: true` and read from the primary with what a majority
+//! has. Writes rest on unique indexes alone: which home of a room is the right one is decided by
+//! who inserts (room, seq) first.
+
+mod accounts;
+mod append;
+mod apply;
+mod bytes;
+mod command;
+mod condition;
+mod connection;
+mod control;
+mod failure;
+mod gate;
+mod heads;
+mod ids;
+mod log;
+mod member;
+mod message;
+mod plan;
+mod positions;
+mod receipts;
+mod rooms;
+mod schema;
+mod setup;
+mod snapshot;
+mod transaction;
+mod transfer;
+mod tries;
+
+pub(crate) use transfer::Transfer;
+
+use crate::{
+    Store,
+    cluster::{ClusterError, ClusterOptions},
+    metrics::Metrics,
+};
+use ::mongodb::Database;
+use condition::Condition;
+use gate::Gate;
+use positions::Positions;
+use std::sync::Arc;
+
+/// See the module.
+pub(crate) struct Mongo {
+    database: Database,
+    gate: Gate,
+    condition: Arc<Condition>,
+    /// Read positions that were moved by sending.
+    positions: Positions,
+    options: ClusterOptions,
+    /// Random, from when the database was made.
+    identity: String,
+}
+
+/// See [`crate::open_cluster`].
+pub(crate) fn open(
+    options: ClusterOptions,
+) -> impl Future<Output = Result<Store, ClusterError>> + Send {
+    let metrics = Metrics::new();
+    async move {
+        let mongo = Arc::new(Mongo::open(options, metrics).await?);
+        mongo.keep_going();
+        Ok(mongo.store())
+    }
+}

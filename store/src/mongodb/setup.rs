@@ -1,0 +1,141 @@
+//! Whose database it is, and the indexes we rest on.
+
+use super::{
+    Mongo,
+    condition::Condition,
+    connection,
+    failure::{UNAUTHORIZED, code, describe, is_credentials},
+    gate::Gate,
+    positions::Positions,
+    schema::{Index, META, indexes},
+};
+use crate::{
+    Store,
+    cluster::{ClusterError, ClusterOptions},
+    metrics::Metrics,
+};
+use ::mongodb::{
+    Database, IndexModel,
+    bson::{Document, Uuid, doc},
+    error::Error,
+    options::IndexOptions,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The format this version writes, and the newest it reads.
+const FORMAT: i64 = 1;
+/// The id of the one document in [`META`].
+const THE_STORE: &str = "store";
+/// The id of another one in [`META`], while an import is under way or after one that was killed.
+pub(super) const IMPORT: &str = "import";
+
+impl Mongo {
+    pub(super) async fn open(
+        options: ClusterOptions,
+        metrics: Metrics,
+    ) -> Result<Self, ClusterError> {
+        let condition = Arc::new(Condition::new());
+        let client = connection::connect(&options, &condition).await?;
+        let database = client.database(&options.database);
+        let identity = claim(&database).await?;
+        make_indexes(&database).await?;
+        let gate = Gate::new(&options, metrics);
+        let positions = Positions::default();
+        Ok(Self { database, gate, condition, positions, options, identity })
+    }
+
+    pub(super) fn store(self: &Arc<Self>) -> Store {
+        Store {
+            log: self.clone(),
+            rooms: self.clone(),
+            receipts: self.clone(),
+            accounts: self.clone(),
+            control: self.clone(),
+        }
+    }
+}
+
+/// Makes the database ours, or finds that it is; answers the store's identity.
+async fn claim(database: &Database) -> Result<String, ClusterError> {
+    if find_meta(database).await?.is_none() {
+        refuse_foreign(database).await?;
+        let identity = Uuid::new().to_string();
+        let first = doc! { "$setOnInsert": { "format": FORMAT, "identity": identity } };
+        let meta = database.collection::<Document>(META);
+        // Of two nodes that start at once one makes it and both read it.
+        let made = meta.update_one(doc! { "_id": THE_STORE }, first).upsert(true).await;
+        made.map_err(|error| refused(database, "writing", &error))?;
+    }
+    let missing =
+        || ClusterError::Refused { what: "writing", detail: "nothing was written".into() };
+    let meta = find_meta(database).await?.ok_or_else(missing)?;
+    let found = meta.get_i64("format").unwrap_or(i64::MAX);
+    if found > FORMAT {
+        let database = database.name().to_owned();
+        return Err(ClusterError::NewerFormat { database, found, known: FORMAT });
+    }
+    refuse_half_filled(database).await?;
+    Ok(meta.get_str("identity").unwrap_or_default().to_owned())
+}
+
+/// What an import that did not end has left is neither what was there before nor all of the rest.
+async fn refuse_half_filled(database: &Database) -> Result<(), ClusterError> {
+    let mark = database.collection::<Document>(META).find_one(doc! { "_id": IMPORT }).await;
+    match mark.map_err(|error| refused(database, "reading", &error))? {
+        None => Ok(()),
+        Some(_) => Err(ClusterError::HalfFilled { database: database.name().to_owned() }),
+    }
+}
+
+async fn find_meta(database: &Database) -> Result<Option<Document>, ClusterError> {
+    let found = database.collection(META).find_one(doc! { "_id": THE_STORE }).await;
+    found.map_err(|error| refused(database, "reading", &error))
+}
+
+async fn refuse_foreign(database: &Database) -> Result<(), ClusterError> {
+    let collections = database.list_collection_names().await;
+    let collections =
+        collections.map_err(|error| refused(database, "listing collections", &error))?;
+    match collections.into_iter().find(|name| !name.starts_with("system.") && name != META) {
+        None => Ok(()),
+        // Another node may just have made it.
+        Some(_) if find_meta(database).await?.is_some() => Ok(()),
+        Some(collection) => {
+            Err(ClusterError::Foreign { database: database.name().to_owned(), collection })
+        }
+    }
+}
+
+/// Makes those that are not there, one command for each collection.
+pub(super) async fn make_indexes(database: &Database) -> Result<(), ClusterError> {
+    let mut by_collection: BTreeMap<&str, Vec<IndexModel>> = BTreeMap::new();
+    for index in indexes() {
+        by_collection.entry(index.collection).or_default().push(model(index));
+    }
+    for (collection, models) in by_collection {
+        let made = database.collection::<Document>(collection).create_indexes(models).await;
+        made.map_err(|error| refused(database, "making indexes", &error))?;
+    }
+    Ok(())
+}
+
+fn model(index: &Index) -> IndexModel {
+    let mut keys = Document::new();
+    for (field, direction) in index.keys {
+        keys.insert(*field, *direction);
+    }
+    let mut options = IndexOptions::builder().name(index.name.to_owned()).build();
+    options.unique = index.unique.then_some(true);
+    options.partial_filter_expression = index.partial.map(|partial| partial());
+    IndexModel::builder().keys(keys).options(options).build()
+}
+
+fn refused(database: &Database, what: &'static str, error: &Error) -> ClusterError {
+    if is_credentials(error) {
+        return ClusterError::Credentials;
+    }
+    if code(error) == Some(UNAUTHORIZED) {
+        return ClusterError::NotPermitted { what, database: database.name().to_owned() };
+    }
+    ClusterError::Refused { what, detail: describe(error) }
+}

@@ -1,0 +1,294 @@
+//! MongoDB: a replica set of three members, and a server that is in none.
+
+use crate::{Server, free_address, tools, wait};
+use mongodb::{
+    Client,
+    bson::{Document, doc},
+    options::{ClientOptions, ServerAddress},
+};
+use std::{
+    ffi::OsString,
+    fs::{self, Permissions},
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::Duration,
+};
+
+/// The name of every set that is started here.
+const SET: &str = "madang";
+/// Without a word from the primary for so long the others elect another one, milliseconds.
+const ELECTION_TIMEOUT_MS: i64 = 2_000;
+/// Between two words, milliseconds.
+const HEARTBEAT_MS: i64 = 500;
+/// Until a member answers a question of ours.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// Until a member that is there is found.
+const FOUND_WITHIN: Duration = Duration::from_secs(1);
+/// Until a set that was started, or lost a member, takes majority writes again.
+const WRITES_WITHIN: Duration = Duration::from_secs(60);
+
+/// Three `mongod` that are one replica set; ended when dropped.
+#[derive(Debug)]
+pub struct ReplicaSet {
+    members: Vec<Server>,
+}
+
+impl ReplicaSet {
+    /// Starts three members and makes them one set. Returns once all three hold what the others
+    /// hold and a majority write was acknowledged.
+    ///
+    /// # Panics
+    /// When that takes longer than a minute.
+    pub async fn start() -> Self {
+        let (first, second, third) = tokio::join!(member(), member(), member());
+        let set = Self { members: vec![first, second, third] };
+        set.initiate().await;
+        set.is_whole().await;
+        set.takes_writes().await;
+        set
+    }
+
+    /// How a driver finds the set.
+    pub fn uri(&self) -> String {
+        let hosts: Vec<_> =
+            self.members.iter().map(|member| member.address().to_string()).collect();
+        format!("mongodb://{}/?replicaSet={SET}", hosts.join(","))
+    }
+
+    /// The members, in the order they were started in.
+    pub fn members(&self) -> &[Server] {
+        &self.members
+    }
+
+    /// One of them, to be killed, paused or started again.
+    pub fn member(&mut self, place: usize) -> &mut Server {
+        &mut self.members[place]
+    }
+
+    /// The place of the member that is primary and that a majority follows.
+    ///
+    /// # Panics
+    /// When there is none for a minute.
+    pub async fn primary(&self) -> usize {
+        wait::until("a primary", WRITES_WITHIN, async || {
+            for (place, member) in self.members.iter().enumerate() {
+                let answer = ask(member.address(), doc! { "hello": 1 }).await;
+                let is_primary = |answer: &Document| answer.get_bool("isWritablePrimary");
+                if answer.is_some_and(|answer| is_primary(&answer).unwrap_or(false)) {
+                    return Some(place);
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    /// Waits until a majority write is acknowledged.
+    ///
+    /// # Panics
+    /// When none is for a minute.
+    pub async fn takes_writes(&self) {
+        let write = doc! {
+            "update": "written",
+            "updates": [{ "q": { "_id": 1 }, "u": { "$inc": { "times": 1 } }, "upsert": true }],
+            "writeConcern": { "w": "majority", "j": true, "wtimeout": 1_000 },
+        };
+        wait::until("a majority write", WRITES_WITHIN, async || {
+            let primary = self.members[self.primary().await].address();
+            let answer = ask_of(primary, "test_kit", write.clone()).await?;
+            (!answer.contains_key("writeConcernError")).then_some(())
+        })
+        .await;
+    }
+
+    /// Has a member fail commands as `data` of the server's fail point `failCommand` says, so many
+    /// `times`.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn fail_commands(&self, place: usize, times: i32, data: Document) {
+        let point = doc! {
+            "configureFailPoint": "failCommand",
+            "mode": { "times": times },
+            "data": data,
+        };
+        let answer = ask(self.members[place].address(), point).await;
+        assert!(answer.is_some(), "a fail point could not be set");
+    }
+
+    /// Has every member refuse queries that would read a whole collection because no index fits.
+    ///
+    /// # Panics
+    /// When one does not answer.
+    pub async fn refuse_scans(&self) {
+        for member in &self.members {
+            let refuse = doc! { "setParameter": 1, "notablescan": true };
+            assert!(ask(member.address(), refuse).await.is_some(), "a parameter could not be set");
+        }
+    }
+
+    /// The set begins with one member, which is primary at once because nobody else could be; the
+    /// others are added to it, one by one as the server wants it.
+    async fn initiate(&self) {
+        let first = self.members[0].address();
+        let initiate = doc! { "replSetInitiate": self.configuration(1, 1) };
+        wait::until("a set of one", WRITES_WITHIN, async || ask(first, initiate.clone()).await)
+            .await;
+        for count in 2..=self.members.len() {
+            wait::until("one member more", WRITES_WITHIN, async || {
+                let version = count as i64 * 1_000 + version_of(first).await?;
+                let configuration = self.configuration(count, version);
+                ask(first, doc! { "replSetReconfig": configuration }).await
+            })
+            .await;
+        }
+    }
+
+    /// Waits until every member has a vote, which it gets once it holds what the first one holds.
+    async fn is_whole(&self) {
+        let first = self.members[0].address();
+        wait::until("votes for all", WRITES_WITHIN, async || {
+            let answer = ask(first, doc! { "hello": 1 }).await?;
+            let voting = answer.get_array("hosts").ok()?.len();
+            (voting == self.members.len()).then_some(())
+        })
+        .await;
+    }
+
+    fn configuration(&self, count: usize, version: i64) -> Document {
+        let members = self.members.iter().take(count).enumerate();
+        let members: Vec<_> = members
+            .map(|(id, member)| doc! { "_id": id as i32, "host": member.address().to_string() })
+            .collect();
+        doc! {
+            "_id": SET,
+            "version": version,
+            "members": members,
+            "settings": {
+                "electionTimeoutMillis": ELECTION_TIMEOUT_MS,
+                "heartbeatIntervalMillis": HEARTBEAT_MS,
+            },
+        }
+    }
+}
+
+async fn version_of(address: SocketAddr) -> Option<i64> {
+    let answer = ask(address, doc! { "replSetGetConfig": 1 }).await?;
+    let version = answer.get_document("config").ok()?.get("version")?.clone();
+    version.as_i64().or_else(|| version.as_i32().map(i64::from))
+}
+
+/// A set of one member that wants credentials; ended when dropped.
+#[derive(Debug)]
+pub struct Guarded {
+    server: Server,
+}
+
+/// The password of every user of a [`Guarded`] set.
+pub const PASSWORD: &str = "correct horse";
+/// The user who may do everything there.
+pub const ROOT: &str = "root";
+
+impl Guarded {
+    /// Starts it, with [`ROOT`] as its only user.
+    ///
+    /// # Panics
+    /// When that takes longer than a minute.
+    pub async fn start() -> Self {
+        let server = start(&["--replSet", SET, "--auth", "--keyFile", "key"]).await;
+        let guarded = Self { server };
+        let address = guarded.server.address();
+        let member = doc! { "_id": 0, "host": address.to_string() };
+        let initiate = doc! { "replSetInitiate": { "_id": SET, "members": [member] } };
+        let first_user = doc! { "createUser": ROOT, "pwd": PASSWORD, "roles": [{ "role": "root", "db": "admin" }] };
+        wait::until("a set of one", WRITES_WITHIN, async || ask(address, initiate.clone()).await)
+            .await;
+        wait::until("a user", WRITES_WITHIN, async || ask(address, first_user.clone()).await).await;
+        guarded
+    }
+
+    /// How a driver finds it as this user.
+    pub fn uri(&self, user: &str, password: &str) -> String {
+        let password = password.replace(' ', "%20");
+        let address = self.server.address();
+        format!("mongodb://{user}:{password}@{address}/?replicaSet={SET}&authSource=admin")
+    }
+
+    /// Makes a user with [`PASSWORD`] who has one role on one database.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn add_user(&self, user: &str, role: &str, database: &str) {
+        let root = Client::with_uri_str(self.uri(ROOT, PASSWORD)).await.expect("a URI");
+        let role = doc! { "role": role, "db": database };
+        let user = doc! { "createUser": user, "pwd": PASSWORD, "roles": [role] };
+        root.database("admin").run_command(user).await.expect("root may make users");
+    }
+}
+
+/// Starts a `mongod` that is in no set.
+pub async fn standalone() -> Server {
+    start(&[]).await
+}
+
+async fn member() -> Server {
+    start(&["--replSet", SET]).await
+}
+
+async fn start(further: &[&str]) -> Server {
+    let address = free_address();
+    let arguments = |directory: &Path| {
+        write_key(&directory.join("key"));
+        arguments(directory, address, further)
+    };
+    Server::start(tools::find("mongod"), address, arguments).await
+}
+
+/// What members of a set that wants credentials know each other by; others do not look at it.
+fn write_key(path: &Path) {
+    fs::write(path, "bm90aGluZyBzZWNyZXQ=").expect("a file");
+    fs::set_permissions(path, Permissions::from_mode(0o600)).expect("permissions");
+}
+
+/// Small, and without what a test never looks at.
+fn arguments(directory: &Path, address: SocketAddr, further: &[&str]) -> Vec<OsString> {
+    let (ip, port) = (address.ip().to_string(), address.port().to_string());
+    let fixed = [
+        "--bind_ip",
+        &ip,
+        "--port",
+        &port,
+        "--wiredTigerCacheSizeGB",
+        "0.25",
+        "--oplogSize",
+        "64",
+        "--nounixsocket",
+        "--noscripting",
+        "--setParameter",
+        "diagnosticDataCollectionEnabled=false",
+        "--setParameter",
+        "enableTestCommands=1",
+    ];
+    let mut arguments: Vec<OsString> = fixed.iter().chain(further).map(OsString::from).collect();
+    arguments.extend(["--dbpath".into(), directory.into()]);
+    arguments
+}
+
+async fn ask(address: SocketAddr, question: Document) -> Option<Document> {
+    ask_of(address, "admin", question).await
+}
+
+/// What this very member answers; `None`: nothing, or an error.
+async fn ask_of(address: SocketAddr, database: &str, question: Document) -> Option<Document> {
+    let host = ServerAddress::parse(address.to_string()).expect("an address");
+    let options = ClientOptions::builder()
+        .hosts(vec![host])
+        .direct_connection(true)
+        .connect_timeout(ANSWERS_WITHIN)
+        .server_selection_timeout(FOUND_WITHIN);
+    let client = Client::with_options(options.build()).expect("options of our own");
+    let database = client.database(database);
+    let answer = tokio::time::timeout(ANSWERS_WITHIN, database.run_command(question)).await;
+    answer.ok()?.ok()
+}

@@ -1,0 +1,68 @@
+//! What a node says that does not find what it needs, and how it ends.
+
+use crate::{ground, launch};
+use madang_testkit::{
+    Launch,
+    servers::{self, free_address},
+};
+
+/// Settings were refused.
+const REFUSED: i32 = 2;
+/// The node could not be started.
+const FAILED: i32 = 1;
+
+async fn ends(launch: Launch, code: i32, said: &[&str]) {
+    let output = launch.fail().await;
+    let text = output.text();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for words in said {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    assert!(!text.contains("hidden"), "a secret: {text}");
+}
+
+#[tokio::test]
+async fn combinations_that_make_no_sense() {
+    let nats = launch().with("nats", "nats://user:hidden@127.0.0.1:1").with("node-name", "a");
+    ends(nats, REFUSED, &["nats", "set mongo"]).await;
+    let nameless = launch().with("nats", "nats://127.0.0.1:1").with("mongo", "mongodb://h/");
+    ends(nameless, REFUSED, &["node_name"]).await;
+    let odd = launch().with("mongo", "hidden://h").with("node-name", "a");
+    ends(odd, REFUSED, &["mongo", "mongodb://"]).await;
+}
+
+#[tokio::test]
+async fn nobody_is_there() {
+    let ground = ground::shared().await;
+    let nowhere = free_address();
+    let mongo = launch().with("mongo", format!("mongodb://user:hidden@{nowhere}/?replicaSet=r"));
+    let mongo = mongo.with("start-wait-ms", 500);
+    ends(mongo, FAILED, &[&nowhere.to_string()]).await;
+    let nats = ground.cluster(&launch()).with("node-name", "a").with("start-wait-ms", 1_000);
+    let nats = nats.with("nats", format!("nats://user:hidden@{nowhere}"));
+    ends(nats, FAILED, &["NATS", &nowhere.to_string(), "not reached yet"]).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_in_no_replica_set() {
+    let alone = servers::mongo::standalone().await;
+    let mongo = launch().with("mongo", format!("mongodb://{}/", alone.address()));
+    ends(mongo, FAILED, &["replica set"]).await;
+}
+
+#[tokio::test]
+async fn nats_that_refuses() {
+    let ground = ground::shared().await;
+    let users = "authorization { users: [
+        { user: \"node\", password: \"right\" }
+        { user: \"mute\", password: \"right\", permissions: { publish: \"other.>\" } } ] }";
+    let nats = servers::Nats::configured(users).await;
+    let launch = ground.cluster(&launch()).with("nats", nats.urls().join(","));
+    let launch = launch.with("node-name", "a");
+    let as_user =
+        |user, password| launch.clone().with("nats-user", user).with("nats-password", password);
+    ends(as_user("node", "hidden"), FAILED, &["refuses the credentials"]).await;
+    ends(as_user("mute", "right"), FAILED, &["Permissions Violation", ".v1.>"]).await;
+    let node = as_user("node", "right").start().await;
+    assert!(node.http().is_ready().await);
+}
