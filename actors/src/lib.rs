@@ -10,6 +10,7 @@ macro_rules! mutate {
 
 pub mod audience;
 pub mod batcher;
+pub mod cluster_metrics;
 pub mod connection;
 pub mod fail_points;
 pub mod homes;
@@ -21,6 +22,7 @@ pub mod metrics;
 #[cfg(feature = "mutations")]
 pub mod mutations;
 pub mod notices;
+pub mod noticing;
 mod places;
 pub mod remote;
 pub mod room;

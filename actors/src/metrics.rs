@@ -1,7 +1,7 @@
 //! Every metric of the actors, resolved once: two nodes may live in one process, so nothing here
 //! looks at the process-wide recorder later. `docs/metrics.md` lists them; a test compares.
 
-use crate::{hub::Received, remote::Outcome};
+use crate::{cluster_metrics::ClusterMetrics, hub::Received, remote::Outcome};
 use madang_protocol::{CloseCode, ErrorCode};
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
@@ -129,7 +129,7 @@ labels! {
 }
 
 /// The kinds of actors, as their metric label.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "connection",
     "hub",
     "room",
@@ -139,9 +139,10 @@ const KINDS: [&str; 12] = [
     "supervisor",
     "batcher",
     "session_check",
+    "membership",
+    "noticing",
     "lane",
     "remote",
-    "membership",
 ];
 
 /// A kind of actor, in a byte.
@@ -166,6 +167,8 @@ pub struct Metrics {
     pub rooms: Gauge,
     /// Rooms with readers here.
     pub audiences: Gauge,
+    /// What concerns the other nodes.
+    pub cluster: ClusterMetrics,
     /// Lanes to homes on other nodes.
     pub lanes: Gauge,
     /// Submits of a lane that are not settled, at the end of each of its turns.
@@ -176,20 +179,6 @@ pub struct Metrics {
     pub hand_overs: Counter,
     /// Questions of other nodes that were dropped because too many waited.
     pub questions_dropped: Counter,
-    /// Nodes in the view; 0: nobody knows.
-    pub nodes: Gauge,
-    /// Times it changed.
-    pub view_changes: Counter,
-    /// Seconds since the node said what it heard last of itself.
-    pub heartbeat_age: Gauge,
-    /// Times the node did not hear itself any more.
-    pub bus_losses: Counter,
-    /// Seconds for which it does not, now.
-    pub bus_lost: Gauge,
-    /// Announcements of other nodes that are not understood.
-    pub not_understood: Counter,
-    /// Announcements that did not fit into an inbox.
-    pub announcements_dropped: Counter,
     /// Frames put into out-queues for readers of a room.
     pub deliveries: Counter,
     /// Event batches a full audience did not take; it fetches them itself.
@@ -252,6 +241,7 @@ impl Metrics {
             connections_opened: counter!("madang_connections_opened_total"),
             rooms: gauge!("madang_rooms"),
             audiences: gauge!("madang_audiences"),
+            cluster: ClusterMetrics::new(),
             lanes: gauge!("madang_lanes"),
             lane_depth: histogram!("madang_lane_depth"),
             forwards_unanswered: counter!("madang_forwards_unanswered_total"),
@@ -259,13 +249,6 @@ impl Metrics {
             questions_dropped: counter!("madang_node_questions_dropped_total"),
             forwarded: labelled("madang_forwarded_total", "outcome", Forwarded::NAMES),
             served: labelled("madang_served_total", "outcome", Forwarded::NAMES),
-            nodes: gauge!("madang_cluster_nodes"),
-            view_changes: counter!("madang_cluster_view_changes_total"),
-            heartbeat_age: gauge!("madang_cluster_heartbeat_age_seconds"),
-            bus_losses: counter!("madang_cluster_bus_losses_total"),
-            bus_lost: gauge!("madang_cluster_bus_lost_seconds"),
-            not_understood: counter!("madang_cluster_announcements_not_understood_total"),
-            announcements_dropped: counter!("madang_cluster_announcements_dropped_total"),
             deliveries: counter!("madang_deliveries_total"),
             batches_dropped: counter!("madang_event_batches_dropped_total"),
             repairs: ["gap", "start"]
@@ -459,16 +442,9 @@ fn describe() {
     describe_gauge!("madang_rooms", "Rooms with a home actor here");
     describe_gauge!("madang_lanes", "Lanes to homes on other nodes");
     describe_gauge!("madang_audiences", "Rooms with readers here");
-    describe_gauge!("madang_cluster_nodes", "Nodes that are there, as this one hears it");
-    describe_gauge!("madang_cluster_heartbeat_age_seconds", "Age of the last heartbeat heard");
-    describe_gauge!("madang_cluster_bus_lost_seconds", "Time without hearing itself, if so now");
     describe_gauge!("madang_store_reads_active", "Store reads under way, of 20 at most");
     for (name, help) in [
         ("madang_connections_opened_total", "WebSocket connections opened"),
-        ("madang_cluster_view_changes_total", "Times another set of nodes was there"),
-        ("madang_cluster_bus_losses_total", "Times the node did not hear itself any more"),
-        ("madang_cluster_announcements_not_understood_total", "Announcements of other versions"),
-        ("madang_cluster_announcements_dropped_total", "Announcements that were not taken"),
         ("madang_closes_total", "Connections closed by the node, by close code"),
         ("madang_forwarded_total", "What homes on other nodes made of entries, by outcome"),
         ("madang_served_total", "What became of entries of other nodes here, by outcome"),

@@ -1,7 +1,7 @@
 //! From a room's id to its home, on this node or another, and to its readers on this node.
 
 use crate::{
-    audience::{self, AudienceActor, AudienceMessage},
+    audience::{self, AudienceActor, AudienceMessage, KnownHeads},
     homes::Home,
     hub::{HubMessage, Hubs, Identity, Joined},
     kernel::{Address, Arbiter, Exhausted, Lost, Reply, SendError, Supervisor, start_supervised},
@@ -88,6 +88,7 @@ pub(crate) struct Registry {
 /// The readers of a room on this node.
 struct Audience {
     address: Address<AudienceMessage>,
+    known: KnownHeads,
     /// Ends with the entry.
     _subscription: Subscription,
 }
@@ -264,13 +265,6 @@ impl Router {
         }
     }
 
-    /// The rooms with readers on this node, by id.
-    pub fn rooms_with_readers(&self) -> Vec<RoomId> {
-        let mut rooms: Vec<RoomId> = self.0.audiences.iter().map(|entry| *entry.key()).collect();
-        rooms.sort_unstable();
-        rooms
-    }
-
     /// The readers of `room` hear how far it is at least, if there are any: what they missed is fetched.
     pub fn tell_heads(&self, room: RoomId, heads: Heads) {
         let audience = self.0.audiences.get(&room).map(|audience| audience.address.clone());
@@ -298,6 +292,15 @@ impl Router {
 
     pub(crate) fn forget_lane(&self, room: RoomId, address: &Address<LaneMessage>) {
         self.0.places.forget_lane(room, address);
+    }
+
+    /// The rooms with readers on this node, by id, and how far these are.
+    pub fn known_heads(&self) -> Vec<(RoomId, Heads)> {
+        let audiences = self.0.audiences.iter();
+        let mut known: Vec<(RoomId, Heads)> =
+            audiences.map(|entry| (*entry.key(), entry.known.get())).collect();
+        known.sort_unstable_by_key(|(room, _)| *room);
+        known
     }
 
     /// Tells the audience of `room`, starting it when there is none.
@@ -387,16 +390,22 @@ impl Router {
             let (services, router, hubs) =
                 (self.0.services.clone(), self.clone(), self.0.hubs.clone());
             let (bus, metrics) = (services.bus.clone(), services.metrics.clone());
+            let known = KnownHeads::default();
+            let of_actor = known.clone();
+            let build = move |_: &Address<_>| {
+                let (services, router, hubs) = (services.clone(), router.clone(), hubs.clone());
+                AudienceActor::new(room, services, router, hubs, of_actor.clone())
+            };
             let address = start_supervised(
                 self.arbiter_of(room),
                 audience::INBOX_BOUND,
                 &self.0.supervisor,
                 Exhausted::End,
-                move |_| AudienceActor::new(room, services.clone(), router.clone(), hubs.clone()),
+                build,
             );
             let revive = self.reviver(room);
             let _subscription = audience::subscribe(&*bus, room, address.clone(), metrics, revive);
-            Audience { address, _subscription }
+            Audience { address, known, _subscription }
         };
         self.0.audiences.entry(room).or_insert_with(start).address.clone()
     }

@@ -1,7 +1,7 @@
 //! Messages in, one delivery per hub out.
 
 use super::{
-    DELIVERY_ITEMS, PAGE_MESSAGES, STAYS_FOR, encode,
+    DELIVERY_ITEMS, KnownHeads, PAGE_MESSAGES, STAYS_FOR, encode,
     live::{self, Held, Typing},
     logic::{Effect, Logic, Member},
     window::Window,
@@ -83,6 +83,8 @@ pub struct AudienceActor {
     /// Tells this life's readers from those an earlier one counted.
     epoch: u64,
     logic: Logic<AttachRequest>,
+    /// As `logic` has them, at the end of each turn.
+    known: KnownHeads,
     effects: Vec<Effect<AttachRequest>>,
     window: Window,
     typing: Typing,
@@ -97,7 +99,13 @@ pub struct AudienceActor {
 
 impl AudienceActor {
     /// The audience of `room` on this node.
-    pub fn new(room: RoomId, services: Arc<Services>, router: Router, hubs: Hubs) -> Self {
+    pub(crate) fn new(
+        room: RoomId,
+        services: Arc<Services>,
+        router: Router,
+        hubs: Hubs,
+        known: KnownHeads,
+    ) -> Self {
         services.metrics.audiences.increment(1);
         let count = hubs.count();
         Self {
@@ -106,6 +114,7 @@ impl AudienceActor {
             router,
             epoch: fastrand::u64(..),
             logic: Logic::new(count),
+            known,
             effects: Vec::new(),
             window: Window::default(),
             typing: Typing::default(),
@@ -397,6 +406,12 @@ impl Actor for AudienceActor {
         // At once, so that a batch and a reader attached in one turn keep their order.
         self.perform(context);
         self.tell_held(context);
+    }
+
+    fn turn_ended(&mut self, _context: &mut Context<AudienceMessage>) {
+        if !self.services.homes.is_alone() {
+            self.known.set(self.logic.heads());
+        }
     }
 
     fn is_ready(&self) -> bool {

@@ -75,6 +75,9 @@ pub struct Logic<A> {
     heads: Heads,
     /// Where the room stood when it was asked last.
     goal: Heads,
+    /// How far the room is at least, by all that was heard of it, from whomever: the home may know
+    /// less, and then it is asked until it does not.
+    heard: Heads,
     /// The lowest place of readers that were there before; `None`: there were none.
     adopted: Option<Place>,
     /// Heads were learnt once: before that, nothing was missed.
@@ -96,6 +99,7 @@ impl<A> Logic<A> {
             state: State::Adopting(hubs),
             heads: Heads::default(),
             goal: Heads::default(),
+            heard: Heads::default(),
             adopted: None,
             is_fresh: true,
             held: VecDeque::new(),
@@ -104,6 +108,11 @@ impl<A> Logic<A> {
             awaits_home: false,
             backoff: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
         }
+    }
+
+    /// What the hubs were given.
+    pub fn heads(&self) -> Heads {
+        self.heads
     }
 
     /// It has not learnt yet where the room stands.
@@ -133,6 +142,7 @@ impl<A> Logic<A> {
 
     /// A batch from the bus.
     pub fn batch(&mut self, batch: Arc<EventBatch>, effects: &mut Vec<Effect<A>>) {
+        self.heard = latest(self.heard, batch.after);
         if self.state != State::Following {
             if self.held.len() == HELD_MAX {
                 self.held.pop_front(); // a hole, found when the rest is looked at
@@ -153,6 +163,8 @@ impl<A> Logic<A> {
         effects: &mut Vec<Effect<A>>,
     ) {
         self.backoff.reset();
+        // A membership that changed is seen by its number alone; the readers are asked, not the home.
+        let heads = Heads { member_rev: heads.member_rev.max(self.heard.member_rev), ..heads };
         self.goal = heads;
         if std::mem::take(&mut self.is_fresh) && self.adopted.is_none() {
             // Nobody was served before, so nobody misses anything: begin at the present.
@@ -175,15 +187,21 @@ impl<A> Logic<A> {
 
     /// A page of changes from the store.
     pub fn changes(&mut self, page: &ChangedPage, effects: &mut Vec<Effect<A>>) {
+        let before = self.heads;
         self.take_changes(&page.messages, page.reached_rev, effects);
-        self.go_on(effects);
+        self.go_on_from(before, effects);
     }
 
     /// A page of messages from the store.
     pub fn page(&mut self, page: &Page, effects: &mut Vec<Effect<A>>) {
+        // One that lacks a change that was told already may hold messages as they were before it.
+        if page.last_rev < self.heads.last_rev {
+            return effects.push(Effect::RetryAfter(AHEAD_RETRY));
+        }
+        let before = self.heads;
         self.goal.last_seq = self.goal.last_seq.max(page.last_seq);
         self.take_messages(&page.messages, effects);
-        self.go_on(effects);
+        self.go_on_from(before, effects);
     }
 
     /// What was asked for did not come.
@@ -195,7 +213,10 @@ impl<A> Logic<A> {
     /// The time of a `RetryAfter` has come.
     pub fn retry(&mut self, effects: &mut Vec<Effect<A>>) {
         self.awaits_home = false;
-        if self.state == State::Catching || self.is_waited_for() {
+        if self.state == State::Catching
+            || self.is_waited_for()
+            || self.is_ahead(self.heard.place())
+        {
             self.catch_up(effects);
         }
     }
@@ -203,7 +224,7 @@ impl<A> Logic<A> {
     /// How far the room is at least: a reader of the store may be ahead of the room's home, which
     /// learns of a commit only when it is answered.
     pub fn known(&self) -> Place {
-        let ours = self.heads.place();
+        let ours = latest(self.heads, self.heard).place();
         self.waiting.iter().fold(ours, |Place { seq, rev }, Waiting { after, .. }| Place {
             seq: seq.max(after.seq),
             rev: rev.max(after.rev),
@@ -309,6 +330,15 @@ impl<A> Logic<A> {
         }
     }
 
+    /// As `go_on`, after a read. One that brought nothing is not made again at once.
+    fn go_on_from(&mut self, before: Heads, effects: &mut Vec<Effect<A>>) {
+        let (place, goal) = (self.heads.place(), self.goal.place());
+        if self.heads == before && (place.seq < goal.seq || place.rev < goal.rev) {
+            return effects.push(Effect::RetryAfter(AHEAD_RETRY));
+        }
+        self.go_on(effects);
+    }
+
     /// Reads on until the goal is reached: changes first, for they are of earlier messages.
     fn go_on(&mut self, effects: &mut Vec<Effect<A>>) {
         if self.heads.last_rev < self.goal.last_rev {
@@ -337,7 +367,8 @@ impl<A> Logic<A> {
                 self.attach(reader, after, member, effects);
             }
         }
-        if self.is_waited_for() && !std::mem::replace(&mut self.awaits_home, true) {
+        let is_behind = self.is_waited_for() || self.is_ahead(self.heard.place());
+        if is_behind && !std::mem::replace(&mut self.awaits_home, true) {
             effects.push(Effect::RetryAfter(AHEAD_RETRY));
         }
     }
@@ -346,5 +377,14 @@ impl<A> Logic<A> {
     fn is_ahead(&self, place: Place) -> bool {
         let head = self.heads.place();
         place.seq > head.seq || place.rev > head.rev
+    }
+}
+
+/// The further of each.
+fn latest(one: Heads, other: Heads) -> Heads {
+    Heads {
+        last_seq: one.last_seq.max(other.last_seq),
+        last_rev: one.last_rev.max(other.last_rev),
+        member_rev: one.member_rev.max(other.member_rev),
     }
 }

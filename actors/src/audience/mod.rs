@@ -22,6 +22,7 @@
 
 mod actor;
 mod encode;
+mod known;
 pub mod live;
 pub mod logic;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod tests;
 mod window;
 
 pub use actor::{AttachRequest, AudienceActor, AudienceMessage};
+pub(crate) use known::KnownHeads;
 pub use logic::Member;
 
 use crate::{

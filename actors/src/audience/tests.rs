@@ -1,5 +1,7 @@
 //! The audience's decisions, by input and exact effects.
 
+mod lossy;
+
 use super::{
     AudienceMessage, CHANGES_KNOWN, HELD_MAX,
     live::Held,

@@ -94,10 +94,10 @@ fn hear(bus: &dyn Bus, address: Address<MembershipMessage>, metrics: Arc<Metrics
             return;
         };
         let Ok(said) = Announcement::decode(&body) else {
-            return metrics.not_understood.increment(1);
+            return metrics.cluster.not_understood.increment(1);
         };
         if let Err(SendError::Full(_)) = address.try_send(MembershipMessage::Said(from, said)) {
-            metrics.announcements_dropped.increment(1);
+            metrics.cluster.announcements_dropped.increment(1);
         }
     }))
 }
@@ -182,7 +182,7 @@ impl MembershipActor {
             }
             Effect::BusLost => {
                 tracing::error!("the node does not hear itself any more: it is nobody's home");
-                services.metrics.bus_losses.increment(1);
+                services.metrics.cluster.bus_losses.increment(1);
                 self.standing.send_replace(Standing::Joining);
             }
             Effect::PassedOver(peer, difference) => {
@@ -197,15 +197,15 @@ impl MembershipActor {
 
     fn tell_view(&self, view: madang_cluster::View) {
         let services = &self.services;
-        services.metrics.nodes.set(view.nodes().len() as f64);
+        services.metrics.cluster.nodes.set(view.nodes().len() as f64);
         if services.homes.update(view) {
-            services.metrics.view_changes.increment(1);
+            services.metrics.cluster.view_changes.increment(1);
             tracing::info!(view = %names(&services.homes), "who is there");
         }
     }
 
     fn measure(&self, now: Instant) {
-        let metrics = &self.services.metrics;
+        let metrics = &self.services.metrics.cluster;
         let silence = self.logic.silence(now).as_secs_f64();
         metrics.heartbeat_age.set(silence);
         metrics.bus_lost.set(if self.logic.is_member() { 0.0 } else { silence });
