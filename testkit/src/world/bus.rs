@@ -292,8 +292,14 @@ impl Bus for NodeBus {
         let asked = Asked { from: self.node.me.clone(), question };
         network.send(from, &node, Parcel::Asked(asked, way));
         async move {
-            let answered = tokio::time::timeout(within, answered).await;
-            answered.ok().and_then(Result::ok).ok_or(AskError::Unanswered)
+            // What is lost on the way is told to nobody: only time tells.
+            let answered = async {
+                match answered.await {
+                    Ok(body) => body,
+                    Err(_) => std::future::pending().await,
+                }
+            };
+            tokio::time::timeout(within, answered).await.map_err(|_| AskError::Unanswered)
         }
         .boxed()
     }
