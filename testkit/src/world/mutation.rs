@@ -28,14 +28,28 @@ impl Mutation {
         ("late_retry_overtakes", Self::Node(mutations::Mutation::LateRetryOvertakes)),
         ("receipt_goes_down", Self::Node(mutations::Mutation::ReceiptGoesDown)),
         ("drain_drops_batch", Self::Node(mutations::Mutation::DrainDropsBatch)),
-        ("local_activation", Self::Reads(Reads::LocalActivation)),
+        ("no_fence", Self::Node(mutations::Mutation::NoFence)),
+        ("read_back_by_seq", Self::Node(mutations::Mutation::ReadBackBySeq)),
         ("local_read_back", Self::Reads(Reads::LocalReadBack)),
+    ];
+
+    /// Faults between several nodes that no world was seen to find yet.
+    pub const SOUGHT: [(&'static str, Self); 6] = [
+        ("tail_to_the_back", Self::Node(mutations::Mutation::TailToTheBack)),
+        ("lane_passed_by", Self::Node(mutations::Mutation::LanePassedBy)),
+        ("never_stale", Self::Node(mutations::Mutation::NeverStale)),
+        ("no_noticing", Self::Node(mutations::Mutation::NoNoticing)),
+        ("local_activation", Self::Reads(Reads::LocalActivation)),
         ("stale_pages", Self::Reads(Reads::StalePages)),
     ];
 
     /// By its name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, mutation)| *mutation)
+        Self::ALL
+            .iter()
+            .chain(&Self::SOUGHT)
+            .find(|(known, _)| *known == name)
+            .map(|(_, mutation)| *mutation)
     }
 
     /// What the store of several nodes reads.
