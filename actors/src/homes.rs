@@ -102,6 +102,9 @@ impl Homes {
     /// At `now` the node has heard itself within [`FRESH_FOR`]. To be asked when something is told,
     /// not before: a process that was paused goes on in the middle of what it did.
     pub fn is_fresh(&self, now: Instant) -> bool {
+        mutate!(NeverStale, {
+            return true;
+        });
         if self.0.is_alone {
             return true;
         }

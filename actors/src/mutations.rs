@@ -28,6 +28,18 @@ pub enum Mutation {
     ReceiptGoesDown,
     /// A node that ends does not write what it has gathered.
     DrainDropsBatch,
+    /// A place that another home took is thought to be one's own.
+    NoFence,
+    /// What was not attempted goes behind what other rooms handed over since.
+    TailToTheBack,
+    /// A write in doubt counts as done where there is a message at its place, whosever.
+    ReadBackBySeq,
+    /// Sends go to the room's actor here although a lane with earlier ones is there.
+    LanePassedBy,
+    /// Whatever is known is told, however long the node did not hear itself.
+    NeverStale,
+    /// Nobody asks homes, or looks into the store, for what readers missed.
+    NoNoticing,
 }
 
 thread_local! {

@@ -14,24 +14,26 @@ const FLUSH_MIN: Duration = Duration::from_millis(990);
 
 #[derive(Default)]
 pub(crate) struct Coalesced {
-    last_bulk: Option<Duration>,
-    /// The node ends, and writes as soon as it can.
-    is_draining: bool,
+    /// By node.
+    last_bulk: HashMap<usize, Duration>,
+    /// Nodes that end, and write as soon as they can.
+    draining: HashSet<usize>,
     /// What the store has.
     stored: BTreeMap<(RoomId, UserId), u64>,
-    /// What was answered in this life of the node.
-    told: BTreeMap<(RoomId, UserId), u64>,
+    /// What was answered in this life of a node. What one gathers no other knows of.
+    told: BTreeMap<(usize, RoomId, UserId), u64>,
     /// Memberships that are over: nothing is kept of them.
     ended: HashSet<(RoomId, UserId)>,
-    users: HashMap<LinkId, UserId>,
+    /// Who a link is of, and to which node.
+    links: HashMap<LinkId, (UserId, usize)>,
     /// Requests, with what was told when they were made.
     asked: HashMap<(LinkId, u64), (RoomId, u64)>,
 }
 
 impl Coalesced {
-    fn bulk(&mut self, at: Duration) -> Result<(), String> {
-        let since = self.last_bulk.replace(at).map(|last| at - last);
-        match since.filter(|since| *since < FLUSH_MIN && !self.is_draining) {
+    fn bulk(&mut self, at: Duration, node: usize) -> Result<(), String> {
+        let since = self.last_bulk.insert(node, at).map(|last| at - last);
+        match since.filter(|since| *since < FLUSH_MIN && !self.draining.contains(&node)) {
             Some(since) => Err(format!("two bulk writes within {since:?}")),
             None => Ok(()),
         }
@@ -51,12 +53,12 @@ impl Coalesced {
             match event.change {
                 MemberChange::Joined => {
                     self.stored.insert(key, heads.last_seq);
-                    self.told.remove(&key);
+                    self.forget(key);
                     self.ended.remove(&key);
                 }
                 change if change.ends() => {
                     self.stored.remove(&key);
-                    self.told.remove(&key);
+                    self.forget(key);
                     self.ended.insert(key);
                 }
                 _ => {}
@@ -64,35 +66,41 @@ impl Coalesced {
         }
     }
 
+    fn forget(&mut self, (room, user): (RoomId, UserId)) {
+        self.told.retain(|(_, of, who), _| (*of, *who) != (room, user));
+    }
+
     fn asks(&mut self, link: LinkId, id: u64, room: RoomId) {
-        let told = self.told.get(&(room, self.users[&link])).copied().unwrap_or_default();
+        let (user, node) = self.links[&link];
+        let told = self.told.get(&(node, room, user)).copied().unwrap_or_default();
         self.asked.insert((link, id), (room, told));
     }
 
     fn answered(&mut self, link: LinkId, id: u64, read_seq: u64) -> Result<(), String> {
         let Some((room, before)) = self.asked.remove(&(link, id)) else { return Ok(()) };
-        let user = self.users[&link];
+        let (user, node) = self.links[&link];
         if self.ended.contains(&(room, user)) {
             return Ok(());
         }
         // A membership that ended meanwhile took what was told with it.
-        let is_same = before == 0 || self.told.contains_key(&(room, user));
+        let is_same = before == 0 || self.told.contains_key(&(node, room, user));
         if is_same && read_seq < before {
             return Err(format!("{user} has read {room} up to {before}, and then to {read_seq}"));
         }
-        let told = self.told.entry((room, user)).or_default();
+        let told = self.told.entry((node, room, user)).or_default();
         *told = read_seq.max(*told);
         Ok(())
     }
 
     /// Everything that was told has to be stored.
-    fn drained(&mut self) -> Result<(), String> {
-        for (key, told) in std::mem::take(&mut self.told) {
-            let stored = self.stored.get(&key).copied().unwrap_or_default();
-            if stored < told {
-                return Err(format!("{key:?} was told {told}, and {stored} is stored"));
+    fn drained(&mut self, node: usize) -> Result<(), String> {
+        for ((_, room, user), told) in self.told.iter().filter(|((of, ..), _)| *of == node) {
+            let stored = self.stored.get(&(*room, *user)).copied().unwrap_or_default();
+            if stored < *told {
+                return Err(format!("{user} in {room} was told {told}, and {stored} is stored"));
             }
         }
+        self.told.retain(|(of, ..), _| *of != node);
         Ok(())
     }
 }
@@ -104,7 +112,7 @@ impl Invariant for Coalesced {
 
     fn observe(&mut self, at: Duration, seen: &Observation) -> Result<(), String> {
         match seen {
-            Observation::BulkBegun => return self.bulk(at),
+            Observation::BulkBegun(node) => return self.bulk(at, *node),
             Observation::ReadsStored(reads) => {
                 for read in reads {
                     self.stored(read.room, read.user, read.seq);
@@ -117,9 +125,9 @@ impl Invariant for Coalesced {
                     }
                 }
             }
-            Observation::Changed { room, changed } => self.changed(*room, changed),
-            Observation::Opened(link, user) => {
-                self.users.insert(*link, *user);
+            Observation::Changed { room, changed, .. } => self.changed(*room, changed),
+            Observation::Opened(link, user, node) => {
+                self.links.insert(*link, (*user, *node));
             }
             Observation::Asked(link, id, Ask::Read(room, _) | Ask::Subscribe(room)) => {
                 self.asks(*link, *id, *room);
@@ -127,12 +135,16 @@ impl Invariant for Coalesced {
             Observation::Answered(link, id, Answer::Ok { read_seq: Some(read_seq), .. }) => {
                 return self.answered(*link, *id, *read_seq);
             }
-            Observation::Draining => self.is_draining = true,
-            Observation::Drained => return self.drained(),
-            Observation::Started => (self.is_draining, self.last_bulk) = (false, None),
-            Observation::Killed => {
-                self.told.clear();
-                self.asked.clear();
+            Observation::Draining(node) => drop(self.draining.insert(*node)),
+            Observation::Drained(node) => return self.drained(*node),
+            Observation::Started(node) => {
+                self.draining.remove(node);
+                self.last_bulk.remove(node);
+            }
+            Observation::Killed(node) => {
+                self.told.retain(|(of, ..), _| of != node);
+                let links = &self.links;
+                self.asked.retain(|(link, _), _| links[link].1 != *node);
             }
             _ => {}
         }

@@ -3,7 +3,7 @@
 
 use madang_testkit::world::{Ask, End, Invariant, LinkId, Observation};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -17,14 +17,19 @@ const HISTORY_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct Degraded {
     /// Since when each request waits, and what it is.
     asked: HashMap<LinkId, BTreeMap<u64, (Duration, Ask)>>,
+    /// The node of each link.
+    nodes: HashMap<LinkId, usize>,
+    /// Nodes that stand still: nobody is answered there.
+    paused: HashSet<usize>,
 }
 
 impl Degraded {
     fn late(&self, at: Duration) -> Option<String> {
-        let all = self
-            .asked
-            .iter()
-            .flat_map(|(link, asked)| asked.values().map(move |(since, ask)| (*link, *since, ask)));
+        let stands = |link| self.nodes.get(link).is_some_and(|node| self.paused.contains(node));
+        let all =
+            self.asked.iter().filter(|(link, _)| !stands(link)).flat_map(|(link, asked)| {
+                asked.values().map(move |(since, ask)| (*link, *since, ask))
+            });
         let late = all.filter(|(_, since, ask)| at - *since > longest(ask));
         let late = late.min_by_key(|(link, since, _)| (*since, *link));
         late.map(|(link, since, ask)| format!("{link:?} waits since {since:?} for {ask:?}"))
@@ -51,6 +56,16 @@ impl Invariant for Degraded {
             Observation::Naps(link, _) => {
                 for (since, _) in self.asked.entry(*link).or_default().values_mut() {
                     *since = at;
+                }
+            }
+            Observation::Opened(link, _, node) => drop(self.nodes.insert(*link, *node)),
+            Observation::Paused(node, true) => drop(self.paused.insert(*node)),
+            Observation::Paused(node, false) => {
+                self.paused.remove(node);
+                for (link, asked) in &mut self.asked {
+                    if self.nodes.get(link) == Some(node) {
+                        asked.values_mut().for_each(|(since, _)| *since = at);
+                    }
                 }
             }
             Observation::HungUp(link) | Observation::Closed(link, _) => {

@@ -56,7 +56,7 @@ impl Invariant for Durable {
     fn observe(&mut self, _at: Duration, seen: &Observation) -> Result<(), String> {
         self.ledger.observe(seen);
         match seen {
-            Observation::Opened(link, user) => {
+            Observation::Opened(link, user, _) => {
                 self.users.insert(*link, *user);
                 Ok(())
             }

@@ -18,6 +18,10 @@ pub(crate) struct Isolation {
     asked: HashMap<LinkId, BTreeMap<u64, Option<Duration>>>,
     /// Clients that do not read.
     naps: HashSet<LinkId>,
+    /// The node of each link.
+    nodes: HashMap<LinkId, usize>,
+    /// Nodes that stand still.
+    paused: HashSet<usize>,
 }
 
 impl Invariant for Isolation {
@@ -29,7 +33,8 @@ impl Invariant for Isolation {
         match seen {
             Observation::Asked(link, id, ask) => {
                 let asked = self.asked.entry(*link).or_default();
-                let counts = *ask == Ask::Ping && asked.len() < REQUESTS_MAX;
+                let is_paused = self.nodes.get(link).is_some_and(|node| self.paused.contains(node));
+                let counts = *ask == Ask::Ping && asked.len() < REQUESTS_MAX && !is_paused;
                 asked.insert(*id, counts.then_some(at));
             }
             Observation::Naps(link, naps) => {
@@ -38,6 +43,19 @@ impl Invariant for Isolation {
                 }
                 for asked in self.asked.entry(*link).or_default().values_mut() {
                     *asked = None;
+                }
+            }
+            Observation::Opened(link, _, node) => drop(self.nodes.insert(*link, *node)),
+            Observation::Paused(node, pauses) => {
+                if *pauses {
+                    self.paused.insert(*node);
+                } else {
+                    self.paused.remove(node);
+                }
+                for (link, asked) in &mut self.asked {
+                    if self.nodes.get(link) == Some(node) {
+                        asked.values_mut().for_each(|since| *since = None);
+                    }
                 }
             }
             Observation::Answered(link, id, Answer::Ok { .. }) => {

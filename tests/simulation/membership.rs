@@ -3,27 +3,42 @@
 use madang_protocol::{Entry, Event, RoomId, UserId};
 use madang_store::rooms::RoomChanged;
 use madang_testkit::world::{End, Invariant, LinkId, Observation};
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 #[derive(Default)]
 pub(crate) struct Membership {
-    /// Memberships that ended and did not begin again.
-    ended: HashSet<(RoomId, UserId)>,
+    /// Memberships that ended and did not begin again, and the node that ended them.
+    ended: HashMap<(RoomId, UserId), usize>,
     /// Connections that were told so.
     out: HashSet<(LinkId, RoomId)>,
 }
 
 impl Membership {
-    fn changed(&mut self, room: RoomId, changed: &RoomChanged) {
+    fn changed(&mut self, room: RoomId, changed: &RoomChanged, node: usize) {
         let RoomChanged::Done { events, .. } = changed else { return };
         for event in events {
             let Event::Member(event) = event else { continue };
             if event.change.ends() {
-                self.ended.insert((room, event.user));
+                self.ended.insert((room, event.user), node);
             } else {
                 self.ended.remove(&(room, event.user));
             }
         }
+    }
+
+    /// Nobody sends whom this node, or the only one there is, has put out.
+    fn are_in(&self, entries: &[Entry], by: Option<usize>) -> Result<(), String> {
+        for entry in entries {
+            let Entry::Message(message) = entry else { continue };
+            let ended_by = self.ended.get(&(message.room, message.sender));
+            if ended_by.is_some_and(|node| by.is_none_or(|by| by == *node)) {
+                return Err(format!("its sender is out: {message:?}"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -34,16 +49,14 @@ impl Invariant for Membership {
 
     fn observe(&mut self, _at: Duration, seen: &Observation) -> Result<(), String> {
         match seen {
-            Observation::Changed { room, changed } => self.changed(*room, changed),
+            Observation::Changed { room, changed, node } => self.changed(*room, changed, *node),
             // What was in doubt when the membership ended cannot be called back.
             Observation::Appended { entries, committed, is_late: false } => {
-                for entry in &entries[..*committed] {
-                    if let Entry::Message(message) = entry
-                        && self.ended.contains(&(message.room, message.sender))
-                    {
-                        return Err(format!("its sender is out: {message:?}"));
-                    }
-                }
+                return self.are_in(&entries[..*committed], None);
+            }
+            // Another node may not know yet.
+            Observation::Arrived { entries, node, is_late: false } => {
+                return self.are_in(entries, Some(*node));
             }
             Observation::Out(link, room) => {
                 self.out.insert((*link, *room));

@@ -31,7 +31,7 @@ impl Invariant for Once {
                     }
                 }
             }
-            Observation::Opened(link, user) => {
+            Observation::Opened(link, user, _) => {
                 self.users.insert(*link, *user);
             }
             Observation::Asked(link, id, Ask::Send(room, client_id, _)) => {

@@ -67,6 +67,7 @@ impl Invariant for Order {
     fn observe(&mut self, _at: Duration, seen: &Observation) -> Result<(), String> {
         match seen {
             Observation::Appended { entries, committed, .. } => self.chain(entries, *committed),
+            Observation::Arrived { entries, .. } => self.chain(entries, 0),
             Observation::Began(link, room, place) => {
                 self.readers.insert((*link, *room), *place);
                 Ok(())

@@ -2,7 +2,10 @@
 //! so: the node goes on, and connections stay open.
 
 use madang_testkit::world::{Invariant, LinkId, Observation};
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 /// A reader that was too slow.
 const TOO_SLOW: u16 = 4008;
@@ -11,11 +14,11 @@ const RESTART: u16 = 1012;
 
 #[derive(Default)]
 pub(crate) struct Supervised {
-    /// Links to the node that is up.
-    open: HashSet<LinkId>,
+    /// Links to nodes that are up, and to which.
+    open: HashMap<LinkId, usize>,
     /// Readers that took a break at some time.
     slow: HashSet<LinkId>,
-    is_draining: bool,
+    draining: HashSet<usize>,
 }
 
 impl Invariant for Supervised {
@@ -25,23 +28,26 @@ impl Invariant for Supervised {
 
     fn observe(&mut self, _at: Duration, seen: &Observation) -> Result<(), String> {
         match seen {
-            Observation::GaveUp(cause) => return Err(format!("the node gave up: {cause}")),
-            Observation::Started => self.is_draining = false,
-            Observation::Draining => self.is_draining = true,
-            Observation::Killed | Observation::Drained => self.open.clear(),
-            Observation::Opened(link, _) => {
-                self.open.insert(*link);
+            Observation::GaveUp(node, cause) => return Err(format!("{node} gave up: {cause}")),
+            Observation::Started(node) => drop(self.draining.remove(node)),
+            Observation::Draining(node) => drop(self.draining.insert(*node)),
+            Observation::Killed(node) | Observation::Drained(node) => {
+                self.open.retain(|_, of| of != node);
+            }
+            Observation::Opened(link, _, node) => {
+                self.open.insert(*link, *node);
             }
             Observation::Naps(link, _) => {
                 self.slow.insert(*link);
             }
             Observation::Closed(link, code) => {
+                let Some(node) = self.open.remove(link) else { return Ok(()) };
                 let is_known = match code {
-                    Some(RESTART) => self.is_draining,
+                    Some(RESTART) => self.draining.contains(&node),
                     Some(TOO_SLOW) => self.slow.contains(link),
                     _ => false,
                 };
-                if self.open.remove(link) && !is_known {
+                if !is_known {
                     return Err(format!("{link:?} was closed with {code:?}"));
                 }
             }

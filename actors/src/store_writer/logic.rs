@@ -92,6 +92,10 @@ impl<R> Logic<R> {
                 None => unattempted.push_back(batch),
             }
         }
+        mutate!(TailToTheBack, {
+            self.gathered.append(&mut unattempted);
+            return;
+        });
         unattempted.append(&mut self.gathered);
         self.gathered = unattempted;
     }

@@ -1,29 +1,25 @@
 //! The log, and what may happen to an ordered command.
 
-use super::{Call, Effect, Faulty, Outcome, Script, refusal, unknown, wait};
+use super::{
+    ANSWER_WITHIN, Call, Effect, Elsewhere, Fate, Faulty, INJECTED, Outcome, Script, refusal,
+    unknown, wait,
+};
 use crate::{
     MessageLog, StoreError,
     log::{Activation, Appended, ChangedPage, Mark, Page, Sent, Stopped, Target},
 };
 use async_trait::async_trait;
 use madang_protocol::{ClientId, Emoji, Entry, Heads, RoomId, UserId, operation::Range};
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::sync::oneshot;
 
 impl Faulty {
     /// The first `done` of `entries` take effect, and the rest as `outcome` says.
     async fn append_as(&self, mut entries: Vec<Entry>, outcome: Outcome) -> Appended {
-        let count = entries.len();
-        let not_all = count.saturating_sub(1);
-        let (done, told, stopped, rest) = match outcome {
-            Outcome::Done => (count, count, None, None),
-            Outcome::Refused { done } => {
-                (done.of(not_all), count, Some(Stopped::Refused(refusal())), None)
-            }
-            Outcome::Unknown { done, told, rest } => {
-                (done.of(count), told.of(not_all), Some(Stopped::Unknown(unknown())), rest)
-            }
-            Outcome::Panic => (0, 0, Some(Stopped::Refused(refusal())), None),
-        };
+        let Division { done, told, stopped, rest } = Division::of(outcome, entries.len());
         self.tail.clear();
         let behind = entries.split_off(done);
         let appended = append(&self.inner.log, &*self.script, entries, false).await;
@@ -44,6 +40,82 @@ impl Faulty {
     }
 }
 
+impl Faulty {
+    async fn append_elsewhere(&self, elsewhere: &Elsewhere, entries: Vec<Entry>) -> Appended {
+        let fate = self.script.fate(Call::Append);
+        if self.is_closed.load(Relaxed) {
+            return Appended { committed: 0, stopped: Some(Stopped::Refused(refusal())) };
+        }
+        assert!(fate.outcome != Outcome::Panic, "{INJECTED}");
+        let (answer, answered) = oneshot::channel();
+        let (log, script) = (self.inner.log.clone(), self.script.clone());
+        elsewhere(Box::pin(Command { log, script, entries, fate, answer }.carry_out()));
+        let answered = tokio::time::timeout(ANSWER_WITHIN, answered).await;
+        let unanswered = Appended { committed: 0, stopped: Some(Stopped::Unknown(unknown())) };
+        answered.ok().and_then(Result::ok).unwrap_or(unanswered)
+    }
+}
+
+/// What becomes of the parts of a command.
+struct Division {
+    /// So many take effect at once.
+    done: usize,
+    /// The answer tells of so many of them at most.
+    told: usize,
+    stopped: Option<Stopped>,
+    /// When the rest does.
+    rest: Option<Duration>,
+}
+
+impl Division {
+    fn of(outcome: Outcome, count: usize) -> Self {
+        let not_all = count.saturating_sub(1);
+        let (done, told, stopped, rest) = match outcome {
+            Outcome::Done => (count, count, None, None),
+            Outcome::Refused { done } => {
+                (done.of(not_all), count, Some(Stopped::Refused(refusal())), None)
+            }
+            Outcome::Unknown { done, told, rest } => {
+                (done.of(count), told.of(not_all), Some(Stopped::Unknown(unknown())), rest)
+            }
+            Outcome::Panic => (0, 0, Some(Stopped::Refused(refusal())), None),
+        };
+        Self { done, told, stopped, rest }
+    }
+}
+
+/// A command on its way, with whoever waits for its answer.
+struct Command {
+    log: Arc<dyn MessageLog>,
+    script: Arc<dyn Script>,
+    entries: Vec<Entry>,
+    fate: Fate,
+    answer: oneshot::Sender<Appended>,
+}
+
+impl Command {
+    async fn carry_out(self) {
+        let Self { log, script, mut entries, fate, answer } = self;
+        wait(fate.before).await;
+        let Division { done, told, stopped, rest } = Division::of(fate.outcome, entries.len());
+        let behind = entries.split_off(done);
+        script.took_effect(Effect::Arrived(&entries, answer.is_closed()));
+        let appended = log.append(entries).await;
+        wait(fate.after).await;
+        if appended.stopped.is_some() {
+            // And nothing behind it is attempted. Who is gone hears nothing.
+            let _ = answer.send(appended);
+            return;
+        }
+        let _ = answer.send(Appended { committed: appended.committed.min(told), stopped });
+        if let Some(rest) = rest {
+            wait(rest).await;
+            script.took_effect(Effect::Arrived(&behind, true));
+            log.append(behind).await;
+        }
+    }
+}
+
 async fn append(
     log: &Arc<dyn MessageLog>,
     script: &dyn Script,
@@ -58,6 +130,9 @@ async fn append(
 #[async_trait]
 impl MessageLog for Faulty {
     async fn append(&self, entries: Vec<Entry>) -> Appended {
+        if let Some(elsewhere) = &self.elsewhere {
+            return self.append_elsewhere(elsewhere, entries).await;
+        }
         let (outcome, after) = self.begin(Call::Append).await;
         let appended = self.append_as(entries, outcome).await;
         wait(after).await;

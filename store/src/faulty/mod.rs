@@ -7,6 +7,7 @@
 
 mod dirty;
 mod log;
+pub mod replica_set;
 mod rooms;
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use dirty::Tail;
+use futures_util::future::BoxFuture;
 use madang_protocol::{Entry, RoomId};
 use madang_resilience::{Part, State};
 use std::{
@@ -94,6 +96,9 @@ impl Share {
 pub enum Effect<'a> {
     /// These were handed to the log, which did that much of them; true: after the answer.
     Appended(&'a [Entry], &'a Appended, bool),
+    /// These reached a log that tells by itself what it committed; true: whoever handed them over
+    /// does not wait any more.
+    Arrived(&'a [Entry], bool),
     /// A room or its members changed.
     Changed(RoomId, &'a RoomChanged),
     /// A room was made, or found.
@@ -119,9 +124,26 @@ pub trait Script: Send + Sync + 'static {
 /// `inner` as `script` lets it be. Closing closes this side only, so another life of a node may
 /// take the same `inner` up again. Accounts are left alone.
 pub fn around(inner: Store, script: Arc<dyn Script>) -> Store {
+    faces(inner, script, None)
+}
+
+/// As [`around`], but commands of the log live by themselves: they are carried out by `elsewhere`,
+/// and arrive although whoever handed them over was killed, or gave up after [`ANSWER_WITHIN`].
+/// `inner` tells what it committed.
+pub fn at_a_distance(inner: Store, script: Arc<dyn Script>, elsewhere: Elsewhere) -> Store {
+    faces(inner, script, Some(elsewhere))
+}
+
+/// Carries something out, whoever asked for it.
+pub type Elsewhere = Arc<dyn Fn(BoxFuture<'static, ()>) + Send + Sync>;
+
+/// A command without an answer for so long is in doubt.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+fn faces(inner: Store, script: Arc<dyn Script>, elsewhere: Option<Elsewhere>) -> Store {
     let accounts = inner.accounts.clone();
     let (tail, is_closed) = (Tail::default(), AtomicBool::new(false));
-    let faulty = Arc::new(Faulty { inner, script, tail, is_closed });
+    let faulty = Arc::new(Faulty { inner, script, elsewhere, tail, is_closed });
     Store {
         log: faulty.clone(),
         rooms: faulty.clone(),
@@ -135,6 +157,7 @@ pub fn around(inner: Store, script: Arc<dyn Script>) -> Store {
 struct Faulty {
     inner: Store,
     script: Arc<dyn Script>,
+    elsewhere: Option<Elsewhere>,
     /// Empty unless the script shows it.
     tail: Tail,
     is_closed: AtomicBool,

@@ -14,7 +14,7 @@ use madang_protocol::{Millis, SessionId, UserId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The users and their sessions.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Accounts {
     users: HashMap<UserId, User>,
     usernames: HashMap<String, UserId>,
@@ -23,6 +23,7 @@ pub(super) struct Accounts {
     sessions: HashMap<TokenHash, NewSession>,
 }
 
+#[derive(Clone)]
 struct User {
     profile: Profile,
     password_hash: Option<String>,

@@ -7,8 +7,8 @@ use super::{
 use crate::{
     MessageLog, StoreError,
     log::{
-        Activation, Appended, ChangedPage, Mark, NEWS_MAX, Page, Sent, Stopped, Target,
-        UNCOUNTED_MAX, is_news,
+        Activation, Appended, ChangedPage, Mark, NEWS_MAX, Page, Sent, Target, UNCOUNTED_MAX,
+        is_news,
     },
 };
 use async_trait::async_trait;
@@ -21,10 +21,7 @@ use std::{
 #[async_trait]
 impl MessageLog for InProcess {
     async fn append(&self, entries: Vec<Entry>) -> Appended {
-        match self.data() {
-            Ok(mut data) => append(&mut data, &entries),
-            Err(error) => Appended { committed: 0, stopped: Some(Stopped::Refused(error)) },
-        }
+        self.append_now(&entries)
     }
 
     async fn activate(
@@ -149,7 +146,7 @@ impl MessageLog for InProcess {
 }
 
 /// Applies in order, and stops at the first that cannot be.
-fn append(data: &mut Data, entries: &[Entry]) -> Appended {
+pub(super) fn append(data: &mut Data, entries: &[Entry]) -> Appended {
     for (committed, entry) in entries.iter().enumerate() {
         let applied = match data.rooms.get_mut(&entry.room()) {
             Some(room) => room.apply(entry),

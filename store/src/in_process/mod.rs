@@ -12,11 +12,13 @@ mod rooms;
 
 use crate::{
     Store, StoreError,
+    log::{Appended, Stopped},
     open::{Options, StoreControl},
+    rooms::{RoomChange, RoomChanged},
 };
 use accounts::Accounts;
 use async_trait::async_trait;
-use madang_protocol::{ClientId, RoomId, UserId};
+use madang_protocol::{ClientId, Entry, Millis, RoomId, UserId};
 use madang_resilience::{Part, State as Condition};
 use room::Room;
 use std::{
@@ -26,11 +28,7 @@ use std::{
 
 /// Opens an empty one, with the bounds of `options`; its medium is not looked at.
 pub fn open(options: &Options) -> Store {
-    let Options { members_max, rooms_max, .. } = *options;
-    let store = Arc::new(InProcess {
-        data: Mutex::default(),
-        bounds: Bounds { members: members_max, rooms: rooms_max },
-    });
+    let store = Arc::new(InProcess::new(options));
     Store {
         log: store.clone(),
         rooms: store.clone(),
@@ -41,7 +39,7 @@ pub fn open(options: &Options) -> Store {
 }
 
 /// See the module.
-struct InProcess {
+pub(crate) struct InProcess {
     data: Mutex<Data>,
     bounds: Bounds,
 }
@@ -55,7 +53,7 @@ struct Bounds {
 }
 
 /// Everything. Grows with what is stored, as any store does.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Data {
     rooms: BTreeMap<RoomId, Room>,
     /// Of each user.
@@ -69,6 +67,48 @@ struct Data {
 }
 
 impl InProcess {
+    pub(crate) fn new(options: &Options) -> Self {
+        let Options { members_max, rooms_max, .. } = *options;
+        let bounds = Bounds { members: members_max, rooms: rooms_max };
+        Self { data: Mutex::default(), bounds }
+    }
+
+    /// Has from now on what `other` has now.
+    pub(crate) fn become_copy_of(&self, other: &Self) {
+        let data = other.lock().clone();
+        *self.lock() = data;
+    }
+
+    /// Knows the users that `other` knows.
+    pub(crate) fn know_accounts_of(&self, other: &Self) {
+        let accounts = other.lock().accounts.clone();
+        self.lock().accounts = accounts;
+    }
+
+    /// As [`crate::MessageLog::append`].
+    pub(crate) fn append_now(&self, entries: &[Entry]) -> Appended {
+        match self.data() {
+            Ok(mut data) => log::append(&mut data, entries),
+            Err(error) => Appended { committed: 0, stopped: Some(Stopped::Refused(error)) },
+        }
+    }
+
+    /// As [`crate::RoomStore::change`].
+    pub(crate) fn change_now(
+        &self,
+        room: RoomId,
+        by: UserId,
+        change: &RoomChange,
+        at: Millis,
+    ) -> Result<RoomChanged, StoreError> {
+        Ok(membership::change(&mut *self.data()?, room, by, change, at, self.bounds))
+    }
+
+    /// The newest message of a room; 0 = none.
+    pub(crate) fn last_seq(&self, room: RoomId) -> u64 {
+        self.lock().rooms.get(&room).map_or(0, |of_room| of_room.heads.last_seq)
+    }
+
     /// Every change under the lock is complete in itself, so a panic elsewhere spoils nothing.
     fn lock(&self) -> MutexGuard<'_, Data> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)

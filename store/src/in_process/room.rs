@@ -15,6 +15,7 @@ use std::{
 };
 
 /// Everything of one room.
+#[derive(Clone)]
 pub(super) struct Room {
     pub(super) room: RoomId,
     pub(super) kind: RoomKind,

@@ -101,7 +101,7 @@ impl Client {
     }
 
     fn note(&self, seen: Observation) {
-        self.scene.recorder.note(seen);
+        self.scene.ground.recorder.note(seen);
     }
 
     /// Waits for what comes: something to read, or its own time to act.
@@ -141,13 +141,13 @@ impl Client {
     }
 
     fn connect(&mut self) {
-        let Some(end) = self.scene.connect() else {
-            return; // no node is up
+        let Some((node, end)) = self.scene.connect(&mut self.rng) else {
+            return; // it is not up
         };
         let id = self.scene.next_link();
         let (asked, rooms) = (BTreeMap::new(), Vec::new());
         self.link = Some(Link { id, end: Rc::new(end), is_live: false, asked, rooms });
-        self.note(Observation::Opened(id, self.user));
+        self.note(Observation::Opened(id, self.user, node));
         self.hello();
     }
 
@@ -231,7 +231,7 @@ impl Client {
                     self.closed(id, Some(code));
                 }
                 Some(Frame::Broken) => {
-                    self.scene.recorder.fail("framing", "the node broke the framing".into());
+                    self.scene.ground.recorder.fail("framing", "the node broke the framing".into());
                     return self.closed(id, None);
                 }
                 None if end.is_over() => self.closed(id, None),

@@ -19,12 +19,17 @@
 
 mod bus;
 mod client;
+mod gate;
+mod ground;
 mod link;
 mod mutation;
 mod node;
+mod notices;
 mod observation;
 mod operator;
+mod outside;
 mod settings;
+mod together;
 mod trouble;
 
 pub use mutation::Mutation;
@@ -33,19 +38,20 @@ pub use observation::{
     Violation,
 };
 pub use settings::Settings;
+pub use together::Together;
 pub use trouble::Plan;
 
 use client::Client;
 use fastrand::Rng;
+use ground::Ground;
 use madang_actors::kernel::arbiter::run_simulated;
 use madang_protocol::{
     ClientId, Millis, RoomId, RoomKind, SessionId, UserId,
     operation::{self, Range},
 };
 use madang_store::{
-    Options, Store,
     accounts::{NewSession, NewUser},
-    in_process,
+    faulty::replica_set::Reads,
     rooms::NewRoom,
 };
 use node::NodeLifetime;
@@ -53,7 +59,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     rc::Rc,
-    sync::Arc,
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
@@ -114,15 +119,22 @@ impl World {
         let recorder = Recorder::new(invariants, self.prints);
         let mut rng = Rng::with_seed(self.seed);
         let (settings, drawn) = (Settings::drawn(&mut rng), Plan::drawn(&mut rng));
-        let plan = if self.is_quiet { Plan::quiet() } else { drawn };
+        let together = Together::drawn(self.seed);
+        let plan = if self.is_quiet {
+            Plan { together: together.map(Together::quiet), ..Plan::quiet() }
+        } else {
+            Plan { together, ..drawn }
+        };
         if self.prints {
             println!("{plan:?}\n{settings:?}");
         }
         let is_dirty = self.mutation == Some(Mutation::NonMajorityRead);
         let trouble = Trouble::new(plan.clone(), self.seed, is_dirty, recorder.clone());
-        let scene = Scene::set(plan, settings, trouble, recorder, &mut rng).await;
+        let reads = self.mutation.map_or(Reads::Majority, Mutation::reads);
+        let ground = Ground::new(settings, trouble, recorder, reads);
+        let scene = Scene::set(plan, ground, &mut rng).await;
         scene.play(&mut rng).await;
-        let recorder = &scene.recorder;
+        let recorder = &scene.ground.recorder;
         let (observations, sum) = recorder.sum();
         let lasted = recorder.now();
         Outcome { violation: recorder.violation(), observations, sum, lasted }
@@ -141,27 +153,19 @@ enum Phase {
 /// What all who live in a world share.
 struct Scene {
     plan: Plan,
-    settings: Settings,
-    trouble: Arc<Trouble>,
-    recorder: Arc<Recorder>,
-    store: Store,
+    ground: Ground,
     users: Vec<UserId>,
     rooms: Vec<RoomId>,
-    node: RefCell<Option<NodeLifetime>>,
+    /// Those that are up.
+    nodes: Vec<RefCell<Option<NodeLifetime>>>,
     phase: Cell<Phase>,
     links: Cell<u64>,
 }
 
 impl Scene {
-    /// Users, rooms, and a node.
-    async fn set(
-        plan: Plan,
-        settings: Settings,
-        trouble: Arc<Trouble>,
-        recorder: Arc<Recorder>,
-        rng: &mut Rng,
-    ) -> Rc<Self> {
-        let store = in_process::open(&Options::in_directory(""));
+    /// Users, rooms, and nodes.
+    async fn set(plan: Plan, ground: Ground, rng: &mut Rng) -> Rc<Self> {
+        let store = &ground.store;
         let users: Vec<UserId> = (1..=rng.u8(2..6)).map(|number| UserId([number; 15])).collect();
         let new = users.iter().map(|user| new_user(*user)).collect();
         store.accounts.create_users(new).await.expect("nothing goes wrong yet");
@@ -170,19 +174,12 @@ impl Scene {
             let new = new_room(*room, place, &users, rng);
             store.rooms.create(new).await.expect("nothing goes wrong yet");
         }
-        let node = NodeLifetime::start(&store, &settings, &trouble, &recorder).await;
-        Rc::new(Self {
-            plan,
-            settings,
-            trouble,
-            recorder,
-            store,
-            users,
-            rooms,
-            node: RefCell::new(Some(node)),
-            phase: Cell::new(Phase::Acting),
-            links: Cell::new(0),
-        })
+        let mut nodes = Vec::new();
+        for number in 0..plan.together.as_ref().map_or(1, |together| together.nodes) {
+            nodes.push(RefCell::new(Some(NodeLifetime::start(&ground, number).await)));
+        }
+        let (phase, links) = (Cell::new(Phase::Acting), Cell::new(0));
+        Rc::new(Self { plan, ground, users, rooms, nodes, phase, links })
     }
 
     /// From the first word to the last.
@@ -198,24 +195,26 @@ impl Scene {
         }
         let operator = tokio::task::spawn_local(operator::work(self.clone(), rng.u64(..)));
         self.wait_until(Instant::now() + TROUBLE).await;
-        self.trouble.end();
+        self.ground.trouble.end();
         self.phase.set(Phase::Healing);
-        self.recorder.note(Observation::Healed);
-        // The operator finishes what it began, so that a node is up.
+        self.ground.recorder.note(Observation::Healed);
+        // The operator finishes what it began, so that every node is up.
         let _ = operator.await;
         self.settle(&clients).await;
         self.probe().await;
         let end = self.settle(&clients).await;
-        self.recorder.healed(&end);
-        let node = self.node.take();
-        if let Some(node) = node {
-            node.drain(self.settings.drain).await;
+        self.ground.recorder.healed(&end);
+        for node in &self.nodes {
+            let node = node.take();
+            if let Some(node) = node {
+                node.drain(self.ground.settings.drain).await;
+            }
         }
     }
 
     /// Lets time pass, but not after something was found.
     async fn wait_until(&self, end: Instant) {
-        while Instant::now() < end && self.recorder.violation().is_none() {
+        while Instant::now() < end && self.ground.recorder.violation().is_none() {
             sleep(LOOK).await;
             self.look_at_queues();
         }
@@ -233,7 +232,7 @@ impl Scene {
                 calm_since = None;
             }
             let is_calm = end.is_settled() && now >= *calm_since.get_or_insert(now) + CALM;
-            if is_calm || now >= deadline || self.recorder.violation().is_some() {
+            if is_calm || now >= deadline || self.ground.recorder.violation().is_some() {
                 return end;
             }
         }
@@ -242,10 +241,10 @@ impl Scene {
     async fn end(&self, clients: &[Rc<RefCell<Client>>]) -> End {
         let mut rooms = BTreeMap::new();
         for room in &self.rooms {
-            let log = &self.store.log;
+            let log = &self.ground.store.log;
             let page = log.page(*room, Range::After(0), ALL, usize::MAX).await;
             let page = page.expect("nothing goes wrong any more");
-            let members = self.store.rooms.members(*room, None, ALL).await;
+            let members = self.ground.store.rooms.members(*room, None, ALL).await;
             let members = members.expect("nothing goes wrong any more");
             let (messages, last_rev) = (page.messages, page.last_rev);
             rooms.insert(*room, EndOfRoom { messages, last_rev, members });
@@ -265,28 +264,39 @@ impl Scene {
                 reply_to: None,
             };
             let owner = self.users[0];
-            let sent = self.node.borrow().as_ref().map(|node| node.send(owner, probe));
-            let Some(sent) = sent else { return };
-            if !matches!(sent.await, Ok(Ok(_))) && self.recorder.violation().is_none() {
-                self.recorder.fail("probe", format!("{room} takes no messages after healing"));
+            let node = self.nodes[place % self.nodes.len()].borrow();
+            let Some(sent) = node.as_ref().map(|node| node.send(owner, probe)) else { return };
+            drop(node);
+            if !matches!(sent.await, Ok(Ok(_))) && self.ground.recorder.violation().is_none() {
+                self.ground
+                    .recorder
+                    .fail("probe", format!("{room} takes no messages after healing"));
             }
         }
     }
 
     fn look_at_queues(&self) {
-        let tree = self.node.borrow().as_ref().map(NodeLifetime::tree);
+        self.nodes.iter().for_each(|node| self.look_at_queues_of(node));
+    }
+
+    fn look_at_queues_of(&self, node: &RefCell<Option<NodeLifetime>>) {
+        let tree = node.borrow().as_ref().map(NodeLifetime::tree);
         for tree in tree.iter().flat_map(|tree| std::iter::once(tree).chain(&tree.subtrees)) {
             for kind in &tree.children {
                 let longest = kind.listed.iter().map(|(_, vitals)| vitals.mailbox).max();
                 if let Some(longest) = longest.filter(|longest| *longest > 0) {
-                    self.recorder.note(Observation::Depth(kind.kind, longest));
+                    self.ground.recorder.note(Observation::Depth(kind.kind, longest));
                 }
             }
         }
     }
 
-    fn connect(&self) -> Option<link::ClientEnd> {
-        self.node.borrow().as_ref().map(NodeLifetime::connect)
+    /// A connection to one of the nodes, and which.
+    fn connect(&self, rng: &mut Rng) -> Option<(usize, link::ClientEnd)> {
+        let count = self.nodes.len();
+        let number = if count == 1 { 0 } else { rng.usize(0..count) };
+        let end = self.nodes[number].borrow().as_ref().map(NodeLifetime::connect)?;
+        Some((number, end))
     }
 
     fn next_link(&self) -> LinkId {

@@ -1,19 +1,22 @@
 //! Faults that can be put back.
 
 use madang_actors::mutations;
+use madang_store::faulty::replica_set::Reads;
 
-/// Those of the node, and one of the store under it.
+/// Those of the node, and those of the store under it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
     /// In the node.
     Node(mutations::Mutation),
     /// The store shows what it may still take back.
     NonMajorityRead,
+    /// The store of several nodes reads where it should not.
+    Reads(Reads),
 }
 
 impl Mutation {
     /// All of them, with their names.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 14] = [
         ("ack_before_commit", Self::Node(mutations::Mutation::AckBeforeCommit)),
         ("publish_before_commit", Self::Node(mutations::Mutation::PublishBeforeCommit)),
         ("dedupe_filled_on_accept", Self::Node(mutations::Mutation::DedupeFilledOnAccept)),
@@ -25,18 +28,43 @@ impl Mutation {
         ("late_retry_overtakes", Self::Node(mutations::Mutation::LateRetryOvertakes)),
         ("receipt_goes_down", Self::Node(mutations::Mutation::ReceiptGoesDown)),
         ("drain_drops_batch", Self::Node(mutations::Mutation::DrainDropsBatch)),
+        ("no_fence", Self::Node(mutations::Mutation::NoFence)),
+        ("read_back_by_seq", Self::Node(mutations::Mutation::ReadBackBySeq)),
+        ("local_read_back", Self::Reads(Reads::LocalReadBack)),
+    ];
+
+    /// Faults between several nodes that no world was seen to find yet.
+    pub const SOUGHT: [(&'static str, Self); 6] = [
+        ("tail_to_the_back", Self::Node(mutations::Mutation::TailToTheBack)),
+        ("lane_passed_by", Self::Node(mutations::Mutation::LanePassedBy)),
+        ("never_stale", Self::Node(mutations::Mutation::NeverStale)),
+        ("no_noticing", Self::Node(mutations::Mutation::NoNoticing)),
+        ("local_activation", Self::Reads(Reads::LocalActivation)),
+        ("stale_pages", Self::Reads(Reads::StalePages)),
     ];
 
     /// By its name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, mutation)| *mutation)
+        Self::ALL
+            .iter()
+            .chain(&Self::SOUGHT)
+            .find(|(known, _)| *known == name)
+            .map(|(_, mutation)| *mutation)
+    }
+
+    /// What the store of several nodes reads.
+    pub(super) fn reads(self) -> Reads {
+        match self {
+            Self::Reads(reads) => reads,
+            Self::Node(_) | Self::NonMajorityRead => Reads::Majority,
+        }
     }
 
     /// Puts it back on this thread; `None`: all is right.
     pub(super) fn put_back(mutation: Option<Self>) {
         mutations::put_back(match mutation {
             Some(Self::Node(mutation)) => Some(mutation),
-            Some(Self::NonMajorityRead) | None => None,
+            Some(Self::NonMajorityRead | Self::Reads(_)) | None => None,
         });
     }
 }

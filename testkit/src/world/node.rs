@@ -4,11 +4,13 @@
 //! nothing of it does anything any more, whatever was under way.
 
 use super::{
-    bus::FaultyBus,
+    bus::{Network, NodeBus},
+    gate::Gate,
+    ground::Ground,
     link::{Cable, ClientEnd, link},
+    notices::Spoken,
     observation::{Observation, Recorder},
     settings::Settings,
-    trouble::Trouble,
 };
 use madang_actors::{
     Reader, Receipt, Router,
@@ -22,23 +24,22 @@ use madang_actors::{
         Address, Arbiter, Clock, Exhausted, Reply, Strategy, Supervisor, start_supervised,
         supervisor::tree::Tree,
     },
+    membership::{self, Membership, MembershipServices, Terms},
     metrics::Metrics,
     notices,
+    noticing::{self, Noticing, NoticingServices},
     room::Services,
     session_check::{self, SessionCheck, SessionCheckServices},
     store_reader::{self, StoreReader},
     store_writer::{self, StoreWriter, Writers},
     switches::Switches,
 };
-use madang_cluster::Bus;
+use madang_cluster::{Bus, NodeName, Peer, Subscription};
 use madang_protocol::{Refusal, Role, RoomId, SessionId, UserId, codec::Codec, operation};
-use madang_store::{
-    PresenceStore, Store, faulty,
-    presence::{InProcess, NodeLife},
-    rooms::RoomChange,
-};
+use madang_store::{PresenceStore, Store, presence::NodeLife, rooms::RoomChange};
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -55,14 +56,19 @@ const ARBITERS: usize = 2;
 const EPOCH: u64 = 1_700_000_000_000;
 
 thread_local! {
-    /// The hubs of the life that is being started; they never leave their thread.
-    static HUBS: RefCell<Vec<LocalHub>> = const { RefCell::new(Vec::new()) };
+    /// The hubs of lives that are being started, by incarnation; they never leave their thread.
+    static HUBS: RefCell<BTreeMap<u64, Vec<LocalHub>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// A running node.
 pub(super) struct NodeLifetime {
+    /// Which of the world's nodes.
+    number: usize,
+    me: Peer,
     tasks: Rc<LocalSet>,
     driver: JoinHandle<()>,
+    gate: Gate,
+    network: Network,
     root: Supervisor,
     router: Router,
     hubs: Hubs,
@@ -70,9 +76,19 @@ pub(super) struct NodeLifetime {
     services: Rc<ConnectionServices>,
     batcher: Address<BatcherMessage>,
     store: Store,
+    /// `None`: it is alone.
+    cluster: Option<Cluster>,
     cables: RefCell<Vec<Cable>>,
     open: Rc<Cell<usize>>,
     recorder: Arc<Recorder>,
+}
+
+/// What makes it one of several; ends when dropped.
+struct Cluster {
+    membership: Membership,
+    _noticing: Noticing,
+    _serving: Subscription,
+    _hearing: Subscription,
 }
 
 /// The shared parts of a node while it is being put together.
@@ -86,31 +102,27 @@ struct Parts {
     root: Supervisor,
     settings: Settings,
     clock: Clock,
+    bus: NodeBus,
 }
 
 impl NodeLifetime {
-    /// Starts a node on `store`, which outlives it.
-    pub(super) async fn start(
-        store: &Store,
-        settings: &Settings,
-        trouble: &Arc<Trouble>,
-        recorder: &Arc<Recorder>,
-    ) -> Self {
-        let tasks = Rc::new(LocalSet::new());
-        let driven = tasks.clone();
+    /// Starts a life of a node.
+    pub(super) async fn start(ground: &Ground, number: usize) -> Self {
+        let (tasks, gate) = (Rc::new(LocalSet::new()), Gate::default());
+        let (driven, through) = (tasks.clone(), gate.clone());
         let driver = tokio::task::spawn_local(async move {
-            driven.run_until(std::future::pending::<()>()).await;
+            through.let_through(driven.run_until(std::future::pending::<()>())).await;
         });
-        let store = faulty::around(store.clone(), trouble.clone());
         let mut node = {
             let _inside = tasks.enter();
-            Self::put_together(tasks.clone(), driver, store, settings, trouble, recorder)
+            Self::put_together(tasks.clone(), driver, gate, ground, number)
         };
-        while HUBS.with_borrow(Vec::len) < ARBITERS {
+        let life = node.me.incarnation;
+        while HUBS.with_borrow(|hubs| hubs.get(&life).map_or(0, Vec::len)) < ARBITERS {
             tokio::task::yield_now().await;
         }
-        node.local_hubs = HUBS.take();
-        recorder.note(Observation::Started);
+        node.local_hubs = HUBS.with_borrow_mut(|hubs| hubs.remove(&life)).unwrap_or_default();
+        ground.recorder.note(Observation::Started(number));
         node
     }
 
@@ -118,15 +130,18 @@ impl NodeLifetime {
     fn put_together(
         tasks: Rc<LocalSet>,
         driver: JoinHandle<()>,
-        store: Store,
-        settings: &Settings,
-        trouble: &Arc<Trouble>,
-        recorder: &Arc<Recorder>,
+        gate: Gate,
+        ground: &Ground,
+        number: usize,
     ) -> Self {
+        let Ground { settings, recorder, trouble, .. } = ground;
         let metrics = Arc::new(Metrics::new());
         let told = recorder.clone();
-        let give_up = move |cause: &str| told.note(Observation::GaveUp(cause.to_owned()));
-        let clock = Clock::following_runtime(EPOCH);
+        let give_up = move |cause: &str| told.note(Observation::GaveUp(number, cause.to_owned()));
+        let skew_ms = trouble.together().map_or(0, |together| together.skews_ms[number]);
+        let clock = Clock::following_runtime(EPOCH + skew_ms);
+        let name = NodeName::new(&format!("node-{number}")).expect("a usable name");
+        let me = Peer { name, incarnation: fastrand::u64(..) };
         let last_seen = LastSeen::new(clock.clone());
         let parts = Parts {
             root: Supervisor::root(metrics.clone(), give_up),
@@ -134,31 +149,38 @@ impl NodeLifetime {
             positions: ReadPositions::new(),
             connected: Connected::new(last_seen.clone()),
             last_seen,
-            leases: Arc::new(InProcess::new()),
-            store,
+            leases: ground.leases(),
+            store: ground.store_of(number),
             settings: settings.clone(),
             clock,
+            bus: ground.network.join(number, me.clone(), gate.clone()),
         };
         let (reader, writer) = parts.start_store();
         let hubs = parts.start_hubs();
-        let bus: Arc<dyn Bus> = Arc::new(FaultyBus::new(trouble.clone()));
-        let homes = Homes::alone(bus.me().clone());
+        let bus: Arc<dyn Bus> = Arc::new(parts.bus.clone());
+        let is_together = trouble.together().is_some();
+        let homes = if is_together { Homes::joining(me.clone()) } else { Homes::alone(me.clone()) };
         let services = Arc::new(Services {
             reader: reader.clone(),
             writers: Writers::new(vec![writer]),
             rooms: parts.store.rooms.clone(),
-            bus,
+            bus: bus.clone(),
             clock: parts.clock.clone(),
             metrics: parts.metrics.clone(),
             switches: Arc::new(Switches::default()),
-            homes,
-            notices: notices::Nobody::shared(),
+            homes: homes.clone(),
+            notices: if is_together {
+                Arc::new(Spoken(parts.bus.clone()))
+            } else {
+                notices::Nobody::shared()
+            },
         });
         let rooms = parts.root.subtree("rooms", Strategy::OneForOne, parts.metrics.clone());
         let arbiters = vec![Arbiter::here(); ARBITERS];
         let router = Router::new(arbiters, rooms, services, hubs.clone(), settings.send_wait);
         let batcher = parts.start_batcher(&router);
         parts.start_session_check(&router);
+        let cluster = is_together.then(|| parts.join(&bus, homes, &router, recorder, number));
         let services = Rc::new(ConnectionServices {
             router: router.clone(),
             reader,
@@ -170,8 +192,12 @@ impl NodeLifetime {
             started: Instant::now(),
         });
         Self {
+            number,
+            me,
             tasks,
             driver,
+            gate,
+            network: ground.network.clone(),
             root: parts.root,
             router,
             hubs,
@@ -179,6 +205,7 @@ impl NodeLifetime {
             services,
             batcher,
             store: parts.store,
+            cluster,
             cables: RefCell::default(),
             open: Rc::default(),
             recorder: recorder.clone(),
@@ -233,15 +260,19 @@ impl NodeLifetime {
 
     /// Its actors are gone at once, with all they knew.
     pub(super) fn kill(self) {
-        self.recorder.note(Observation::Killed);
+        self.recorder.note(Observation::Killed(self.number));
         self.end();
     }
 
     /// Ends it in order, as the node itself does: everybody told, everything written.
     pub(super) async fn drain(self, whole: Duration) {
-        self.recorder.note(Observation::Draining);
+        self.recorder.note(Observation::Draining(self.number));
         let deadline = Instant::now() + whole.mul_f64(0.8);
         let within = whole.mul_f64(0.6);
+        if let Some(Cluster { membership, .. }) = &self.cluster {
+            membership.drain();
+            self.router.hand_over_all(Instant::now() + whole.mul_f64(0.2)).await;
+        }
         self.hubs.tell_all(|| HubMessage::Goaway(within));
         while self.open.get() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -249,16 +280,30 @@ impl NodeLifetime {
         let (reply, answer) = Reply::channel();
         self.batcher.urge(BatcherMessage::Drain(reply));
         let is_written = tokio::time::timeout(whole.mul_f64(0.075), answer).await;
+        if let Some(Cluster { membership, .. }) = &self.cluster {
+            let _ = tokio::time::timeout(whole.mul_f64(0.02), membership.leave()).await;
+        }
         self.store.control.close().await;
         if matches!(is_written, Ok(Ok(Ok(())))) {
-            self.recorder.note(Observation::Drained);
+            self.recorder.note(Observation::Drained(self.number));
         } else {
-            self.recorder.note(Observation::Killed); // by its own deadline
+            self.recorder.note(Observation::Killed(self.number)); // by its own deadline
         }
         self.end();
     }
 
+    /// It stands still from the next message on that comes from another node, or goes on.
+    pub(super) fn pause(&self, pauses: bool) {
+        self.recorder.note(Observation::Paused(self.number, pauses));
+        if pauses {
+            self.gate.close_at_next_parcel();
+        } else {
+            self.gate.open();
+        }
+    }
+
     fn end(self) {
+        self.network.leave(&self.me);
         for cable in self.cables.take() {
             cable.cut();
         }
@@ -287,7 +332,10 @@ impl Parts {
 
     fn start_hubs(&self) -> Hubs {
         let start = |index| {
-            let keep = |hub: LocalHub| HUBS.with_borrow_mut(|hubs| hubs.push(hub));
+            let life = self.bus.me().incarnation;
+            let keep = move |hub: LocalHub| {
+                HUBS.with_borrow_mut(|hubs| hubs.entry(life).or_default().push(hub));
+            };
             let (metrics, connected) = (self.metrics.clone(), self.connected.clone());
             let (arbiter, limits) = (Arbiter::here(), self.settings.hub);
             hub::start(&arbiter, &self.root, index, limits, metrics, connected, keep)
@@ -306,7 +354,10 @@ impl Parts {
             receipts: self.store.receipts.clone(),
             rooms: self.store.rooms.clone(),
             leases: self.leases.clone(),
-            life: NodeLife { node: "simulated".into(), incarnation: fastrand::u64(..) },
+            life: NodeLife {
+                node: self.bus.me().name.to_string(),
+                incarnation: self.bus.me().incarnation,
+            },
             router: router.clone(),
             receipt_flush: self.settings.receipt_flush,
             presence_members_max: self.settings.connection.presence_members_max as u64,
@@ -314,6 +365,47 @@ impl Parts {
         let bound = batcher::INBOX_BOUND;
         let build = move |_: &Address<BatcherMessage>| Batcher::new(services.clone());
         start_supervised(&Arbiter::here(), bound, &self.root, Exhausted::Escalate, build)
+    }
+
+    /// It becomes one of several.
+    fn join(
+        &self,
+        bus: &Arc<dyn Bus>,
+        homes: Homes,
+        router: &Router,
+        recorder: &Arc<Recorder>,
+        number: usize,
+    ) -> Cluster {
+        let told = recorder.clone();
+        let give_up = move |why: &str| told.note(Observation::GaveUp(number, why.to_owned()));
+        let services = MembershipServices {
+            bus: bus.clone(),
+            homes: homes.clone(),
+            terms: Terms::default(),
+            version: "simulated".into(),
+            began: Instant::now(),
+            metrics: self.metrics.clone(),
+            give_up: Box::new(give_up),
+            gone: Box::new(|_| {}),
+        };
+        let membership = membership::start(&Arbiter::here(), &self.root, services);
+        let asking = router.clone();
+        let services = NoticingServices {
+            homes,
+            readers: Arc::new(router.clone()),
+            ask: Box::new(move |peer, rooms| {
+                let router = asking.clone();
+                Box::pin(async move { router.ask_heads(peer, rooms).await })
+            }),
+            log: self.store.log.clone(),
+            metrics: self.metrics.clone(),
+        };
+        Cluster {
+            membership,
+            _noticing: noticing::start(&Arbiter::here(), &self.root, &**bus, services),
+            _serving: router.serve(),
+            _hearing: super::notices::hear(bus, router.clone()),
+        }
     }
 
     fn start_session_check(&self, router: &Router) {

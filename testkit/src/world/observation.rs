@@ -30,29 +30,48 @@ pub enum Observation {
         /// Whoever handed them over was answered "unknown" before.
         is_late: bool,
     },
+    /// Entries came to a log that tells of each by itself when it is committed.
+    Arrived {
+        /// In order.
+        entries: Arc<[Entry]>,
+        /// Whose they are.
+        node: usize,
+        /// Whoever handed them over waits no more.
+        is_late: bool,
+    },
     /// A room, or who is in it, was changed in the store.
     Changed {
         /// The room.
         room: RoomId,
         /// What became of it.
         changed: RoomChanged,
+        /// Who asked for it.
+        node: usize,
     },
-    /// A bulk write of receipts reached the store.
-    BulkBegun,
+    /// A bulk write of receipts of this node reached the store.
+    BulkBegun(usize),
     /// It took effect.
     ReadsStored(Vec<Read>),
-    /// The node began another life.
-    Started,
+    /// A node began another life.
+    Started(usize),
     /// It was killed.
-    Killed,
+    Killed(usize),
     /// It was told to end.
-    Draining,
+    Draining(usize),
     /// It has written what it had gathered.
-    Drained,
+    Drained(usize),
     /// Its root gave up.
-    GaveUp(String),
-    /// A client's connection was accepted.
-    Opened(LinkId, UserId),
+    GaveUp(usize, String),
+    /// It stands still, or goes on.
+    Paused(usize, bool),
+    /// It cannot reach the others, or can again.
+    CutFromBus(usize, bool),
+    /// It cannot reach the store, or can again.
+    CutFromStore(usize, bool),
+    /// The store has another primary; so many documents are gone.
+    FailedOver(usize),
+    /// A client's connection was accepted by this node.
+    Opened(LinkId, UserId, usize),
     /// A client hung up, or its link was cut; the node does not know yet.
     HungUp(LinkId),
     /// The node closed it, with a code unless it just ended.

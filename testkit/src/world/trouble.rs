@@ -3,16 +3,20 @@
 use super::{
     bus::Passage,
     observation::{Observation, Recorder},
+    together::Together,
 };
 use fastrand::Rng;
-use madang_store::faulty::{Call, Effect, Fate, Outcome, Script, Share};
+use madang_protocol::Entry;
+use madang_store::faulty::{Call, Effect, Fate, Outcome, Script, Share, replica_set::Weather};
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// Chances, in thousandths, and lengths.
 #[derive(Debug, Clone)]
@@ -43,6 +47,8 @@ pub struct Plan {
     pub cuts: u32,
     /// It stops reading for a while.
     pub naps: u32,
+    /// What goes wrong between several nodes; `None`: there is one.
+    pub together: Option<Together>,
 }
 
 impl Plan {
@@ -62,6 +68,7 @@ impl Plan {
             drains: 0,
             cuts: 5,
             naps: 0,
+            together: None,
         }
     }
 
@@ -94,6 +101,7 @@ impl Plan {
             drains,
             cuts,
             naps,
+            together: None,
         }
     }
 }
@@ -106,6 +114,16 @@ pub(super) struct Trouble {
     recorder: Arc<Recorder>,
     /// Reads see what is not committed: a fault of the store that no contract allows.
     is_dirty: bool,
+    cuts: Mutex<Cuts>,
+}
+
+/// Who cannot reach what now.
+#[derive(Default)]
+struct Cuts {
+    from_bus: BTreeSet<usize>,
+    from_store: BTreeSet<usize>,
+    /// The store has no primary until then.
+    no_primary_until: Option<Instant>,
 }
 
 struct Dice {
@@ -124,20 +142,78 @@ impl Trouble {
             is_over: AtomicBool::new(false),
             recorder,
             is_dirty,
+            cuts: Mutex::default(),
         })
+    }
+
+    /// A node is cut off from the others, or is not any more.
+    pub(super) fn cut_from_bus(&self, node: usize, is_cut: bool) {
+        let from_bus = &mut self.cuts().from_bus;
+        if is_cut {
+            from_bus.insert(node)
+        } else {
+            from_bus.remove(&node)
+        };
+    }
+
+    /// A node is cut off from the store, or is not any more.
+    pub(super) fn cut_from_store(&self, node: usize, is_cut: bool) {
+        let from_store = &mut self.cuts().from_store;
+        if is_cut {
+            from_store.insert(node)
+        } else {
+            from_store.remove(&node)
+        };
+    }
+
+    pub(super) fn is_cut_from_bus(&self, node: usize) -> bool {
+        self.cuts().from_bus.contains(&node)
+    }
+
+    /// Nobody writes, or reads what the majority has, for a while.
+    pub(super) fn elect_for(&self, time: Duration) {
+        self.cuts().no_primary_until = Some(Instant::now() + time);
+    }
+
+    fn is_without_store(&self, node: usize) -> bool {
+        let cuts = self.cuts();
+        let elects = cuts.no_primary_until.is_some_and(|until| Instant::now() < until);
+        elects || cuts.from_store.contains(&node)
+    }
+
+    fn cuts(&self) -> MutexGuard<'_, Cuts> {
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on everything works.
     pub(super) fn end(&self) {
         self.is_over.store(true, Relaxed);
+        *self.cuts() = Cuts::default();
+    }
+
+    /// What goes wrong between several nodes; `None`: there is one.
+    pub(super) fn together(&self) -> Option<&Together> {
+        self.plan.together.as_ref()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Relaxed)
     }
 
     fn dice(&self) -> MutexGuard<'_, Dice> {
         self.dice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What becomes of a parcel from one node to another, or the same.
+    pub(super) fn passage(&self, from: usize, to: usize) -> Passage {
+        if self.is_cut_from_bus(from) || self.is_cut_from_bus(to) {
+            return Passage::Lost;
+        }
+        self.chance()
+    }
+
     /// What becomes of the next publication.
-    pub(super) fn passage(&self) -> Passage {
+    pub(super) fn chance(&self) -> Passage {
         let rng = &mut self.dice().rng;
         if self.is_over.load(Relaxed) {
             return Passage::Through;
@@ -182,15 +258,24 @@ impl Dice {
     }
 }
 
-impl Script for Trouble {
-    fn fate(&self, call: Call) -> Fate {
-        if call == Call::PutReads {
-            self.recorder.note(Observation::BulkBegun);
-        }
+/// The trouble of one node with the store.
+pub(super) struct Side {
+    /// The world's.
+    pub(super) trouble: Arc<Trouble>,
+    /// Which node.
+    pub(super) node: usize,
+}
+
+impl Trouble {
+    fn fate(&self, node: usize, call: Call) -> Fate {
+        let is_without = self.is_without_store(node);
         let (mut dice, plan) = (self.dice(), &self.plan);
-        if self.is_over.load(Relaxed) {
+        if self.is_over() {
             let after = Duration::from_micros(200);
             return Fate { before: after, outcome: Outcome::Done, after };
+        }
+        if is_without {
+            return dice.without_store(call);
         }
         let mut before = dice.about(plan.store_ms);
         if dice.hits(plan.stalls) {
@@ -200,26 +285,82 @@ impl Script for Trouble {
         let after = dice.about(plan.store_ms);
         Fate { before, outcome, after }
     }
+}
+
+impl Dice {
+    /// A request is lost, or its answer is, after which nobody knows.
+    fn without_store(&mut self, call: Call) -> Fate {
+        let before = Duration::from_millis(self.rng.u64(1..3_000));
+        let outcome = match call {
+            Call::Read => Outcome::Refused { done: Share(0) },
+            Call::Append | Call::Change | Call::PutReads => {
+                let done = if self.rng.u8(0..4) == 0 { Share(255) } else { Share(0) };
+                Outcome::Unknown { done, told: Share(0), rest: None }
+            }
+        };
+        Fate { before, outcome, after: Duration::ZERO }
+    }
+}
+
+impl Script for Side {
+    fn fate(&self, call: Call) -> Fate {
+        if call == Call::PutReads {
+            self.trouble.recorder.note(Observation::BulkBegun(self.node));
+        }
+        self.trouble.fate(self.node, call)
+    }
 
     fn shows_uncommitted(&self) -> bool {
-        self.is_dirty
+        self.trouble.is_dirty
     }
 
     fn took_effect(&self, effect: Effect<'_>) {
+        let recorder = &self.trouble.recorder;
         match effect {
             Effect::Appended(entries, appended, is_late) => {
                 let (entries, committed) = (entries.into(), appended.committed);
-                self.recorder.note(Observation::Appended { entries, committed, is_late });
+                recorder.note(Observation::Appended { entries, committed, is_late });
+            }
+            Effect::Arrived(entries, is_late) => {
+                let (entries, node) = (entries.into(), self.node);
+                recorder.note(Observation::Arrived { entries, node, is_late });
             }
             Effect::Changed(room, changed) => {
-                self.recorder.note(Observation::Changed { room, changed: changed.clone() });
+                let (changed, node) = (changed.clone(), self.node);
+                recorder.note(Observation::Changed { room, changed, node });
             }
             Effect::Created(_) => {}
             Effect::Read(reads) => {
                 let mut reads = reads.to_vec();
                 reads.sort_unstable_by_key(|read| (read.room, read.user));
-                self.recorder.note(Observation::ReadsStored(reads));
+                recorder.note(Observation::ReadsStored(reads));
             }
         }
+    }
+}
+
+impl Weather for Trouble {
+    fn lag(&self) -> Duration {
+        let lag_ms = self.plan.together.as_ref().map_or(0, |together| together.lag_ms);
+        let mut dice = self.dice();
+        if self.is_over() { Duration::from_micros(100) } else { dice.about(lag_ms) }
+    }
+
+    fn pause(&self) -> Duration {
+        let mut dice = self.dice();
+        if self.is_over() { Duration::ZERO } else { dice.about(1) }
+    }
+
+    fn names_place(&self) -> bool {
+        self.dice().rng.bool()
+    }
+
+    fn secondary_stays(&self) -> Duration {
+        Duration::from_millis(self.dice().rng.u64(100..8_000))
+    }
+
+    fn committed(&self, entry: &Entry) {
+        let entries = [entry.clone()].into();
+        self.recorder.note(Observation::Appended { entries, committed: 1, is_late: true });
     }
 }

@@ -80,6 +80,12 @@ impl<S, M> Logic<S, M> {
         now: Instant,
         effects: &mut Vec<Effect<S, M>>,
     ) {
+        mutate!(NoFence, {
+            if outcome.stopped == Some(Stopped::Taken) {
+                let all = Appended { committed: batch.len(), stopped: None };
+                return self.appended(batch, all, now, effects);
+            }
+        });
         self.is_writing = false;
         self.note_commit(outcome.committed);
         let before = self.heads;
@@ -216,6 +222,9 @@ impl<S, M> Logic<S, M> {
         let sends = self.queue.batch().filter_map(|pending| name(&pending.submit));
         let sends: HashMap<(UserId, ClientId), Sent> =
             sends.zip(found).filter_map(|(name, sent)| Some((name, (*sent)?))).collect();
+        mutate!(ReadBackBySeq, {
+            return self.settle_by_seq(known, effects);
+        });
         let mut marks = std::mem::take(&mut self.doubt.marks);
         let settled = self.queue.end_batch(|submit| {
             if let Some(name) = name(submit) {

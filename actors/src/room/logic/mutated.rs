@@ -1,6 +1,6 @@
 //! A room with a fault put back; see `crate::mutations`.
 
-use super::{Effect, Logic, refuse};
+use super::{Effect, Logic, answer, refuse};
 use crate::{room::pending::Pending, route::Receipt};
 use madang_protocol::{Entry, Event, Heads, Refusal};
 use madang_store::log::Sent;
@@ -33,6 +33,21 @@ impl<S, M> Logic<S, M> {
         if let Some((sender, client_id)) = crate::room::pending::name(&pending.submit) {
             self.window.remember(sender, client_id, Sent { seq, ts: self.last_ts });
         }
+    }
+
+    pub(super) fn settle_by_seq(&mut self, known: Heads, effects: &mut Vec<Effect<S, M>>) -> bool {
+        let (room, last_seq, ts) = (self.room, self.heads.last_seq, self.last_ts);
+        let mut seq = known.last_seq;
+        let settled = self.queue.end_batch(|submit| {
+            crate::room::pending::name(submit)?;
+            seq += 1;
+            (seq <= last_seq).then_some(Receipt { room, seq, ts, rev: 0, duplicate: false })
+        });
+        let is_some = !settled.is_empty();
+        for (pending, receipt) in settled {
+            answer(pending, receipt, effects);
+        }
+        is_some
     }
 
     pub(super) fn burn(&mut self, rest: &[Entry], effects: &mut Vec<Effect<S, M>>) {

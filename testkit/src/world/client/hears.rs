@@ -10,7 +10,7 @@ use tokio::time::Instant;
 impl Client {
     pub(super) fn hear(&mut self, text: &[u8]) {
         let Ok(frame) = serde_json::from_slice::<Value>(text) else {
-            return self.scene.recorder.fail("framing", "the node says no JSON".into());
+            return self.scene.ground.recorder.fail("framing", "the node says no JSON".into());
         };
         let op = frame["op"].as_str().unwrap_or_default().to_owned();
         match op.as_str() {
@@ -33,7 +33,7 @@ impl Client {
         let (id, link_id) = (frame["id"].as_u64().unwrap_or_default(), link.id);
         let Some(asked) = link.asked.remove(&id) else {
             let what = format!("an answer to nothing, or a second one: {frame}");
-            return self.scene.recorder.fail("answers", what);
+            return self.scene.ground.recorder.fail("answers", what);
         };
         let number = |name: &str| frame[name].as_u64();
         let answer = if op == "ok" {

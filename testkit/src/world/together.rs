@@ -1,0 +1,53 @@
+//! What goes wrong where several nodes are one: drawn apart from the rest of the plan.
+
+use fastrand::Rng;
+
+/// A world of several nodes.
+#[derive(Debug, Clone)]
+pub struct Together {
+    /// Nodes: 2 to 4.
+    pub nodes: usize,
+    /// How far the wall clock of each is ahead, ms.
+    pub skews_ms: Vec<u64>,
+    /// What the primary of the store has is at the majority after so long, about.
+    pub lag_ms: u64,
+    /// The store gets another primary so often.
+    pub fail_overs: u32,
+    /// A node is cut from the others so often.
+    pub bus_cuts: u32,
+    /// A node is cut from the store so often.
+    pub store_cuts: u32,
+    /// A node stands still so often.
+    pub pauses: u32,
+}
+
+/// Below this seed a world has one node.
+const FIRST_SEED: u64 = 1_000;
+/// The longest way that a clock is wrong.
+const SKEW_MS_MAX: u64 = 30_000;
+
+impl Together {
+    /// Whether the world of this seed has several nodes, and what goes wrong between them. The
+    /// rest of the plan does not depend on it.
+    pub fn drawn(seed: u64) -> Option<Self> {
+        let mut rng = Rng::with_seed(seed ^ 0x746f_6765_7468_6572);
+        let nodes = rng.usize(1..=4);
+        if seed < FIRST_SEED || nodes == 1 {
+            return None;
+        }
+        let mut some = |frequent: u32| match rng.u32(0..10) {
+            0..4 => 0,
+            4..8 => 1,
+            _ => frequent,
+        };
+        let (fail_overs, bus_cuts, store_cuts, pauses) = (some(4), some(3), some(2), some(3));
+        let lag_ms = [1, 10, 100][rng.usize(0..3)];
+        let skews_ms = (0..nodes).map(|_| rng.u64(0..SKEW_MS_MAX)).collect();
+        Some(Self { nodes, skews_ms, lag_ms, fail_overs, bus_cuts, store_cuts, pauses })
+    }
+
+    /// As many nodes, and nothing goes wrong.
+    pub fn quiet(self) -> Self {
+        Self { fail_overs: 0, bus_cuts: 0, store_cuts: 0, pauses: 0, lag_ms: 1, ..self }
+    }
+}
