@@ -17,7 +17,12 @@ pub struct Ground {
 impl Ground {
     /// Starts them, all at once.
     pub async fn start() -> Self {
-        let (mongo, nats) = tokio::join!(ReplicaSet::start(), Nats::one());
+        Self::with(Nats::one()).await
+    }
+
+    /// The same with another NATS.
+    pub async fn with(nats: impl Future<Output = Nats>) -> Self {
+        let (mongo, nats) = tokio::join!(ReplicaSet::start(), nats);
         Self { mongo, nats }
     }
 

@@ -1,10 +1,14 @@
 //! Nodes on real servers: a single one on MongoDB, and clusters, as their users meet them.
 
 mod bad_surroundings;
+mod bus;
 mod commands;
 mod ground;
+mod nodes;
 mod single;
+mod store;
 mod talking;
+mod trouble;
 
 /// The binary under test.
 fn launch() -> madang_testkit::Launch {

@@ -5,8 +5,8 @@
 //! stored messages are read back over the API, and [`check`] compares the two. It is pure, and
 //! itself tested with every fault it is meant to find planted one by one.
 //!
-//! What it does not judge: when something happened. Time is not in the events; latency is another
-//! test's.
+//! What it does not judge: when something happened. Time is not in the events; a journal remembers
+//! only the longest time in which nothing was acknowledged.
 
 mod check;
 #[cfg(test)]
@@ -17,7 +17,10 @@ pub use check::{Summary, check};
 pub use violation::Violation;
 
 use serde_json::Value;
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
 
 /// Acknowledged messages below which a run proves nothing: faults that hit one message in a
 /// hundred would pass unseen.
@@ -118,22 +121,53 @@ pub fn client_id_in(body: &str) -> &str {
 
 /// The events of a run, written by many clients at once.
 #[derive(Debug, Clone, Default)]
-pub struct Journal(Arc<Mutex<Vec<Event>>>);
+pub struct Journal(Arc<Mutex<Written>>);
+
+#[derive(Debug, Default)]
+struct Written {
+    events: Vec<Event>,
+    acknowledged: usize,
+    /// When something was acknowledged last; `None`: the silence is not measured yet.
+    heard: Option<Instant>,
+    longest_silence: Duration,
+}
 
 impl Journal {
     /// Adds an event.
     pub fn record(&self, event: Event) {
-        self.0.lock().expect("nothing panics holding it").push(event);
+        let mut written = self.written();
+        if matches!(event, Event::Acknowledged { .. }) {
+            written.acknowledged += 1;
+            written.listen();
+        }
+        written.events.push(event);
     }
 
     /// All events so far.
     pub fn events(&self) -> Vec<Event> {
-        self.0.lock().expect("nothing panics holding it").clone()
+        self.written().events.clone()
     }
 
     /// How many messages were acknowledged so far, retries counted once each.
     pub fn acknowledged(&self) -> usize {
-        let events = self.0.lock().expect("nothing panics holding it");
-        events.iter().filter(|event| matches!(event, Event::Acknowledged { .. })).count()
+        self.written().acknowledged
+    }
+
+    /// The longest time in which nothing was acknowledged, since the first message was.
+    pub fn longest_silence(&self) -> Duration {
+        self.written().longest_silence
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.0.lock().expect("nothing panics holding it")
+    }
+}
+
+impl Written {
+    fn listen(&mut self) {
+        let now = Instant::now();
+        if let Some(heard) = self.heard.replace(now) {
+            self.longest_silence = self.longest_silence.max(now - heard);
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Load with a memory: writers and readers that live through restarts of the node and write down
-//! what happened to them, for [`crate::history`] to judge.
+//! Load with a memory: writers and readers that live through restarts of the node, or go to another
+//! one of its cluster, and write down what happened to them, for [`crate::history`] to judge.
 
 mod reader;
 mod writer;
@@ -12,7 +12,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -23,10 +23,12 @@ const BACK_WITHIN: Duration = Duration::from_secs(90);
 /// Between two attempts to connect to a node that is not there.
 const TRY_AGAIN: Duration = Duration::from_millis(30);
 
-/// One conversation: writers and readers of one room on one node.
+/// One conversation: writers and readers of one room.
 #[derive(Debug)]
 pub struct Load {
-    address: SocketAddr,
+    /// Of every node. Whoever joins begins at the next one, and goes on to the one after it whenever
+    /// a connection ends.
+    addresses: Arc<[SocketAddr]>,
     room: String,
     journal: Journal,
     stop: Arc<AtomicBool>,
@@ -35,10 +37,15 @@ pub struct Load {
 }
 
 impl Load {
-    /// Nobody talks yet.
+    /// Nobody talks yet, on one node.
     pub fn new(address: SocketAddr, room: &str) -> Self {
+        Self::across(&[address], room)
+    }
+
+    /// Nobody talks yet, on the nodes of a cluster.
+    pub fn across(addresses: &[SocketAddr], room: &str) -> Self {
         Self {
-            address,
+            addresses: addresses.into(),
             room: room.to_owned(),
             journal: Journal::default(),
             stop: Arc::default(),
@@ -93,8 +100,10 @@ impl Load {
     }
 
     fn seat(&self, account: &Account, name: String) -> Seat {
+        let seats = self.writers.len() + self.readers.len();
         Seat {
-            address: self.address,
+            addresses: self.addresses.clone(),
+            next: Arc::new(AtomicUsize::new(seats)),
             account: account.clone(),
             room: self.room.clone(),
             name,
@@ -106,12 +115,21 @@ impl Load {
 /// Who takes part, where, and where it is written down.
 #[derive(Debug, Clone)]
 struct Seat {
-    address: SocketAddr,
+    addresses: Arc<[SocketAddr]>,
+    /// Counts connections: the next one goes to another node.
+    next: Arc<AtomicUsize>,
     account: Account,
     room: String,
     /// Unique in the run; the first part of every `client_id` of a writer.
     name: String,
     journal: Journal,
+}
+
+impl Seat {
+    /// Where the next connection goes.
+    fn next_address(&self) -> SocketAddr {
+        self.addresses[self.next.fetch_add(1, Ordering::Relaxed) % self.addresses.len()]
+    }
 }
 
 /// A number no other connection of this process has.

@@ -73,7 +73,7 @@ async fn one_connection(
 /// A reader that missed more than is replayed reads the rest as older messages, here over HTTP, so
 /// that what comes over the socket waits meanwhile. `None` when the node is gone.
 async fn read_older(seat: &Seat, told: &watch::Sender<u64>, replay_from: u64) -> Option<()> {
-    let http = Http::new(seat.address);
+    let http = Http::new(seat.next_address());
     while *told.borrow() + 1 < replay_from {
         let after = *told.borrow();
         let limit = (replay_from - 1 - after).min(200);
@@ -100,7 +100,7 @@ fn take(seat: &Seat, told: &watch::Sender<u64>, message: &Value) {
 /// A connection past `hello` and the answer to it; `None` when the node is not there, asks for
 /// patience, or lets us down on the way.
 pub(super) async fn connect(seat: &Seat, wish: Option<Value>) -> Option<(Socket, Value)> {
-    let mut socket = Door::new(seat.address).open().await.ok()?;
+    let mut socket = Door::new(seat.next_address()).open().await.ok()?;
     let mut hello = json!({"op": "hello", "id": 0, "token": seat.account.token});
     if let Some(wish) = wish {
         hello["subscribe"] = wish;
