@@ -24,7 +24,6 @@ mod ground;
 mod link;
 mod mutation;
 mod node;
-mod notices;
 mod observation;
 mod operator;
 mod outside;
@@ -264,9 +263,9 @@ impl Scene {
                 reply_to: None,
             };
             let owner = self.users[0];
-            let node = self.nodes[place % self.nodes.len()].borrow();
-            let Some(sent) = node.as_ref().map(|node| node.send(owner, probe)) else { return };
-            drop(node);
+            let node = &self.nodes[place % self.nodes.len()];
+            let sent = node.borrow().as_ref().map(|node| node.send(owner, probe));
+            let Some(sent) = sent else { return };
             if !matches!(sent.await, Ok(Ok(_))) && self.ground.recorder.violation().is_none() {
                 self.ground
                     .recorder

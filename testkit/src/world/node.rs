@@ -8,7 +8,6 @@ use super::{
     gate::Gate,
     ground::Ground,
     link::{Cable, ClientEnd, link},
-    notices::Spoken,
     observation::{Observation, Recorder},
     settings::Settings,
 };
@@ -170,7 +169,7 @@ impl NodeLifetime {
             switches: Arc::new(Switches::default()),
             homes: homes.clone(),
             notices: if is_together {
-                Arc::new(Spoken(parts.bus.clone()))
+                Arc::new(notices::OverBus::new(Arc::new(parts.bus.clone())))
             } else {
                 notices::Nobody::shared()
             },
@@ -389,14 +388,9 @@ impl Parts {
             gone: Box::new(|_| {}),
         };
         let membership = membership::start(&Arbiter::here(), &self.root, services);
-        let asking = router.clone();
         let services = NoticingServices {
             homes,
             readers: Arc::new(router.clone()),
-            ask: Box::new(move |peer, rooms| {
-                let router = asking.clone();
-                Box::pin(async move { router.ask_heads(peer, rooms).await })
-            }),
             log: self.store.log.clone(),
             metrics: self.metrics.clone(),
         };
@@ -404,7 +398,11 @@ impl Parts {
             membership,
             _noticing: noticing::start(&Arbiter::here(), &self.root, &**bus, services),
             _serving: router.serve(),
-            _hearing: super::notices::hear(bus, router.clone()),
+            _hearing: notices::heed(
+                bus,
+                self.metrics.clone(),
+                notices::Local::new(router.clone(), |_| {}),
+            ),
         }
     }
 
