@@ -27,6 +27,7 @@ use crate::{
         listeners::{ListenError, Listeners},
         origin::Origins,
         tls::{Acceptors, Tls, TlsError},
+        turnstile::Turnstile,
     },
     gathered::Gathered,
     memory, metrics,
@@ -389,6 +390,7 @@ async fn begin_accepting(parts: oneshot::Receiver<EdgeParts>, hub: LocalHub) {
     let Ok(parts) = parts.await else {
         return; // the node did not start
     };
+    let turnstile = Turnstile::start();
     for (listener, context) in parts.listeners {
         let services = Rc::new(ConnectionServices {
             router: parts.router.clone(),
@@ -408,8 +410,8 @@ async fn begin_accepting(parts: oneshot::Receiver<EdgeParts>, hub: LocalHub) {
                 (Capacity::new(MONITORING_CONNECTIONS_MAX, 0), parts.monitoring.clone(), None)
             }
         };
-        let hub = hub.clone();
-        let edge = Rc::new(Edge { context, services, hub, capacity, tls });
+        let (hub, turnstile) = (hub.clone(), turnstile.clone());
+        let edge = Rc::new(Edge { context, services, hub, capacity, tls, turnstile });
         match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => {
                 tokio::task::spawn_local(accept::accept(listener, edge, stopping));

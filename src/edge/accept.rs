@@ -10,6 +10,7 @@ use super::{
     capacity::{AddressLease, Capacity, Lease},
     http::{self, HttpContext, Response},
     tls::Acceptors,
+    turnstile::Turnstile,
     websocket,
 };
 use crate::{config::Settings, metrics::Handshake};
@@ -60,6 +61,8 @@ pub struct Edge {
     pub capacity: Capacity,
     /// Present: connections begin with a TLS handshake.
     pub tls: Option<Acceptors>,
+    /// Through which each step of a request goes.
+    pub turnstile: Turnstile,
 }
 
 impl Edge {
@@ -101,7 +104,11 @@ pub async fn accept(listener: TcpListener, edge: Rc<Edge>, mut stopping: watch::
         };
         match accepted {
             Ok((stream, peer)) => {
-                tokio::task::spawn_local(serve(stream, peer, edge.clone(), stopping.clone()));
+                let (edge, stopping) = (edge.clone(), stopping.clone());
+                tokio::task::spawn_local(async move {
+                    let turnstile = edge.turnstile.clone();
+                    turnstile.pace(serve(stream, peer, edge, stopping)).await;
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

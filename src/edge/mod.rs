@@ -8,4 +8,5 @@ pub mod http;
 pub mod listeners;
 pub mod origin;
 pub mod tls;
+pub mod turnstile;
 pub mod websocket;
