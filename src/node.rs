@@ -14,7 +14,7 @@
 //! ```
 
 use crate::{
-    accounts::{self, Accounts, Hasher},
+    accounts::{self, Accounts, BearerTokens, Hasher},
     admin::{Admin, TokenError},
     clustered::{self, Clustered},
     config::{Settings, or_unlimited},
@@ -37,8 +37,8 @@ use crate::{
 use madang_actors::{
     Reader, Router,
     batcher::BatcherMessage,
-    connection::{Authentication, Authenticator, ConnectionLimits, ConnectionServices},
-    hub::{self, HubLimits, HubMessage, Hubs, Identity, LocalHub},
+    connection::{ConnectionLimits, ConnectionServices},
+    hub::{self, HubLimits, HubMessage, Hubs, LocalHub},
     kernel::{
         Address, Arbiter, Arbiters, Clock, Exhausted, Reply, Strategy, Supervisor, start_supervised,
     },
@@ -49,11 +49,9 @@ use madang_actors::{
     store_writer::{self, StoreWriter, Writers},
     switches::Switches,
 };
-use madang_protocol::{ErrorCode, limits::ANSWER_BYTES_MAX};
+use madang_protocol::limits::ANSWER_BYTES_MAX;
 use madang_resilience::{Health, State};
-use madang_store::{
-    Store, accounts::Session, limits::InProcess as LocalLimits, presence::NodeLife,
-};
+use madang_store::{Store, limits::InProcess as LocalLimits, presence::NodeLife};
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -481,21 +479,5 @@ fn connection_limits(settings: &Settings) -> ConnectionLimits {
         page_bytes_max: or_unlimited(settings.outbox_bytes_max / 4).min(ANSWER_BYTES_MAX),
         heartbeat_ms: settings.heartbeat_ms,
         frame_bytes_max: settings.frame_bytes_max,
-    }
-}
-
-/// Finds sessions by the accounts' tokens.
-struct BearerTokens(Arc<Accounts>);
-
-impl Authenticator for BearerTokens {
-    fn authenticate(&self, token: Box<str>) -> Authentication {
-        let accounts = self.0.clone();
-        Box::pin(async move {
-            match accounts.authenticate(&token).await {
-                Ok(Session { user, session, .. }) => Ok(Some(Identity { user, session })),
-                Err(refusal) if refusal.code == ErrorCode::Unauthenticated => Ok(None),
-                Err(refusal) => Err(refusal),
-            }
-        })
     }
 }

@@ -255,13 +255,15 @@ fn code_of(line: &str) -> &str {
     line.split(" // ").next().unwrap_or(line)
 }
 
-/// True when `word` stands in `code` with no letter, digit or underscore around it.
+/// True when `word` stands in `code` with no letter, digit or underscore around it. What is a text of
+/// its own or begins a URL names nothing.
 fn names(code: &str, word: &str) -> bool {
     let inside = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(word).any(|(at, _)| {
-        let before = code[..at].chars().next_back();
-        let after = code[at + word.len()..].chars().next();
-        !before.is_some_and(inside) && !after.is_some_and(inside)
+        let behind = &code[at + word.len()..];
+        let (before, after) = (code[..at].chars().next_back(), behind.chars().next());
+        let is_text = before == Some('"') && after == Some('"') || behind.starts_with("://");
+        !is_text && !before.is_some_and(inside) && !after.is_some_and(inside)
     })
 }
 
@@ -269,6 +271,7 @@ fn names(code: &str, word: &str) -> bool {
 fn words_are_found_as_wholes_and_not_in_comments() {
     assert!(names("use actix::Actor;", "actix"));
     assert!(!names("my_actix_like()", "actix"));
+    assert!(!names("let url = \"redis://host\"; let words = [\"redis\"];", "redis"));
     assert!(!names(code_of("    // actix does this"), "actix"));
     assert!(!names(code_of("call(); // as actix does"), "actix"));
 }

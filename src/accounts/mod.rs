@@ -8,6 +8,7 @@
 //! Passwords and tokens are in no error, no log line and no `Debug`.
 
 mod api_keys;
+mod bearer;
 mod change;
 mod external;
 mod hasher;
@@ -19,6 +20,7 @@ pub mod token;
 mod turns;
 pub mod username;
 
+pub use bearer::BearerTokens;
 pub use external::ExternalUser;
 pub use hasher::Hasher;
 pub use signup::Signup;

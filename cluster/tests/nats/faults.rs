@@ -218,7 +218,10 @@ async fn a_reader_that_is_too_slow_hears_of_a_gap() {
     let nats = servers::Nats::one().await;
     let pair = Pair::on(nats.urls(), nats.urls()).await;
     let ears = Ears::of(&pair.other);
-    #[expect(clippy::disallowed_methods, reason = "a subscriber that is slow is what this is about")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a subscriber that is slow is what this is about"
+    )]
     let slow = |_: &_| std::thread::sleep(Duration::from_millis(2));
     let _reader = pair.other.subscribe(ROOM, Box::new(slow));
     wait::until("a gap", wait::SOON, || async {
