@@ -8,10 +8,7 @@ use madang_actors::{
     },
     kernel::{Address, Arbiter, Clock, Exhausted, Supervisor, start_supervised},
 };
-use madang_store::{
-    PresenceStore, Store,
-    presence::{InProcess, NodeLife},
-};
+use madang_store::{PresenceStore, Store, presence::NodeLife};
 use std::{sync::Arc, time::Duration};
 
 /// Where it is noted. Cloning shares it.
@@ -27,8 +24,8 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    /// Nothing yet.
-    pub(crate) fn new(settings: &Settings, clock: &Clock) -> Self {
+    /// Nothing yet. Who is online is told by `leases`.
+    pub(crate) fn new(settings: &Settings, clock: &Clock, leases: Arc<dyn PresenceStore>) -> Self {
         let last_seen = match settings.last_seen_flush() {
             Some(_) => LastSeen::new(clock.clone()),
             None => LastSeen::off(),
@@ -37,7 +34,7 @@ impl Gathered {
             positions: ReadPositions::new(),
             connected: Connected::new(last_seen.clone()),
             last_seen,
-            leases: Arc::new(InProcess::new()),
+            leases,
         }
     }
 

@@ -51,7 +51,7 @@ use madang_actors::{
 };
 use madang_protocol::limits::ANSWER_BYTES_MAX;
 use madang_resilience::{Health, State};
-use madang_store::{Store, limits::InProcess as LocalLimits, presence::NodeLife};
+use madang_store::{LoginLimits, Store, presence::NodeLife, redis};
 use std::{
     io,
     net::{SocketAddr, TcpListener},
@@ -82,6 +82,9 @@ pub enum StartError {
     /// The store of a cluster cannot be used.
     #[error(transparent)]
     ClusterStore(#[from] madang_store::ClusterError),
+    /// Redis cannot be used as the settings have it.
+    #[error(transparent)]
+    Shared(#[from] redis::OpenError),
     /// The other nodes cannot be reached.
     #[error(transparent)]
     Bus(#[from] madang_cluster::nats::OpenError),
@@ -190,7 +193,8 @@ impl Node {
             let _ = gives_up.try_send(cause.to_owned()); // one reason is enough
         });
 
-        let gathered = Gathered::new(&settings, &clock);
+        let shared = surroundings::open_shared(&settings, first).await?;
+        let gathered = Gathered::new(&settings, &clock, surroundings::leases(shared.as_ref()));
         let reads =
             start_store(&root, &store_threads.all(), &store, &gathered, &settings, &metrics);
         let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &gathered, &settings, &metrics);
@@ -246,7 +250,12 @@ impl Node {
             page: Page::new(&recorder, sources),
             health: health.clone(),
         };
-        let context = http_context(&settings, shown, &store, &reads.reader, &router, &clock)?;
+        let limits = surroundings::login_limits(shared.as_ref(), &settings);
+        let context =
+            http_context(&settings, shown, &store, &reads.reader, &router, &clock, limits)?;
+        if let Some(shared) = shared {
+            surroundings::watch_shared(shared.control, &health, clock.clone());
+        }
         let context = HttpContext { admin, ..context };
         let (stopping, is_stopping) = watch::channel(false);
         let (monitoring, is_monitoring_over) = watch::channel(false);
@@ -433,6 +442,7 @@ fn http_context(
     reader: &Reader,
     router: &Router,
     clock: &Clock,
+    limits: Arc<dyn LoginLimits>,
 ) -> Result<HttpContext, StartError> {
     let Shown { metrics, page, health } = shown;
     let hasher =
@@ -443,7 +453,7 @@ fn http_context(
             store: store.accounts.clone(),
             reader: reader.clone(),
             router: router.clone(),
-            limits: Arc::new(LocalLimits::new(accounts::login_rules(settings))),
+            limits,
             hasher,
             metrics: metrics.clone(),
             clock: clock.clone(),

@@ -1,7 +1,7 @@
 //! What a node stands on: its store and its bus, embedded or real servers as the settings say.
 
 use crate::{accounts, config::Settings, node::StartError, observability::Recorder};
-use madang_actors::kernel::Arbiter;
+use madang_actors::kernel::{Arbiter, Clock};
 use madang_cluster::{
     Bus, InProcess, Nats, NodeName, Peer,
     metrics::Metrics as BusMetrics,
@@ -9,12 +9,17 @@ use madang_cluster::{
     subjects::ClusterName,
 };
 use madang_protocol::SessionId;
-use madang_store::{ClusterOptions, Store};
-use std::{future::Future, sync::Arc};
+use madang_resilience::Health;
+use madang_store::{ClusterOptions, LoginLimits, PresenceStore, Store, limits, presence, redis};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 /// The part that stands for the bus.
 pub(crate) const NATS: &str = "nats";
+/// The part that stands for what nodes share beside the store.
+const REDIS: &str = "redis";
+/// How often it is looked how that is.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// One end of the bus, and what is known of it beyond that.
 #[derive(Clone)]
@@ -89,6 +94,56 @@ pub(crate) async fn open_bus(
     let waits = |reason: &str| tracing::warn!(reason, "NATS is not reached yet");
     let opening = move || nats::open(options, metrics, waits);
     Ok(NodeBus::Nats(on(arbiter, opening).await??))
+}
+
+/// What nodes share beside the store; `None`: nothing, each counts for itself. It works without its
+/// servers, so nothing is waited for. Its connections live on `arbiter`.
+pub(crate) async fn open_shared(
+    settings: &Settings,
+    arbiter: &Arbiter,
+) -> Result<Option<redis::Parts>, StartError> {
+    let Some(options) = redis_options(settings) else {
+        return Ok(None);
+    };
+    let rules = accounts::login_rules(settings);
+    let opening = move || async move { redis::open(&options, rules) };
+    Ok(Some(on(arbiter, opening).await??))
+}
+
+/// How the settings want Redis.
+pub(crate) fn redis_options(settings: &Settings) -> Option<redis::Options> {
+    let url = settings.redis.reveal()?;
+    Some(redis::Options::new(url, &settings.cluster_name))
+}
+
+/// Leases that all nodes see, or this one alone.
+pub(crate) fn leases(shared: Option<&redis::Parts>) -> Arc<dyn PresenceStore> {
+    match shared {
+        Some(shared) => shared.presence.clone(),
+        None => Arc::new(presence::InProcess::new()),
+    }
+}
+
+/// Logins counted for all nodes, or for this one alone.
+pub(crate) fn login_limits(
+    shared: Option<&redis::Parts>,
+    settings: &Settings,
+) -> Arc<dyn LoginLimits> {
+    match shared {
+        Some(shared) => shared.limits.clone(),
+        None => Arc::new(limits::InProcess::new(accounts::login_rules(settings))),
+    }
+}
+
+/// Keeps the part of Redis up to date; inside a group of local tasks.
+pub(crate) fn watch_shared(control: redis::Control, health: &Health, clock: Clock) {
+    let health = health.clone();
+    tokio::task::spawn_local(async move {
+        loop {
+            health.set(REDIS, control.health().state, clock.now());
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    });
 }
 
 /// How the settings want NATS.

@@ -54,9 +54,11 @@ const FENCED: &[Fenced] = &[
     Fenced { word: "actix", allowed: &["actors/src/kernel"], reason: "the kernel hides it" },
     Fenced { word: "redb", allowed: &["store"], reason: "drivers stay behind the store's traits" },
     Fenced { word: "mongodb", allowed: &["store", "testkit/servers"], reason: "as redb" },
-    Fenced { word: "redis", allowed: &["store", "testkit/servers"], reason: "as redb" },
     Fenced { word: "async_nats", allowed: &["cluster"], reason: "drivers stay behind the bus" },
 ];
+
+/// Drivers that share their name with something of ours: kept behind the manifests.
+const DRIVERS: &[(&str, &[&str])] = &[("redis", &["store"]), ("bb8-redis", &["store"])];
 
 /// What a file called `logic.rs` never names: it gets input and time, and gives effects.
 const IMPURE: &[&str] =
@@ -94,6 +96,24 @@ fn words_stay_behind_their_fences() {
             let inside = fence.allowed.iter().any(|folder| file.path.starts_with(folder));
             if !inside && !is_this_file(&file) {
                 offenders.extend(file.naming(fence.word, fence.reason));
+            }
+        }
+    }
+    none(offenders);
+}
+
+#[test]
+fn drivers_are_dependencies_of_their_crate_alone() {
+    let mut offenders = Vec::new();
+    for member in CRATES {
+        let manifest = read(&root().join(member.folder).join("Cargo.toml"));
+        for section in ["[dependencies]", "[dev-dependencies]"] {
+            for line in dependencies(&manifest, section) {
+                let name = line.split(['.', ' ']).next().unwrap_or(line);
+                let driver = DRIVERS.iter().find(|(driver, _)| *driver == name);
+                if driver.is_some_and(|(_, allowed)| !allowed.contains(&member.folder)) {
+                    offenders.push(format!("{} depends on {name}", member.name));
+                }
             }
         }
     }
@@ -271,7 +291,7 @@ fn names(code: &str, word: &str) -> bool {
 fn words_are_found_as_wholes_and_not_in_comments() {
     assert!(names("use actix::Actor;", "actix"));
     assert!(!names("my_actix_like()", "actix"));
-    assert!(!names("let url = \"redis://host\"; let words = [\"redis\"];", "redis"));
+    assert!(!names("let url = \"redb://host\"; let words = [\"redb\"];", "redb"));
     assert!(!names(code_of("    // actix does this"), "actix"));
     assert!(!names(code_of("call(); // as actix does"), "actix"));
 }

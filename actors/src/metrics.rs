@@ -437,6 +437,7 @@ fn describe() {
         ("madang_closes_total", "Connections closed by the node, by close code"),
         ("madang_forwarded_total", "What homes on other nodes made of entries, by outcome"),
         ("madang_served_total", "What became of entries of other nodes here, by outcome"),
+        ("madang_forwards_unanswered_total", "Requests to homes that had no answer"),
         ("madang_room_hand_overs_total", "Rooms given up because they are at home elsewhere"),
         ("madang_node_questions_dropped_total", "Questions of other nodes that were dropped"),
         ("madang_received_frames_total", "Frames read from clients, by operation"),

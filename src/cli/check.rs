@@ -1,9 +1,9 @@
 //! `madang check`
 
 use super::{DAMAGED, Done, complain, write_out};
-use crate::{config::Settings, surroundings};
+use crate::{accounts::login_rules, config::Settings, surroundings};
 use madang_cluster::nats;
-use madang_store::{ClusterReport, Medium, OpenError, check::Report};
+use madang_store::{ClusterReport, Medium, OpenError, check::Report, redis};
 use std::{error::Error, fmt::Write as _, process::ExitCode};
 
 /// Examines where the data is, the data directory or MongoDB, and whether the other servers that the
@@ -24,6 +24,7 @@ pub(super) fn run(settings: &Settings) -> Done {
             let told = reached.map(|reached| told_of_nats(&reached));
             failed |= tell("NATS", told.map_err(Into::into))?;
         }
+        failed |= check_redis(settings).await?;
         Ok(ExitCode::from(u8::from(failed)))
     })
 }
@@ -33,6 +34,30 @@ fn tell(what: &str, told: Result<String, Box<dyn Error>>) -> Result<bool, Box<dy
     let failed = told.is_err();
     let text = told.unwrap_or_else(|error| format!("cannot be used: {error}"));
     write_out(&format!("{what}: {text}\n")).map(|()| failed)
+}
+
+/// True: it is named and cannot be used.
+async fn check_redis(settings: &Settings) -> Result<bool, Box<dyn Error>> {
+    let Some(options) = surroundings::redis_options(settings) else {
+        return Ok(false);
+    };
+    let told = match redis::open(&options, login_rules(settings)) {
+        Ok(parts) => match parts.control.inspect(settings.start_wait()).await {
+            Ok(report) => Ok(told_of_redis(&report)),
+            Err(error) => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    };
+    tell("Redis", told)
+}
+
+fn told_of_redis(report: &redis::Report) -> String {
+    let redis::Report { version, mode, maxmemory_policy, maxmemory_bytes, .. } = report;
+    let mut text = format!("reached, version {version}, {mode}");
+    if *maxmemory_bytes > 0 && maxmemory_policy == "noeviction" {
+        text.push_str("; refuses writes when full: set maxmemory-policy to volatile-ttl");
+    }
+    text
 }
 
 fn told_of_mongo(database: &str, report: &ClusterReport) -> String {

@@ -146,6 +146,11 @@ settings! {
     mongo: Secret = Secret::default();
     /// The database there; it belongs to this node or its cluster alone, and is made if it is empty.
     mongo_database: String = "madang".to_owned();
+    /// Redis, by which login limits and who is online count for all nodes together:
+    /// `redis://10.0.0.1:6379`, `redis+sentinel://10.0.0.1:26379,10.0.0.2:26379/service` or
+    /// `redis+cluster://10.0.0.1:6379,10.0.0.2:6379`; `rediss` for TLS. Kept secret, for it may hold a
+    /// password. Empty, and while it is away: each node counts for itself.
+    redis: Secret = Secret::default();
     /// Milliseconds to wait at the start for each of the servers. Beyond: the node ends.
     start_wait_ms: u64 = 60_000, in 100..=3_600_000;
 }

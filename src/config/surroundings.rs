@@ -9,6 +9,8 @@ const NOT_IN_DATABASES: &str = "/\\. \"$*<>:|?";
 const DATABASE_BYTES_MAX: usize = 63;
 
 const NATS_SCHEMES: [&str; 2] = ["nats://", "tls://"];
+const REDIS_SCHEMES: [&str; 6] =
+    ["redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"];
 const MONGO_SCHEMES: [&str; 2] = ["mongodb://", "mongodb+srv://"];
 
 impl Settings {
@@ -51,6 +53,15 @@ impl Settings {
         }
         if !self.mongo.reveal().is_none_or(|uri| starts(uri, MONGO_SCHEMES)) {
             return refuse("mongo", HIDDEN, "must begin with mongodb:// or mongodb+srv://");
+        }
+        let redis = self.redis.reveal();
+        let is_redis = |url: &str| {
+            let scheme = url.split_once("://").filter(|(_, rest)| !rest.is_empty());
+            scheme.is_some_and(|(scheme, _)| REDIS_SCHEMES.contains(&scheme))
+        };
+        if !redis.is_none_or(is_redis) {
+            let reason = format!("must begin with {} and ://", REDIS_SCHEMES.join(", "));
+            return refuse("redis", HIDDEN, reason);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ mod bus;
 mod commands;
 mod ground;
 mod nodes;
+mod shared;
 mod single;
 mod store;
 mod talking;
