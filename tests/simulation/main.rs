@@ -25,6 +25,9 @@ use std::{
 const FIXED_SEEDS: std::ops::Range<u64> = 1..121;
 /// Likewise, of which most have several nodes.
 const FIXED_SEEDS_TOGETHER: std::ops::Range<u64> = 1_000..1_021;
+/// New ones begin somewhere in here: with one node. Those of several, below, are tried by the night
+/// and by `SIM_FROM`.
+const NEW_SEEDS: std::ops::Range<u64> = 1 << 40..1 << 41;
 /// How long new worlds are tried, unless `SIM_SECONDS` says otherwise.
 const SECONDS: u64 = 100;
 
@@ -54,7 +57,7 @@ fn worlds_are_clean() {
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let wanted = number("SIM_SEEDS");
     let budget = Duration::from_secs(number("SIM_SECONDS").unwrap_or(SECONDS));
-    let first_new = number("SIM_FROM").unwrap_or_else(|| fastrand::u64(1_000..1 << 40));
+    let first_new = number("SIM_FROM").unwrap_or_else(|| fastrand::u64(NEW_SEEDS));
     println!("new seeds from {first_new}");
     let mut count = 0;
     for seed in FIXED_SEEDS_TOGETHER.chain(FIXED_SEEDS).chain(first_new..) {

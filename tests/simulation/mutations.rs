@@ -14,12 +14,12 @@ const FOUND: &[(&str, u64, &str)] = &[
     ("two_writes_in_flight", 1, "order"),
     ("non_majority_read", 4, "durable"),
     ("no_hole_repair", 1, "order"),
-    ("lost_member_change", 2, "membership"),
+    ("lost_member_change", 16, "membership"),
     ("late_retry_overtakes", 6, "order"),
     ("receipt_goes_down", 1, "coalesced"),
     ("drain_drops_batch", 115, "coalesced"),
     ("no_fence", 1013, "durable"),
-    ("read_back_by_seq", 1012, "degraded"),
+    ("read_back_by_seq", 1012, "durable"),
     ("local_read_back", 1008, "durable"),
 ];
 

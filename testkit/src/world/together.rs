@@ -1,6 +1,7 @@
 //! What goes wrong where several nodes are one: drawn apart from the rest of the plan.
 
 use fastrand::Rng;
+use std::ops::Range;
 
 /// A world of several nodes.
 #[derive(Debug, Clone)]
@@ -21,8 +22,8 @@ pub struct Together {
     pub pauses: u32,
 }
 
-/// Below this seed a world has one node.
-const FIRST_SEED: u64 = 1_000;
+/// The worlds of these seeds may have several nodes, all others have one.
+const SEEDS: Range<u64> = 1_000..1 << 40;
 /// The longest way that a clock is wrong.
 const SKEW_MS_MAX: u64 = 30_000;
 
@@ -32,7 +33,7 @@ impl Together {
     pub fn drawn(seed: u64) -> Option<Self> {
         let mut rng = Rng::with_seed(seed ^ 0x746f_6765_7468_6572);
         let nodes = rng.usize(1..=4);
-        if seed < FIRST_SEED || nodes == 1 {
+        if !SEEDS.contains(&seed) || nodes == 1 {
             return None;
         }
         let mut some = |frequent: u32| match rng.u32(0..10) {

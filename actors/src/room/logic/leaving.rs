@@ -19,10 +19,9 @@ pub(super) struct Elsewhere<S> {
     pub(super) late: Vec<Pending<S>>,
     /// Something was committed since.
     committed_late: bool,
-    /// Nothing was committed here yet: another home's write may be under way still. Since when
-    /// that is looked at, and how often it was.
+    /// Another home's write may be under way still: since when that is looked at, and how often it
+    /// was.
     rechecked: Option<(Instant, usize)>,
-    has_committed: bool,
     /// When what is known of members is forgotten.
     forget_at: Option<Instant>,
 }
@@ -35,7 +34,6 @@ impl<S> Default for Elsewhere<S> {
             late: Vec::new(),
             committed_late: false,
             rechecked: None,
-            has_committed: false,
             forget_at: None,
         }
     }
@@ -83,12 +81,12 @@ impl<S, M> Logic<S, M> {
     }
 
     pub(super) fn note_commit(&mut self, committed: usize) {
-        self.elsewhere.has_committed |= committed > 0;
         self.elsewhere.committed_late |= committed > 0 && self.elsewhere.is_leaving;
     }
 
-    /// Another home may have written, or may still: until something was committed here, which
-    /// nobody's late write can have been before, the heads are read again. Members are asked for
+    /// Another home may have written, or may still: the room is read again. Also when something was
+    /// committed here, for a reaction takes no number, so none of ours fences a late one of another
+    /// home's. Members are asked for
     /// anew now and then, should the word of a removal not have come.
     pub(super) fn look_out_for_others(&mut self, now: Instant, effects: &mut Vec<Effect<S, M>>) {
         let elsewhere = &mut self.elsewhere;
@@ -101,7 +99,7 @@ impl<S, M> Logic<S, M> {
         }
         let (since, times) = *elsewhere.rechecked.get_or_insert((now, 0));
         let due = RECHECKS.get(times).map(|after| since + *after);
-        if !elsewhere.has_committed && due.is_some_and(|due| due <= now) {
+        if due.is_some_and(|due| due <= now) {
             elsewhere.rechecked = Some((since, times + 1));
             effects.push(Effect::Recheck);
         }

@@ -97,20 +97,19 @@ fn rechecks(room: &mut Room, until: Duration) -> usize {
     count
 }
 
+/// Also when something was committed here: what another home commits late may be a reaction, which
+/// takes no number and shows in no head.
 #[test]
-fn one_that_others_may_write_to_reads_its_heads_again_until_it_has_committed() {
+fn one_that_others_may_write_to_is_read_again() {
     let mut alone = Room::active(4);
     assert_eq!(rechecks(&mut alone, Duration::from_secs(40)), 0);
     let mut shared = Room::active(4);
     shared.logic.share();
-    assert_eq!(rechecks(&mut shared, Duration::from_secs(40)), RECHECKS.len());
-    let mut busy = Room::active(4);
-    busy.logic.share();
-    assert_eq!(rechecks(&mut busy, Duration::from_secs(2)), 1);
-    busy.submit(ANN, "one", 1);
-    let Some(Effect::Append(batch)) = busy.batch().pop() else { panic!("a batch") };
-    busy.appended(&batch, 1, None);
-    assert_eq!(rechecks(&mut busy, Duration::from_secs(40)), 0);
+    assert_eq!(rechecks(&mut shared, Duration::from_secs(2)), 1);
+    shared.submit(ANN, "one", 1);
+    let Some(Effect::Append(batch)) = shared.batch().pop() else { panic!("a batch") };
+    shared.appended(&batch, 1, None);
+    assert_eq!(rechecks(&mut shared, Duration::from_secs(40)), RECHECKS.len() - 1);
 }
 
 #[test]
