@@ -282,7 +282,8 @@ fn names(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
         let behind = &code[at + word.len()..];
         let (before, after) = (code[..at].chars().next_back(), behind.chars().next());
-        let is_text = before == Some('"') && after == Some('"') || behind.starts_with("://");
+        let is_scheme = behind.starts_with("://") || behind.starts_with("+srv://");
+        let is_text = before == Some('"') && after == Some('"') || is_scheme;
         !is_text && !before.is_some_and(inside) && !after.is_some_and(inside)
     })
 }
