@@ -5,6 +5,7 @@ mod bus;
 mod commands;
 mod ground;
 mod nodes;
+mod partitions;
 mod shared;
 mod single;
 mod store;
