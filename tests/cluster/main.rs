@@ -2,7 +2,9 @@
 
 mod bad_surroundings;
 mod bus;
+mod clocks;
 mod commands;
+mod cost;
 mod ground;
 mod nodes;
 mod partitions;

@@ -108,6 +108,21 @@ impl ReplicaSet {
         }
     }
 
+    /// How often each of these commands was asked of the primary since it was started.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn asked<const N: usize>(&self, commands: [&str; N]) -> [u64; N] {
+        let primary = self.members[self.primary().await].address();
+        let status = ask(primary, doc! { "serverStatus": 1 }).await.expect("its status");
+        let all = status.get_document("metrics").and_then(|all| all.get_document("commands"));
+        let all = all.expect("commands are counted");
+        commands.map(|name| {
+            let one = all.get_document(name).expect("a command");
+            one.get_i64("total").expect("a count").unsigned_abs()
+        })
+    }
+
     /// The place of the member that is primary and that a majority follows.
     ///
     /// # Panics

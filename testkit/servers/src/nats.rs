@@ -83,6 +83,20 @@ impl Nats {
         &mut self.servers[number]
     }
 
+    /// Messages that a server was sent by clients, and that it sent them, since it was started.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn messages(&self, number: usize) -> (u64, u64) {
+        let page = self.monitored(number, "/varz").await.expect("it is monitored");
+        let count = |name: &str| {
+            let line = page.lines().find(|line| line.contains(name)).expect("a count");
+            let digits = line.chars().filter(char::is_ascii_digit);
+            digits.collect::<String>().parse().expect("a number")
+        };
+        (count("\"in_msgs\""), count("\"out_msgs\""))
+    }
+
     /// What a server says of itself at `path` of its monitoring address; `None` while it does not.
     pub async fn monitored(&self, number: usize, path: &str) -> Option<String> {
         page(self.monitors[number], path).await
