@@ -47,7 +47,7 @@ impl Room {
         let mut room = Self::fresh();
         room.does(|logic, effects| logic.activated(Ok(Some(activation(last_seq))), 0, effects));
         room.does(|logic, effects| {
-            logic.standing(ANN, Ok(Standing::Member(Role::Member)), effects);
+            logic.standing(ANN, Standing::Member(Role::Member), effects);
         });
         room
     }
@@ -212,7 +212,7 @@ fn time_never_runs_backwards() {
     let mut room = Room::fresh();
     let found = Activation { last_ts: 5_000, ..activation(1) };
     room.does(|logic, out| logic.activated(Ok(Some(found)), 0, out));
-    room.does(|logic, out| logic.standing(ANN, Ok(Standing::Member(Role::Member)), out));
+    room.does(|logic, out| logic.standing(ANN, Standing::Member(Role::Member), out));
     room.submit(ANN, "a", 1);
     let effects = room.batch();
     let [Effect::Append(batch)] = &effects[..] else { panic!("{effects:?}") };
@@ -239,7 +239,7 @@ fn a_retry_of_what_is_committed_is_answered_from_memory() {
 fn the_same_name_of_another_sender_is_another_message() {
     let (mut room, batch) = Room::writing(0, &["a"]);
     room.appended(&batch, 1, None);
-    room.does(|logic, out| logic.standing(BOB, Ok(Standing::Member(Role::Member)), out));
+    room.does(|logic, out| logic.standing(BOB, Standing::Member(Role::Member), out));
     assert_eq!(room.submit(BOB, "a", 2), []);
     assert_eq!(room.batch(), [appends(&[message(2, BOB, "a")])]);
 }
@@ -327,7 +327,7 @@ fn strangers_and_outsiders_are_refused() {
         let mut room = Room::active(0);
         assert_eq!(room.submit(BOB, "a", 1), [Effect::AskStanding(BOB)]);
         assert_eq!(room.submit(BOB, "b", 2), [], "asked once");
-        let effects = room.does(|logic, out| logic.standing(BOB, Ok(standing), out));
+        let effects = room.does(|logic, out| logic.standing(BOB, standing, out));
         assert_eq!(
             effects.iter().map(code).collect::<Vec<_>>(),
             [Some((1, refused)), Some((2, refused))]
