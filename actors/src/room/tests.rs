@@ -309,14 +309,17 @@ fn more_news_than_a_page_is_read_on() {
 }
 
 #[test]
-fn a_refused_batch_is_refused_to_its_senders_and_the_next_is_tried() {
+fn a_refused_batch_is_refused_to_its_senders_with_what_they_sent_since_and_the_next_is_tried() {
     let (mut room, batch) = Room::writing(5, &["a", "b"]);
     room.submit(ANN, "c", 3);
+    room.does(|logic, out| logic.standing(BOB, Standing::Member(Role::Member), out));
+    room.submit(BOB, "d", 4);
     let full = Stopped::Refused(StoreError::Unavailable("disk full".into()));
     let effects = room.appended(&batch, 1, Some(full));
     assert_eq!(effects[..2], [ok(1, 6, false), publish(5, &[message(6, ANN, "a")])]);
-    assert_eq!(code(&effects[2]), Some((2, ErrorCode::Unavailable)));
-    assert_eq!(room.batch(), [appends(&[message(7, ANN, "c")])]);
+    let refused: Vec<_> = effects.iter().filter_map(code).collect();
+    assert_eq!(refused, [(2, ErrorCode::Unavailable), (3, ErrorCode::Unavailable)]);
+    assert_eq!(room.batch(), [appends(&[message(7, BOB, "d")])]);
 }
 
 #[test]
