@@ -215,11 +215,12 @@ settings! {
     presence_members_max: usize = 1_000, in 1..=10_000;
     /// Milliseconds a read waits for the store. Beyond: `unavailable`.
     read_wait_ms: u64 = 5_000, in 10..=3_600_000;
-    /// Bytes that may wait for one slow reader. 0 = off: one reader can fill the memory. Beyond:
-    /// closed with 4008.
+    /// Bytes that may wait for one slow reader. 0 = off: one reader can fill the memory. Beyond
+    /// three quarters: it gets a room's messages in pages, as fast as it reads. Beyond all, or when it
+    /// reads nothing: closed with 4008.
     /// At least 16 times `body_bytes_max`.
     outbox_bytes_max: usize = 1_048_576, in 0..=1_073_741_824;
-    /// Frames that may wait for one slow reader. 0 = off. Beyond: closed with 4008.
+    /// Frames that may wait for one slow reader. 0 = off. Beyond: as above.
     /// At least 1,024.
     outbox_frames_max: usize = 4_096, in 0..=16_777_216;
 }

@@ -68,6 +68,8 @@ pub enum ConnectionMessage {
     Recheck(RoomId),
     /// The hub closes it.
     Closing,
+    /// The hub turned it back in rooms for which its out-queue had no place.
+    Behind,
     /// The out-queue is below half.
     Low,
     /// Answers to what the connection itself asked.
@@ -100,6 +102,8 @@ pub enum Answer {
     Changes(Result<ChangesRead, Refusal>),
     /// To `Step::Recheck`.
     Rechecked(RoomId, Result<Option<Access>, Refusal>),
+    /// To `Step::ReadPage` or `Step::ReadChanges`: we are no member any more.
+    Ended(RoomId),
     /// The time of `Step::Later`.
     Later,
 }
@@ -246,6 +250,7 @@ impl ConnectionActor {
                 self.logic.changes(page.ok(), effects);
             }
             Answer::Rechecked(room, access) => self.logic.rechecked(room, access, effects),
+            Answer::Ended(room) => self.logic.ended(room, effects),
             Answer::Later => self.logic.go(effects),
         }
     }
@@ -431,6 +436,11 @@ impl Actor for ConnectionActor {
             ConnectionMessage::Return(room) => effects.push(Effect::AskReturn(room)),
             ConnectionMessage::Recheck(room) => self.recheck(room, context),
             ConnectionMessage::Closing => self.logic.closing(),
+            ConnectionMessage::Behind => {
+                for (room, after) in self.hub.take_behind(self.slot) {
+                    self.logic.fell_behind(room, after, &mut effects);
+                }
+            }
             ConnectionMessage::Low => self.logic.go(&mut effects),
             ConnectionMessage::Answer(answer) => self.answer(answer, &mut effects),
         }
