@@ -70,8 +70,7 @@ impl Clustered {
         let NodeBus::Nats(nats) = parts.bus else {
             return Ok(None);
         };
-        // Nothing is copied from the store that another node could change.
-        let local = Local::new(parts.router.clone(), |_| {});
+        let local = Local::new(parts.router.clone());
         let heeding = notices::heed(&parts.bus.shared(), parts.metrics.clone(), local);
         let subscriptions = [parts.router.serve(), heeding];
         let noticing = NoticingServices {

@@ -85,17 +85,30 @@ impl<K: Key> LookAside<K> {
         answer.ok_or_else(gone)?.map(Arc::unwrap_or_clone)
     }
 
-    /// To be called behind the commit that made the copies of these keys untrue, and by each node
-    /// that hears of it.
+    /// To be called behind the commit that made the copies of these keys untrue.
     pub async fn forget(&self, keys: &[K]) {
         if keys.is_empty() {
             return;
         }
-        self.stop_believing(keys, COPIES_GONE);
+        self.disbelieve(keys);
         match self.inner.cache.forget(keys).await {
             Ok(()) => self.stop_believing(keys, FORGOTTEN),
             Err(error) => tracing::debug!(%error, kind = K::KIND, "copies are left to end"),
         }
+    }
+
+    /// Believes no copy of these keys until those that are there now are gone.
+    pub fn disbelieve(&self, keys: &[K]) {
+        if !keys.is_empty() {
+            self.stop_believing(keys, COPIES_GONE);
+        }
+    }
+
+    /// Believes no copy at all until those that are there now are gone.
+    pub fn disbelieve_all(&self) {
+        let mut state = self.inner.state();
+        state.flights.clear();
+        state.forgotten.set_all(Instant::now() + COPIES_GONE);
     }
 
     /// Lets nobody join a read that is under way.

@@ -398,11 +398,7 @@ impl Parts {
             membership,
             _noticing: noticing::start(&Arbiter::here(), &self.root, &**bus, services),
             _serving: router.serve(),
-            _hearing: notices::heed(
-                bus,
-                self.metrics.clone(),
-                notices::Local::new(router.clone(), |_| {}),
-            ),
+            _hearing: notices::heed(bus, self.metrics.clone(), notices::Local::new(router.clone())),
         }
     }
 
