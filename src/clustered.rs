@@ -91,7 +91,6 @@ impl Clustered {
             give_up: Box::new(move |cause| {
                 let _ = give_up.try_send(cause.to_owned()); // one reason is enough
             }),
-            gone: Box::new(|_| {}),
         };
         let membership = membership::start(&parts.bus_arbiter, parts.root, services);
         membership.joined(parts.settings.start_wait()).await.map_err(StartError::Join)?;

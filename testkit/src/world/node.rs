@@ -385,7 +385,6 @@ impl Parts {
             began: Instant::now(),
             metrics: self.metrics.clone(),
             give_up: Box::new(give_up),
-            gone: Box::new(|_| {}),
         };
         let membership = membership::start(&Arbiter::here(), &self.root, services);
         let services = NoticingServices {
