@@ -2,9 +2,14 @@
 
 mod bad_surroundings;
 mod bus;
+mod callers;
 mod commands;
+mod copies;
 mod ground;
 mod nodes;
+mod presence;
+mod redis;
+mod redis_cost;
 mod shared;
 mod single;
 mod store;
