@@ -7,6 +7,7 @@ mod commands;
 mod copies;
 mod ground;
 mod nodes;
+mod partitions;
 mod presence;
 mod redis;
 mod redis_cost;

@@ -3,7 +3,7 @@
 use crate::launch;
 use madang_cluster::{NodeName, Peer, View};
 use madang_testkit::{
-    Account, Cluster, Ground, Node,
+    Account, Cluster, Ground, Launch, Node,
     history::{ACKNOWLEDGED_MIN, Event, Journal, Stored, check},
     load::{Load, WriterPlan},
     wait,
@@ -30,10 +30,19 @@ impl Stage {
         Self::of(ground, &launch()).await
     }
 
-    pub(crate) async fn of(ground: &Ground, launch: &madang_testkit::Launch) -> Self {
+    pub(crate) async fn of(ground: &Ground, launch: &Launch) -> Self {
+        Self::of_each(ground, launch, |launch, _| launch).await
+    }
+
+    /// The same, each node started as `each` makes it of its launch and its place.
+    pub(crate) async fn of_each(
+        ground: &Ground,
+        launch: &Launch,
+        each: impl Fn(Launch, usize) -> Launch,
+    ) -> Self {
         static MACHINE: Mutex<()> = Mutex::const_new(());
         let alone = MACHINE.lock().await;
-        let cluster = Cluster::start(ground, launch, 3).await;
+        let cluster = Cluster::start_each(ground, launch, 3, each).await;
         let http = cluster.http(0);
         let (ann, ben) = tokio::join!(http.signup("ann"), http.signup("ben"));
         Self { cluster, ann, ben, _alone: alone }

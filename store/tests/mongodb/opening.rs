@@ -5,7 +5,7 @@ use madang_servers::{
     free_address,
     mongo::{Guarded, PASSWORD, ROOT, standalone},
 };
-use madang_store::{ClusterError, ClusterOptions, StoreControl, open_cluster};
+use madang_store::{ClusterError, ClusterOptions, StoreControl, open_cluster, presence::NodeLife};
 use mongodb::{
     Client,
     bson::{Document, doc},
@@ -48,6 +48,25 @@ async fn a_store_keeps_its_identity_and_two_have_two() {
     }
     assert_eq!(identities[0], identities[1]);
     assert_ne!(identities[0], identities[2]);
+}
+
+#[tokio::test]
+async fn who_uses_the_database_is_told_those_that_came_before() {
+    let store = set::open(&set::options());
+    let life = |node: &str| NodeLife { node: node.to_owned(), incarnation: u64::MAX };
+    let register = async |node: &str| {
+        let neighbours = store.control.register(&life(node)).await.expect("a list");
+        neighbours.into_iter().map(|neighbour| (neighbour.life, neighbour.until)).unzip()
+    };
+    let none: (Vec<NodeLife>, Vec<i64>) = (Vec::new(), Vec::new());
+    assert_eq!(register("$a").await, none);
+    let first: (Vec<NodeLife>, Vec<i64>) = register("b").await;
+    assert_eq!(first.0, [life("$a")]);
+    assert_eq!(register("$a").await, none, "it stays in its place");
+    let second: (Vec<NodeLife>, Vec<i64>) = register("b").await;
+    assert!(second.0 == first.0 && second.1 > first.1, "{second:?}: its lease was prolonged");
+    store.control.unregister(&life("$a")).await.expect("a list");
+    assert_eq!(register("b").await, none);
 }
 
 /// All of them make the database; they agree on whose it is.

@@ -1,6 +1,10 @@
 //! MongoDB: a replica set of three members, and a server that is in none.
 
-use crate::{Server, free_address, tools, wait};
+use crate::{
+    Server, free_address,
+    proxy::{Mode, Proxy},
+    tools, wait,
+};
 use mongodb::{
     Client,
     bson::{Bson, Document, doc},
@@ -32,6 +36,8 @@ const WRITES_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct ReplicaSet {
     members: Vec<Server>,
+    /// Before each member, if the set was started so: everybody comes through, other members too.
+    proxies: Vec<Proxy>,
 }
 
 impl ReplicaSet {
@@ -41,8 +47,25 @@ impl ReplicaSet {
     /// # Panics
     /// When that takes longer than a minute.
     pub async fn start() -> Self {
-        let (first, second, third) = tokio::join!(member(), member(), member());
-        let set = Self { members: vec![first, second, third] };
+        Self::of(three().await, Vec::new()).await
+    }
+
+    /// The same with a [`Proxy`] before each member, so that it can be cut off from the others, and
+    /// from single clients that give their application names.
+    ///
+    /// # Panics
+    /// As [`ReplicaSet::start`].
+    pub async fn behind_proxies() -> Self {
+        let members = three().await;
+        let mut proxies = Vec::new();
+        for member in &members {
+            proxies.push(Proxy::of_member(member.address()).await);
+        }
+        Self::of(members, proxies).await
+    }
+
+    async fn of(members: Vec<Server>, proxies: Vec<Proxy>) -> Self {
+        let set = Self { members, proxies };
         set.initiate().await;
         set.is_whole().await;
         set.takes_writes().await;
@@ -51,9 +74,14 @@ impl ReplicaSet {
 
     /// How a driver finds the set.
     pub fn uri(&self) -> String {
-        let hosts: Vec<_> =
-            self.members.iter().map(|member| member.address().to_string()).collect();
+        let hosts: Vec<_> = (0..self.members.len()).map(|place| self.host(place)).collect();
         format!("mongodb://{}/?replicaSet={SET}", hosts.join(","))
+    }
+
+    /// Where everybody finds a member.
+    fn host(&self, place: usize) -> String {
+        let behind = self.proxies.get(place).map(Proxy::address);
+        behind.unwrap_or_else(|| self.members[place].address()).to_string()
     }
 
     /// The members, in the order they were started in.
@@ -64,6 +92,20 @@ impl ReplicaSet {
     /// One of them, to be killed, paused or started again.
     pub fn member(&mut self, place: usize) -> &mut Server {
         &mut self.members[place]
+    }
+
+    /// What passes between one client and the set of [`ReplicaSet::behind_proxies`] from now on.
+    pub fn set_for(&self, application: &str, mode: Mode) {
+        self.proxies.iter().for_each(|proxy| proxy.set_for(application, mode));
+    }
+
+    /// What passes between one member of such a set and the others from now on.
+    pub fn set_among(&self, place: usize, mode: Mode) {
+        let port = |place: usize| self.members[place].address().port().to_string();
+        for other in (0..self.members.len()).filter(|other| *other != place) {
+            self.proxies[other].set_for(&port(place), mode);
+            self.proxies[place].set_for(&port(other), mode);
+        }
     }
 
     /// The place of the member that is primary and that a majority follows.
@@ -178,10 +220,8 @@ impl ReplicaSet {
     }
 
     fn configuration(&self, count: usize, version: i64) -> Document {
-        let members = self.members.iter().take(count).enumerate();
-        let members: Vec<_> = members
-            .map(|(id, member)| doc! { "_id": id as i32, "host": member.address().to_string() })
-            .collect();
+        let members: Vec<_> =
+            (0..count).map(|id| doc! { "_id": id as i32, "host": self.host(id) }).collect();
         doc! {
             "_id": SET,
             "version": version,
@@ -257,6 +297,11 @@ impl Guarded {
 /// Starts a `mongod` that is in no set.
 pub async fn standalone() -> Server {
     start(&[]).await
+}
+
+async fn three() -> Vec<Server> {
+    let (first, second, third) = tokio::join!(member(), member(), member());
+    vec![first, second, third]
 }
 
 async fn member() -> Server {
