@@ -165,8 +165,9 @@ impl Node {
 
         let shared = surroundings::open_shared(&settings, first).await?;
         let gathered = Gathered::new(&settings, &clock, surroundings::leases(shared.as_ref()));
-        let reads =
+        let mut reads =
             start_store(&root, &store_threads.all(), &store, &gathered, &settings, &metrics);
+        reads.reader = surroundings::beside(reads.reader, shared.as_ref(), &settings);
         let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &gathered, &settings, &metrics);
         let switches = Arc::new(Switches::default());
         let homes = clustered::homes(&bus, &me);

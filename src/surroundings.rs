@@ -1,7 +1,10 @@
 //! What a node stands on: its store and its bus, embedded or real servers as the settings say.
 
 use crate::{accounts, config::Settings, node::StartError, observability::Recorder};
-use madang_actors::kernel::{Arbiter, Clock};
+use madang_actors::{
+    Reader,
+    kernel::{Arbiter, Clock},
+};
 use madang_cluster::{
     Bus, InProcess, Nats, NodeName, Peer,
     metrics::Metrics as BusMetrics,
@@ -121,6 +124,15 @@ pub(crate) fn leases(shared: Option<&redis::Parts>) -> Arc<dyn PresenceStore> {
     match shared {
         Some(shared) => shared.presence.clone(),
         None => Arc::new(presence::InProcess::new()),
+    }
+}
+
+/// Copies that all nodes share are looked at before a store that is far away. One in this process is
+/// as fast, and never behind.
+pub(crate) fn beside(reader: Reader, shared: Option<&redis::Parts>, settings: &Settings) -> Reader {
+    match shared {
+        Some(shared) if settings.mongo.reveal().is_some() => reader.beside(shared.caches.clone()),
+        _ => reader,
     }
 }
 

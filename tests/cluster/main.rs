@@ -2,12 +2,17 @@
 
 mod bad_surroundings;
 mod bus;
+mod callers;
 mod clocks;
 mod commands;
+mod copies;
 mod cost;
 mod ground;
 mod nodes;
 mod partitions;
+mod presence;
+mod redis;
+mod redis_cost;
 mod shared;
 mod single;
 mod store;

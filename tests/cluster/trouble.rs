@@ -8,6 +8,7 @@ use madang_testkit::{
     load::{Load, WriterPlan},
     wait,
 };
+use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -68,6 +69,18 @@ impl Stage {
         let view = View::new(names.iter().map(|name| Peer { name: name.clone(), incarnation: 0 }));
         let home = view.home(room.parse().expect("an id of a room")).expect("nodes");
         names.iter().position(|name| *name == home.name).expect("one of them")
+    }
+}
+
+/// Waits until every node says that Redis is so, and is ready all the same.
+pub(crate) async fn redis_is(stage: &Stage, state: &str) {
+    for node in &stage.cluster.nodes {
+        let http = node.http();
+        wait::until("a node says how Redis is", wait::SOON, async || {
+            let ready = http.get("/readyz").send().await.expect(200);
+            (ready["parts"]["redis"]["state"] == json!(state)).then_some(())
+        })
+        .await;
     }
 }
 

@@ -192,6 +192,7 @@ impl RoomActor {
                 if let Err(error) = &outcome {
                     tracing::warn!(room = %self.room, %error, "a change of the room failed");
                 }
+                self.router.forget_members(self.room, user, &outcome);
                 self.logic.changed(user, outcome, effects);
             }
             Answer::Confirmed(read) => {

@@ -17,13 +17,35 @@ impl Reader {
         self
     }
 
-    /// To be called behind the commit of whatever made copies untrue, and by each node that hears
-    /// of it; `madang_store::cache` lists when. Costs one call to each cache concerned, at most its
-    /// deadline, and nothing where there is none. What is read here after the call has begun is true.
-    pub async fn forget(&self, forget: &Forget) {
-        if let Some(copies) = &self.copies {
-            copies.forget(forget).await;
+    /// To be called behind the commit of whatever made copies untrue; `madang_store::cache` lists
+    /// when. What is read here after the call is true. What is returned costs one call to each cache
+    /// concerned, at most its deadline, and nothing where there is none.
+    pub fn forget(&self, forget: &Forget) -> impl Future<Output = ()> + Send + use<> {
+        let forgetting = self.copies.as_ref().map(|copies| copies.forget(forget));
+        async move {
+            if let Some(forgetting) = forgetting {
+                forgetting.await;
+            }
         }
+    }
+
+    /// The same by those who hear that another node has done it: calls no cache.
+    pub(crate) fn disbelieve(&self, forget: &Forget) {
+        if let Some(copies) = &self.copies {
+            copies.disbelieve(forget);
+        }
+    }
+
+    /// The same about everything: what was to be forgotten may have been missed.
+    pub(crate) fn disbelieve_all(&self) {
+        if let Some(copies) = &self.copies {
+            copies.disbelieve_all();
+        }
+    }
+
+    /// Whether there are any copies to be forgotten.
+    pub(crate) fn has_copies(&self) -> bool {
+        self.copies.is_some()
     }
 
     /// See `AccountStore::session`. Whoever asks uses it, which is noted. One that has ended may be

@@ -7,7 +7,7 @@ use crate::{
 };
 use mongodb::{
     Client,
-    bson::{Document, doc},
+    bson::{Bson, Document, doc},
     options::{ClientOptions, ServerAddress},
 };
 use std::{
@@ -185,6 +185,27 @@ impl ReplicaSet {
         }
     }
 
+    /// How often all members together were asked to find something in a collection since they were
+    /// started: counted by the servers.
+    ///
+    /// # Panics
+    /// When one does not answer.
+    pub async fn reads(&self, database: &str, collection: &str) -> u64 {
+        let mut reads = 0;
+        for member in &self.members {
+            let answer = ask(member.address(), doc! { "top": 1 }).await.expect("an answer");
+            let totals = answer.get_document("totals").expect("totals of all collections");
+            let Ok(of_it) = totals.get_document(format!("{database}.{collection}")) else {
+                continue; // never asked for
+            };
+            let kinds = ["queries", "commands"];
+            let counts =
+                kinds.iter().filter_map(|kind| of_it.get_document(kind).ok()?.get("count"));
+            reads += counts.filter_map(count_of).sum::<u64>();
+        }
+        reads
+    }
+
     /// The set begins with one member, which is primary at once because nobody else could be; the
     /// others are added to it, one by one as the server wants it.
     async fn initiate(&self) {
@@ -226,6 +247,12 @@ impl ReplicaSet {
             },
         }
     }
+}
+
+/// Servers write small numbers as they like.
+fn count_of(value: &Bson) -> Option<u64> {
+    let count = value.as_i64().or_else(|| value.as_i32().map(i64::from));
+    u64::try_from(count?).ok()
 }
 
 async fn version_of(address: SocketAddr) -> Option<i64> {
