@@ -108,6 +108,21 @@ impl ReplicaSet {
         }
     }
 
+    /// How often each of these commands was asked of the primary since it was started.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn asked<const N: usize>(&self, commands: [&str; N]) -> [u64; N] {
+        let primary = self.members[self.primary().await].address();
+        let status = ask(primary, doc! { "serverStatus": 1 }).await.expect("its status");
+        let all = status.get_document("metrics").and_then(|all| all.get_document("commands"));
+        let all = all.expect("commands are counted");
+        commands.map(|name| {
+            let one = all.get_document(name).expect("a command");
+            one.get_i64("total").expect("a count").unsigned_abs()
+        })
+    }
+
     /// The place of the member that is primary and that a majority follows.
     ///
     /// # Panics
@@ -263,7 +278,19 @@ impl Guarded {
     /// # Panics
     /// When that takes longer than a minute.
     pub async fn start() -> Self {
-        let server = start(&["--replSet", SET, "--auth", "--keyFile", "key"]).await;
+        Self::made_for(|_| Vec::new()).await
+    }
+
+    /// The same with further arguments, which depend on where it listens.
+    ///
+    /// # Panics
+    /// As [`Guarded::start`].
+    pub async fn made_for(further: impl FnOnce(SocketAddr) -> Vec<String>) -> Self {
+        let address = free_address();
+        let further = further(address);
+        let mut arguments = vec!["--replSet", SET, "--auth", "--keyFile", "key"];
+        arguments.extend(further.iter().map(String::as_str));
+        let server = start_at(address, &arguments).await;
         let guarded = Self { server };
         let address = guarded.server.address();
         let member = doc! { "_id": 0, "host": address.to_string() };
@@ -309,7 +336,10 @@ async fn member() -> Server {
 }
 
 async fn start(further: &[&str]) -> Server {
-    let address = free_address();
+    start_at(free_address(), further).await
+}
+
+async fn start_at(address: SocketAddr, further: &[&str]) -> Server {
     let arguments = |directory: &Path| {
         write_key(&directory.join("key"));
         arguments(directory, address, further)
