@@ -4,6 +4,7 @@ use crate::{accounts, config::Settings, node::StartError, observability::Recorde
 use madang_actors::{
     Reader,
     kernel::{Arbiter, Clock},
+    metrics::Metrics,
 };
 use madang_cluster::{
     Bus, InProcess, Nats, NodeName, Peer,
@@ -136,9 +137,16 @@ pub(crate) fn leases(shared: Option<&redis::Parts>) -> Arc<dyn PresenceStore> {
 
 /// Copies that all nodes share are looked at before a store that is far away. One in this process is
 /// as fast, and never behind.
-pub(crate) fn beside(reader: Reader, shared: Option<&redis::Parts>, settings: &Settings) -> Reader {
+pub(crate) fn beside(
+    reader: Reader,
+    shared: Option<&redis::Parts>,
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+) -> Reader {
     match shared {
-        Some(shared) if settings.mongo.reveal().is_some() => reader.beside(shared.caches.clone()),
+        Some(shared) if settings.mongo.reveal().is_some() => {
+            reader.beside(shared.caches.clone(), metrics.clone())
+        }
         _ => reader,
     }
 }
