@@ -1,6 +1,6 @@
 //! `cargo bench -p madang-bench --bench kernel`
 
-use madang_bench::kernel::{Distance, messages};
+use madang_bench::micro::kernel::{Distance, messages};
 
 fn main() {
     for distance in [Distance::SameThread, Distance::AcrossThreads] {

@@ -1,6 +1,6 @@
 //! Every bench, small: it runs and measures something.
 
-use madang_bench::kernel::{Distance, messages};
+use madang_bench::micro::kernel::{Distance, messages};
 
 #[test]
 fn kernel() {
