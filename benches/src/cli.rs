@@ -3,7 +3,7 @@
 use crate::{
     error::Done,
     floor, report,
-    scenario::{Bench, Common, connect, fanout, idle, saturate, sends},
+    scenario::{Bench, Common, cluster, connect, fanout, growth, idle, receipts, reconnect_storm, room_list, saturate, sends, stall},
     targets::{BareStore, serve_bare_store},
 };
 use clap::{Args, Parser, Subcommand};
@@ -35,6 +35,18 @@ enum Command {
     Connect(With<connect::Options>),
     /// The most deliveries a second on one core (P3)
     Saturate(With<saturate::Options>),
+    /// Read receipts: processor time, and how many share a write (P6)
+    Receipts(With<receipts::Options>),
+    /// The list of a user's rooms (P8)
+    RoomList(With<room_list::Options>),
+    /// Everybody comes back at once and resumes
+    ReconnectStorm(With<reconnect_storm::Options>),
+    /// What a store that stands still does to those who do not need it (P9)
+    Stall(With<stall::Options>),
+    /// Three nodes beside one, on the same MongoDB (P11)
+    Cluster(With<cluster::Options>),
+    /// More connections, rooms and stored messages (P10, P14)
+    Growth(With<growth::Options>),
     /// One page of HTML with plots from files of results
     Report(report::Options),
     /// The floor, as a server
@@ -76,6 +88,12 @@ fn obey(command: Command) -> Done<bool> {
         Command::Sends(with) => scenario("sends", with, sends::run),
         Command::Connect(with) => scenario("connect", with, connect::run),
         Command::Saturate(with) => scenario("saturate", with, saturate::run),
+        Command::Receipts(with) => scenario("receipts", with, receipts::run),
+        Command::RoomList(with) => scenario("room-list", with, room_list::run),
+        Command::ReconnectStorm(with) => scenario("reconnect-storm", with, reconnect_storm::run),
+        Command::Stall(with) => scenario("stall", with, stall::run),
+        Command::Cluster(with) => scenario("cluster", with, cluster::run),
+        Command::Growth(with) => scenario("growth", with, growth::run),
         Command::Report(options) => report::run(&options).map(|()| true),
         Command::FloorServer { listen } => {
             crate::process::need_descriptors(1_024)?;

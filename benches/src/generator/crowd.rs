@@ -216,6 +216,20 @@ impl Crowd {
         Ok(())
     }
 
+    /// The next frame that comes, to whomever.
+    ///
+    /// # Errors
+    /// When none comes within `limit`.
+    pub fn answer(&mut self, limit: Duration) -> Done<Vec<u8>> {
+        let deadline = now_ns() + nanos(limit);
+        let mut first = First(None);
+        while first.0.is_none() && now_ns() < deadline {
+            self.turn(deadline, &mut first)?;
+            self.all_live()?;
+        }
+        first.0.ok_or_else(|| BenchError::target(&self.name, format!("no answer within {limit:?}")))
+    }
+
     fn event(&mut self, ready: Ready, listener: &mut impl Listener) -> Done<()> {
         let connection = &mut self.connections[ready.index];
         if connection.stage == Stage::Dead {
@@ -331,5 +345,14 @@ impl Crowd {
         }
         let _ = connection.socket.shutdown(std::net::Shutdown::Both);
         self.poll.forget(&connection.socket)
+    }
+}
+
+/// Keeps the first frame.
+struct First(Option<Vec<u8>>);
+
+impl Listener for First {
+    fn hear(&mut self, _connection: usize, payload: &[u8], _now: u64) {
+        self.0.get_or_insert_with(|| payload.to_vec());
     }
 }

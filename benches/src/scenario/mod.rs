@@ -1,11 +1,17 @@
 //! One module for each question.
 
+pub mod cluster;
 pub mod connect;
 pub mod fanout;
 pub mod ground;
+pub mod growth;
 pub mod idle;
+pub mod receipts;
+pub mod reconnect_storm;
+pub mod room_list;
 pub mod saturate;
 pub mod sends;
+pub mod stall;
 
 use crate::{
     error::{BenchError, Doing, Done},
