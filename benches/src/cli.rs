@@ -3,7 +3,10 @@
 use crate::{
     error::Done,
     floor, report,
-    scenario::{Bench, Common, cluster, connect, fanout, growth, idle, receipts, reconnect_storm, room_list, saturate, sends, stall},
+    scenario::{
+        Bench, Common, cluster, connect, fanout, growth, idle, receipts, reconnect_storm,
+        room_list, saturate, seed, sends, stall,
+    },
     targets::{BareStore, serve_bare_store},
 };
 use clap::{Args, Parser, Subcommand};
@@ -47,6 +50,8 @@ enum Command {
     Cluster(With<cluster::Options>),
     /// More connections, rooms and stored messages (P10, P14)
     Growth(With<growth::Options>),
+    /// The chat of a school: users come until answers are slow
+    Seed(With<seed::Options>),
     /// One page of HTML with plots from files of results
     Report(report::Options),
     /// The floor, as a server
@@ -94,6 +99,7 @@ fn obey(command: Command) -> Done<bool> {
         Command::Stall(with) => scenario("stall", with, stall::run),
         Command::Cluster(with) => scenario("cluster", with, cluster::run),
         Command::Growth(with) => scenario("growth", with, growth::run),
+        Command::Seed(with) => scenario("seed", with, seed::run),
         Command::Report(options) => report::run(&options).map(|()| true),
         Command::FloorServer { listen } => {
             crate::process::need_descriptors(1_024)?;

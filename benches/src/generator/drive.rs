@@ -97,14 +97,13 @@ impl Window {
 /// When a connection, or the server, ends meanwhile.
 pub fn drive(crowd: &mut Crowd, load: &Load, watch: &Watch) -> Done<Window> {
     let begin = now_ns();
-    let mut publisher = Publisher::new(load, crowd.len(), begin);
-    let mut arrivals = Arrivals::between(
-        begin + nanos(load.warm_up),
-        begin + nanos(load.warm_up) + nanos(load.measure),
-    );
+    let from = begin + nanos(load.warm_up);
+    let to = from + nanos(load.measure);
+    let mut publisher = Publisher::new(load, crowd.len(), begin, from);
+    let mut arrivals = Arrivals::between(from, to);
     publisher.run(crowd, arrivals.from, &mut arrivals)?;
     let before = (watch.usage()?, own_processor_ns(), now_ns());
-    (arrivals.delivered, publisher.sent, publisher.expected) = (0, 0, 0);
+    arrivals.delivered = 0;
     publisher.run(crowd, arrivals.to, &mut arrivals)?;
     let seconds = (now_ns() - before.2) as f64 / 1e9;
     let generator_ns = own_processor_ns() - before.1;
@@ -135,6 +134,8 @@ struct Publisher<'a> {
     connections: usize,
     /// The first message is due then.
     begin: u64,
+    /// Those that are due before do not count.
+    from: u64,
     /// Between two messages.
     step_ns: f64,
     /// The next message's place in the schedule.
@@ -148,12 +149,13 @@ struct Publisher<'a> {
 }
 
 impl<'a> Publisher<'a> {
-    fn new(load: &'a Load, connections: usize, begin: u64) -> Self {
+    fn new(load: &'a Load, connections: usize, begin: u64, from: u64) -> Self {
         let per_second = load.rate * load.rooms.len() as f64;
         Self {
             load,
             connections,
             begin,
+            from,
             step_ns: 1e9 / per_second,
             next: 0,
             sent: 0,
@@ -165,14 +167,15 @@ impl<'a> Publisher<'a> {
         }
     }
 
+    /// Sends all that is due until then, late if need be.
     fn run(&mut self, crowd: &mut Crowd, until: u64, arrivals: &mut Arrivals) -> Done<()> {
         loop {
             let now = now_ns();
-            if now >= until {
+            if now >= until && self.due() >= until {
                 return Ok(());
             }
             for _ in 0..BURST {
-                if self.due() > now {
+                if self.due() > now.min(until - 1) {
                     break;
                 }
                 self.publish(crowd)?;
@@ -205,7 +208,7 @@ impl<'a> Publisher<'a> {
         };
         self.frame.clear();
         crowd.dialect().publish(&publication, &mut self.scratch, &mut self.frame);
-        if crowd.send(room + rooms * member, &self.frame)? {
+        if crowd.send(room + rooms * member, &self.frame)? && due >= self.from {
             self.sent += 1;
             self.expected += members as u64;
         }

@@ -1,7 +1,19 @@
-//! `report`: one page of HTML, with plots, from files of results.
+//! `report`: one page of HTML, with plots, from files of results. It needs nothing beside itself: no
+//! script, no font, no net.
+//!
+//! * `page` writes tables and text.
+//! * `figures` chooses what to plot.
+//! * `plot` draws it.
 
-use crate::error::Done;
-use std::path::PathBuf;
+mod figures;
+mod page;
+mod plot;
+
+use crate::{
+    error::{Doing, Done},
+    result::Outcome,
+};
+use std::{fs, path::PathBuf};
 
 /// What to make a page of.
 #[derive(Debug, Clone, clap::Args)]
@@ -15,6 +27,14 @@ pub struct Options {
 }
 
 /// Makes it.
-pub fn run(_options: &Options) -> Done<()> {
+///
+/// # Errors
+/// When a file is not a result, before anything is written.
+pub fn run(options: &Options) -> Done<()> {
+    let outcomes: Vec<Outcome> =
+        options.files.iter().map(|file| Outcome::read(file)).collect::<Done<_>>()?;
+    let page = page::page(&outcomes);
+    fs::write(&options.out, page).doing(|| format!("writing {}", options.out.display()))?;
+    println!("written to {}", options.out.display());
     Ok(())
 }

@@ -99,8 +99,7 @@ fn connections(bench: &mut Bench, step: Step, options: &Options) -> Done<f64> {
     let rate = options.deliveries / step.connections as f64;
     let size = Size { connections: step.connections, rate, payload: 128 };
     let floor = Floor::start()?;
-    let (node, ids) =
-        node_with_rooms(&bench.launch, "node", step.connections, step.rooms)?;
+    let (node, ids) = node_with_rooms(&bench.launch, "node", step.connections, step.rooms)?;
     let before = node.watch().usage()?.resident_bytes as f64;
     let mut servers = vec![open_floor(&floor, step.rooms, &size)?, open_node(&node, &ids, &size)?];
     let grown = node.watch().usage()?.resident_bytes as f64 - before;

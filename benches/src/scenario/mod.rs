@@ -10,6 +10,7 @@ pub mod receipts;
 pub mod reconnect_storm;
 pub mod room_list;
 pub mod saturate;
+pub mod seed;
 pub mod sends;
 pub mod stall;
 

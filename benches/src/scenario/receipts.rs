@@ -51,15 +51,22 @@ pub fn run(bench: &mut Bench, options: &Options) -> Done<()> {
     let beyond: Vec<f64> =
         reads.iter().zip(&pings).map(|(read, ping)| read.server_us() - ping.server_us()).collect();
     let each = |runs: &[Answered]| runs.iter().map(Answered::server_us).collect::<Vec<f64>>();
-    bench.row(Row::new("receipts", "ping without an id", "a frame that is read, and no more")
-        .with("CPU each", "us", each(&pings)));
+    bench.row(
+        Row::new("receipts", "ping without an id", "a frame that is read, and no more").with(
+            "CPU each",
+            "us",
+            each(&pings),
+        ),
+    );
     let after = Counted::now(&mut http)?;
     let receipts = after.since(&before, "madang_coalesced_inputs_total", "receipts");
     let writes = after.since(&before, "madang_coalesced_outputs_total", "receipts");
-    bench.row(Row::new("receipts", "receipt", "told to the room, and written")
-        .with("CPU each", "us", each(&reads))
-        .with("beyond its frame", "us", beyond.clone())
-        .with("receipts of one write", "", vec![receipts / writes.max(1.0)]));
+    bench.row(
+        Row::new("receipts", "receipt", "told to the room, and written")
+            .with("CPU each", "us", each(&reads))
+            .with("beyond its frame", "us", beyond.clone())
+            .with("receipts of one write", "", vec![receipts / writes.max(1.0)]),
+    );
     done?;
     let outcome = &mut bench.outcome;
     outcome.at_most("P6", "CPU of a receipt beyond its frame, us", median(&beyond), 2.0);

@@ -56,8 +56,7 @@ struct Storm {
 /// Runs it.
 pub fn run(bench: &mut Bench, options: &Options) -> Done<()> {
     bench.need_connections(options.connections)?;
-    let (node, rooms) =
-        node_with_rooms(&bench.launch, "node", options.connections, options.rooms)?;
+    let (node, rooms) = node_with_rooms(&bench.launch, "node", options.connections, options.rooms)?;
     let mut storms = Storms { node, rooms, seq: 0 };
     let mut crowd = Crowd::new("node", Dialect::Madang, vec![storms.node.address()])?;
     let seats = seats(&storms.node.users, &storms.rooms, options.connections);

@@ -4,11 +4,7 @@
 //! members are, in the middle of the second of three equal spans. Pings and typing are asked on a
 //! schedule and answered; signals are heard by their room.
 
-use super::{
-    ABREAST, Bench, READY_WITHIN,
-    ground::Ground,
-    sends::refuse_errors,
-};
+use super::{ABREAST, Bench, READY_WITHIN, ground::Ground, sends::refuse_errors};
 use crate::{
     error::Done,
     generator::{Answered, Crowd, Pace, Span, Turn, ask},
@@ -130,4 +126,3 @@ fn judge(
     let of = |runs: &[Answered]| median(&runs.iter().map(value).collect::<Vec<f64>>());
     bench.outcome.at_most("P9", claim, of(stalled), 1.2 * of(quiet) + 1.0);
 }
-
