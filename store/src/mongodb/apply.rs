@@ -115,7 +115,8 @@ impl Mongo {
         if places.is_empty() {
             return Ok(HashMap::new());
         }
-        let states = self.aggregate_snapshot::<MessageState>(MESSAGES, states(places)).await?;
+        let states =
+            self.aggregate_snapshot::<MessageState>(None, MESSAGES, states(places)).await?;
         let mut drafts = HashMap::new();
         for state in states {
             let place = (RoomId(state.room.0), state.seq.unsigned_abs());

@@ -11,7 +11,7 @@ use ::mongodb::{
     Collection,
     bson::{Document, doc, serialize_to_vec},
     error::Error,
-    options::ReadConcern,
+    options::{ReadConcern, ReadPreference, SelectionCriteria},
 };
 use futures_util::TryStreamExt;
 use serde::de::DeserializeOwned;
@@ -37,21 +37,24 @@ impl Mongo {
         collection: &str,
         pipeline: Vec<Document>,
     ) -> Result<Vec<T>, Failure> {
-        self.aggregate_with(ReadConcern::majority(), collection, pipeline).await
+        self.aggregate_with(ReadConcern::majority(), None, collection, pipeline).await
     }
 
-    /// The same, of one moment: everything the pipeline looks at is as it was together.
+    /// The same, of one moment: everything the pipeline looks at is as it was together. `from`:
+    /// which members may answer; `None`: the primary.
     pub(super) async fn aggregate_snapshot<T: DeserializeOwned>(
         &self,
+        from: Option<ReadPreference>,
         collection: &str,
         pipeline: Vec<Document>,
     ) -> Result<Vec<T>, Failure> {
-        self.aggregate_with(ReadConcern::snapshot(), collection, pipeline).await
+        self.aggregate_with(ReadConcern::snapshot(), from, collection, pipeline).await
     }
 
     async fn aggregate_with<T: DeserializeOwned>(
         &self,
         concern: ReadConcern,
+        from: Option<ReadPreference>,
         collection: &str,
         pipeline: Vec<Document>,
     ) -> Result<Vec<T>, Failure> {
@@ -59,7 +62,11 @@ impl Mongo {
         let mut tries = Tries::default();
         loop {
             let aggregate = collection.aggregate(pipeline.clone()).batch_size(BATCH);
-            let aggregate = aggregate.read_concern(concern.clone()).with_type::<T>();
+            let from = from.clone().unwrap_or(ReadPreference::Primary);
+            let aggregate = aggregate.read_concern(concern.clone());
+            let aggregate = aggregate
+                .selection_criteria(SelectionCriteria::ReadPreference(from))
+                .with_type::<T>();
             match aggregate.await {
                 Err(error) if is_unsettled(&error) => tries.pause().await,
                 cursor => return Ok(cursor?.try_collect().await?),

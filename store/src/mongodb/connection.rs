@@ -32,6 +32,10 @@ const PRIMARY_WITHIN: Duration = Duration::from_secs(3);
 /// How long a connection may take, and a monitor's question beyond its period: what a member that
 /// stands still costs before it is noticed.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// Secondaries whose answers take at most so much longer than the fastest's share what is read there:
+/// more than a moment of load makes of it, less than another continent. `localThresholdMS` in the URI
+/// says otherwise.
+const AS_NEAR: Duration = Duration::from_millis(50);
 /// How often each member is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Connections opened at once; two by default, and then warming takes long.
@@ -74,6 +78,7 @@ async fn client_options(options: &ClusterOptions) -> Result<ClientOptions, Clust
     client.max_connecting = Some(CONNECTING_AT_ONCE);
     client.connect_timeout = Some(CONNECT_WITHIN);
     client.heartbeat_freq = Some(LOOK_EVERY);
+    client.local_threshold.get_or_insert(AS_NEAR);
     client.server_selection_timeout = Some(PRIMARY_WITHIN);
     // A driver that sends an ordered insert again numbers its statements, and the server carries
     // out each number once: what comes after a fail-over is the same command going on where it

@@ -49,10 +49,8 @@ async fn takes_writes(database: &Database) -> Result<(), ClusterError> {
     };
     let answer = database.run_command(write).await;
     let answer = answer.map_err(|error| refused(database, "writing", &error))?;
-    match is_written(&answer) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(ClusterError::NoMajority { waited: MAJORITY_WITHIN }),
-    }
+    let detail = "no majority acknowledged it".to_owned();
+    is_written(&answer).map(drop).map_err(|_| ClusterError::Refused { what: "writing", detail })
 }
 
 async fn version(database: &Database) -> Result<String, ClusterError> {

@@ -64,8 +64,7 @@ impl MessageLog for Mongo {
         limit: usize,
         bytes_max: usize,
     ) -> Result<Page, StoreError> {
-        let question = Question::about(room).with_messages(range, limit);
-        let snapshot = self.read(Call::Page, self.ask(question)).await?;
+        let snapshot = self.read(Call::Page, self.ask_for_page(room, range, limit)).await?;
         let Heads { last_seq, last_rev, .. } = snapshot.heads;
         let mut messages = fitting(snapshot.messages, bytes_max);
         if !matches!(range, Range::After(_)) {

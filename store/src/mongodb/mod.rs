@@ -15,6 +15,7 @@
 //! | [`message`] | messages and changes, as the database has them |
 //! | [`log`] | the log: what is read |
 //! | [`snapshot`] | questions about one room at one moment |
+//! | [`pages`] | history, from the secondaries |
 //! | [`append`] | the log: ordered commands |
 //! | [`plan`] | what changes and reactions do to messages |
 //! | [`apply`] | what is known before that, and what is written after |
@@ -30,7 +31,7 @@
 //! | [`turns`] | those of one node one after the other |
 //!
 //! Everything is written with `w: majority, j: true` and read from the primary with what a majority
-//! has. Writes rest on unique indexes alone: which home of a room is the right one is decided by
+//! has, but for pages, which are held against it. Writes rest on unique indexes alone: which home of a room is the right one is decided by
 //! who inserts (room, seq) first.
 
 mod accounts;
@@ -50,6 +51,7 @@ mod log;
 mod member;
 mod message;
 mod neighbours;
+mod pages;
 mod plan;
 mod positions;
 mod receipts;

@@ -8,7 +8,10 @@ use super::{
     schema::{CHANGES, MESSAGES, ROOMS},
 };
 use crate::{StoreError, log::UNCOUNTED_MAX};
-use ::mongodb::bson::{Document, doc};
+use ::mongodb::{
+    bson::{Document, doc},
+    options::ReadPreference,
+};
 use madang_protocol::{Heads, Message, Millis, RoomId, RoomKind, operation::Range};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -177,16 +180,21 @@ impl Mongo {
     /// was appended and not applied yet, by a node that is about to or was ended meanwhile, is
     /// applied first.
     pub(super) async fn ask(&self, question: Question) -> Result<Snapshot, Failure> {
-        let mut snapshot = self.ask_once(&question).await?;
+        let mut snapshot = self.ask_once(&question, None).await?;
         if let Some((from, to)) = snapshot.last_change.unapplied() {
             self.apply_again(question.room, from, to).await?;
-            snapshot = self.ask_once(&question).await?;
+            snapshot = self.ask_once(&question, None).await?;
         }
         Ok(snapshot)
     }
 
-    async fn ask_once(&self, question: &Question) -> Result<Snapshot, Failure> {
-        let rows = self.aggregate_snapshot::<Row>(ROOMS, question.pipeline.clone()).await?;
+    /// As it is at the primary, or at a member that `from` allows.
+    pub(super) async fn ask_once(
+        &self,
+        question: &Question,
+        from: Option<ReadPreference>,
+    ) -> Result<Snapshot, Failure> {
+        let rows = self.aggregate_snapshot::<Row>(from, ROOMS, question.pipeline.clone()).await?;
         Ok(collect(rows)?)
     }
 }

@@ -3,6 +3,7 @@
 mod calls;
 mod healing;
 mod opening;
+mod pages;
 mod plans;
 mod profile;
 mod racing;

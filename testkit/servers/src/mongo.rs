@@ -113,8 +113,16 @@ impl ReplicaSet {
     /// # Panics
     /// When it does not answer.
     pub async fn asked<const N: usize>(&self, commands: [&str; N]) -> [u64; N] {
-        let primary = self.members[self.primary().await].address();
-        let status = ask(primary, doc! { "serverStatus": 1 }).await.expect("its status");
+        self.asked_at(self.primary().await, commands).await
+    }
+
+    /// The same of one member.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn asked_at<const N: usize>(&self, place: usize, commands: [&str; N]) -> [u64; N] {
+        let member = self.members[place].address();
+        let status = ask(member, doc! { "serverStatus": 1 }).await.expect("its status");
         let all = status.get_document("metrics").and_then(|all| all.get_document("commands"));
         let all = all.expect("commands are counted");
         commands.map(|name| {
@@ -170,6 +178,18 @@ impl ReplicaSet {
             "mode": { "times": times },
             "data": data,
         };
+        let answer = ask(self.members[place].address(), point).await;
+        assert!(answer.is_some(), "a fail point could not be set");
+    }
+
+    /// Has a secondary fetch nothing more of what is written, while it goes on to answer; or has it
+    /// go on with that.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn hold_back(&self, place: usize, holds: bool) {
+        let mode = if holds { "alwaysOn" } else { "off" };
+        let point = doc! { "configureFailPoint": "stopReplProducer", "mode": mode };
         let answer = ask(self.members[place].address(), point).await;
         assert!(answer.is_some(), "a fail point could not be set");
     }
@@ -242,6 +262,8 @@ impl ReplicaSet {
             "version": version,
             "members": members,
             "settings": {
+                // Everybody fetches from the primary: one that is held back holds nobody else back.
+                "chainingAllowed": false,
                 "electionTimeoutMillis": ELECTION_TIMEOUT_MS,
                 "heartbeatIntervalMillis": HEARTBEAT_MS,
                 // A new primary asks even one that is cut off how far it is, and waits so long.

@@ -18,6 +18,7 @@ const LOOK_AGAIN: Duration = Duration::from_micros(200);
 ///
 /// # Panics
 /// When it is not there, or does not stop.
+#[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
 pub fn pause(process: u32) {
     let id = i32::try_from(process).ok().and_then(Pid::from_raw).expect("an id of a process");
     kill_process(id, Signal::STOP).expect("the process can be signalled");
