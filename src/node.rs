@@ -58,6 +58,8 @@ use madang_protocol::limits::ANSWER_BYTES_MAX;
 use madang_resilience::{Health, State};
 use madang_store::{LoginLimits, Store, presence::NodeLife};
 use std::{
+    ffi::CString,
+    io,
     net::{SocketAddr, TcpListener},
     rc::Rc,
     sync::Arc,
@@ -143,9 +145,10 @@ impl Node {
         let listeners = Listeners::bind(&settings)?;
         let recorder = Recorder::new();
         let metrics = recorder.with(|| Arc::new(Metrics::new()));
-        let start = |count| Arbiters::start(count).map_err(StartError::Thread);
-        let edge_threads = start(settings.edge_arbiter_count())?;
-        let (store_threads, bus_thread) = (start(settings.store_arbiter_count())?, start(1)?);
+        let start = |name, count| start_threads(name, count).map_err(StartError::Thread);
+        let edge_threads = start("edge", settings.edge_arbiter_count())?;
+        let store_threads = start("store", settings.store_arbiter_count())?;
+        let bus_thread = start("bus", 1)?;
         let (first, me) = (&store_threads.all()[0], surroundings::this_life(&settings)?);
         let store = surroundings::open_store(&settings, &recorder, first).await?;
         let bus = &bus_thread.all()[0];
@@ -283,6 +286,18 @@ impl Node {
         self.batcher.urge(BatcherMessage::Drain(reply));
         let _ = answer.await; // one that was restarted meanwhile answers nothing
     }
+}
+
+/// Threads that go by the name of what they are for, as `edge-0`, where the system lists them.
+fn start_threads(name: &str, count: usize) -> io::Result<Arbiters> {
+    let threads = Arbiters::start(count)?;
+    for (number, thread) in threads.all().into_iter().enumerate() {
+        let name = CString::new(format!("{name}-{number}"))?;
+        thread.run(move || {
+            let _ = rustix::thread::set_name(&name); // for people only
+        });
+    }
+    Ok(threads)
 }
 
 struct StoreActors {

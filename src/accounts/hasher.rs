@@ -13,8 +13,8 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Nice value of the hashing threads: they get a tenth of a core when others want all of it.
-const NICENESS: i32 = 10;
+/// Nice value of the hashing threads, the lowest priority there is: they get what others leave.
+const NICENESS: i32 = 19;
 
 /// Hands passwords to the pool. Cloning shares it; the threads end with the last clone.
 #[derive(Clone)]

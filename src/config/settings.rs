@@ -255,8 +255,9 @@ settings! {
     /// Secret: better in the file or the environment than in a flag, which other users of the
     /// machine can see. Empty: answered `forbidden`.
     api_keys: Secrets = Secrets::default();
-    /// Threads that hash passwords, at low priority; each takes 19 MiB while it does. 0 = as many
-    /// as there are cores.
+    /// Threads that hash passwords, at the lowest priority; each takes 19 MiB while it does, and some
+    /// 20 ms of a core for each password. 0 = half as many as there are cores, at least 1, so that
+    /// others are not kept waiting.
     hash_threads: usize = 0, in 0..=256;
     /// Passwords that wait for a hashing thread, or behind others of the same account. Beyond:
     /// `overloaded`.
@@ -300,7 +301,7 @@ impl Settings {
 
     /// The number of hashing threads, 0 resolved.
     pub fn hash_thread_count(&self) -> usize {
-        if self.hash_threads > 0 { self.hash_threads } else { cores() }
+        if self.hash_threads > 0 { self.hash_threads } else { (cores() / 2).max(1) }
     }
 
     /// How long a send waits for its commit, 0 resolved.

@@ -1,10 +1,15 @@
-//! Requests take turns with everything else on an edge thread.
+//! Who has much to do takes turns with everything else on an edge thread.
 //!
-//! A thousand requests that come, or are answered by the store, in one moment would all be served
-//! before the next frame of a chat is looked at: tasks run in the order they were woken. So a request
-//! goes on only when it is let through the turnstile of its thread: one step of one request, then
-//! whatever else is ready has its turn, then the next. A lone request passes at once. Where the others
-//! take long, more steps pass between two of their turns, so that neither starves.
+//! Tasks run in the order they were woken. A thousand requests that are answered by the store in one
+//! moment, a thousand connections that end together, or a few that never stop talking would all be
+//! served before the next frame of a quiet chat is looked at, and each of the steps of that one waits
+//! for them again. So these go on only when they are let through the turnstile of their thread: one
+//! step of one of them, then whatever else is ready has its turn, then the next. A lone one passes at
+//! once. Where the others take long, more steps pass between two of their turns, so that neither
+//! starves.
+//!
+//! What goes through it: each step of an HTTP request ([`Turnstile::pace`]); a WebSocket that had more
+//! to say than is read in one turn, and the end of one ([`Ticket`]).
 //!
 //! **Bound**: as many wait here as there are connections. Whoever waits is woken once for it.
 
@@ -14,10 +19,10 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 /// For so much time that others took in a turn, one more step passes in the next.
 const OTHERS_FOR_A_STEP: Duration = Duration::from_micros(250);
@@ -31,7 +36,7 @@ pub struct Turnstile(Rc<State>);
 #[derive(Default)]
 struct State {
     /// Who wants to go on, in the order they came.
-    waiting: RefCell<VecDeque<Rc<Ticket>>>,
+    waiting: RefCell<VecDeque<Rc<Held>>>,
     /// Somebody passed, and the others of the thread did not have their turn since.
     is_taken: Cell<bool>,
     taken: Notify,
@@ -39,8 +44,20 @@ struct State {
     spent: Cell<Duration>,
 }
 
+/// One that goes through the turnstile again and again.
+pub struct Ticket {
+    turnstile: Turnstile,
+    held: Rc<Held>,
+}
+
+/// What is between its begin and its end counts as time of those who pass.
+pub struct Step {
+    turnstile: Turnstile,
+    begin: Instant,
+}
+
 #[derive(Default)]
-struct Ticket {
+struct Held {
     place: Cell<Place>,
     waker: RefCell<Option<Waker>>,
 }
@@ -62,40 +79,19 @@ impl Turnstile {
         turnstile
     }
 
-    /// Runs `future`, each step of it when it is let through.
-    pub async fn pace<F: Future>(&self, future: F) -> F::Output {
-        let (mut future, ticket) = (pin!(future), Rc::new(Ticket::default()));
-        poll_fn(|task| {
-            if !self.lets_through(&ticket, task) {
-                return Poll::Pending;
-            }
-            let begin = Instant::now();
-            let poll = future.as_mut().poll(task);
-            self.0.spent.set(self.0.spent.get() + begin.elapsed());
-            poll
-        })
-        .await
+    /// For somebody who wants to go through.
+    pub fn ticket(&self) -> Ticket {
+        Ticket { turnstile: self.clone(), held: Rc::default() }
     }
 
-    fn lets_through(&self, ticket: &Rc<Ticket>, task: &Context<'_>) -> bool {
-        let state = &self.0;
-        match ticket.place.get() {
-            Place::Admitted => {
-                ticket.place.set(Place::Away);
-                return true;
-            }
-            Place::Away if !state.is_taken.replace(true) => {
-                state.taken.notify_one();
-                return true;
-            }
-            Place::Away => {
-                ticket.place.set(Place::Waiting);
-                state.waiting.borrow_mut().push_back(ticket.clone());
-            }
-            Place::Waiting => {}
-        }
-        *ticket.waker.borrow_mut() = Some(task.waker().clone());
-        false
+    /// Runs `future`, each step of it when it is let through.
+    pub async fn pace<F: Future>(&self, future: F) -> F::Output {
+        let (mut future, ticket) = (pin!(future), self.ticket());
+        poll_fn(|task| {
+            let _step = ready!(ticket.poll_pass(task));
+            future.as_mut().poll(task)
+        })
+        .await
     }
 
     /// Admits those who wait, turn by turn.
@@ -114,6 +110,41 @@ impl Turnstile {
     }
 }
 
+impl Ticket {
+    /// Ready when it is let through, for one step; wakes the task otherwise.
+    pub fn poll_pass(&self, task: &Context<'_>) -> Poll<Step> {
+        let (state, held) = (&self.turnstile.0, &self.held);
+        match held.place.get() {
+            Place::Admitted => {
+                held.place.set(Place::Away);
+                return Poll::Ready(self.step());
+            }
+            Place::Away if !state.is_taken.replace(true) => {
+                state.taken.notify_one();
+                return Poll::Ready(self.step());
+            }
+            Place::Away => {
+                held.place.set(Place::Waiting);
+                state.waiting.borrow_mut().push_back(held.clone());
+            }
+            Place::Waiting => {}
+        }
+        *held.waker.borrow_mut() = Some(task.waker().clone());
+        Poll::Pending
+    }
+
+    fn step(&self) -> Step {
+        Step { turnstile: self.turnstile.clone(), begin: Instant::now() }
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        let spent = &self.turnstile.0.spent;
+        spent.set(spent.get() + self.begin.elapsed());
+    }
+}
+
 /// How many steps pass after a turn in which others took so long.
 fn steps(others: Duration) -> usize {
     let more = others.as_nanos() / OTHERS_FOR_A_STEP.as_nanos();
@@ -125,13 +156,13 @@ impl State {
     fn admit(&self, count: usize) -> bool {
         let mut admitted = 0;
         while admitted < count
-            && let Some(ticket) = self.waiting.borrow_mut().pop_front()
+            && let Some(held) = self.waiting.borrow_mut().pop_front()
         {
-            if Rc::strong_count(&ticket) == 1 {
-                continue; // its connection has ended
+            if Rc::strong_count(&held) == 1 {
+                continue; // its ticket is gone
             }
-            ticket.place.set(Place::Admitted);
-            if let Some(waker) = ticket.waker.borrow_mut().take() {
+            held.place.set(Place::Admitted);
+            if let Some(waker) = held.waker.borrow_mut().take() {
                 waker.wake();
             }
             admitted += 1;
@@ -168,7 +199,7 @@ mod tests {
         log.take()
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn others_have_their_turn_between_two_steps() {
         let log = LocalSet::new().run_until(log_of(10)).await;
         assert_eq!(log.matches('r').count(), 30, "{log}");
@@ -176,13 +207,13 @@ mod tests {
         assert!(chat[2] <= 6, "three turns of the chat beside three steps of requests: {log}");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_lone_request_passes_at_once() {
         let log = LocalSet::new().run_until(log_of(1)).await;
         assert_eq!(log.chars().next(), Some('r'), "{log}");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn who_has_ended_is_passed_over() {
         let pass = async {
             let turnstile = Turnstile::start();

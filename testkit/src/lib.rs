@@ -9,7 +9,8 @@
 //! * `contract` holds everything these receive against the documents of the protocol.
 //! * [`history`] judges a finished run: what was acknowledged against what is stored and read.
 //! * [`load`] makes such runs: writers that retry what was not answered, readers that resume.
-//! * [`pulse`] measures what others feel while something goes on.
+//! * [`pulse`] measures what others feel while something goes on, which [`background`] does;
+//!   [`priority`] keeps other programs out of it.
 //! * [`stage`] sets the scene most tests begin with.
 //! * [`tls`] makes certificates, and clients that trust them.
 //! * [`servers`] are those of others that a cluster stands on, [`tools`] where their programs are.
@@ -21,6 +22,7 @@
 //! Nothing here sleeps and hopes: [`wait`] polls a condition until a deadline and names what did
 //! not happen.
 
+pub mod background;
 pub mod client;
 pub mod cluster;
 mod codec;
@@ -29,6 +31,7 @@ pub mod history;
 pub mod launcher;
 pub mod load;
 pub mod metrics;
+pub mod priority;
 pub mod pulse;
 pub mod raw;
 pub mod stage;
@@ -37,6 +40,7 @@ pub mod variant;
 #[cfg(feature = "world")]
 pub mod world;
 
+pub use background::Background;
 pub use client::{Account, Http, Socket};
 pub use cluster::{Cluster, Ground};
 pub use launcher::{Launch, Node};

@@ -21,7 +21,11 @@ pub struct Stage {
 impl Stage {
     /// Starts the node and sets the scene.
     pub async fn set(launch: Launch) -> Self {
-        let node = launch.start().await;
+        Self::on(launch.start().await).await
+    }
+
+    /// Sets the scene on a node that knows neither of the two.
+    pub async fn on(node: Node) -> Self {
         let http = node.http();
         let (ann, ben) = tokio::join!(http.signup("ann"), http.signup("ben"));
         let room = http.make_group(&ann, "courtyard", &[&ben]).await;

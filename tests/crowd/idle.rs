@@ -43,7 +43,7 @@ async fn an_idle_connection_is_small() {
     }
 
     let before = node.usage();
-    let _open = connect(&node, &accounts, CONNECTIONS).await;
+    let _open = connect(node.address(), &accounts, CONNECTIONS).await;
     connected(&node, CONNECTIONS).await;
     let opened = node.usage();
     tokio::time::sleep(SILENCE).await;
@@ -70,14 +70,18 @@ pub(crate) async fn connected(node: &Node, count: usize) {
 }
 
 /// Open for as long as the set is kept, each answering its pings.
-pub(crate) async fn connect(node: &Node, accounts: &[Account], count: usize) -> JoinSet<()> {
+pub(crate) async fn connect(
+    address: SocketAddr,
+    accounts: &[Account],
+    count: usize,
+) -> JoinSet<()> {
     let mut open = JoinSet::new();
     let numbers: Vec<usize> = (0..count).collect();
     for batch in numbers.chunks(ABREAST) {
         let mut joining = JoinSet::new();
         for number in batch {
             let account = accounts[number % accounts.len()].clone();
-            joining.spawn(join(node.address(), account, *number));
+            joining.spawn(join(address, account, *number));
         }
         for mut socket in joining.join_all().await {
             open.spawn(async move { while socket.frame().await.is_some() {} });

@@ -1,6 +1,6 @@
 //! Many connections at once, measured: what one costs, and what a hot room, a crowd at the door, a
-//! thousand readers of one page, a fifth that dies or a reader that stops does to the others. A binary of its own, one test at a time, so that nothing
-//! else disturbs the numbers.
+//! thousand readers of one page, a fifth that dies or a reader that stops does to the others. A binary
+//! of its own, one test at a time, so that nothing else disturbs the numbers.
 
 mod idle;
 mod isolation;
@@ -25,9 +25,15 @@ fn launch() -> Launch {
     Launch::new(env!("CARGO_BIN_EXE_madang"))
 }
 
-/// A data directory with so many users in it, each with a session and none with a password.
+/// A data directory with so many users in it.
 async fn users(count: usize) -> (Arc<TempDir>, Vec<Account>) {
     let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+    let accounts = users_in(&directory, count).await;
+    (directory, accounts)
+}
+
+/// Makes so many users, each with a session and none with a password.
+async fn users_in(directory: &TempDir, count: usize) -> Vec<Account> {
     let lines: Vec<String> =
         (0..count).map(|number| json!({"username": format!("user{number}")}).to_string()).collect();
     std::fs::write(directory.path().join("users.jsonl"), lines.join("\n")).expect("written");
@@ -35,7 +41,7 @@ async fn users(count: usize) -> (Arc<TempDir>, Vec<Account>) {
     let printed = launch().command(&import, directory.path()).await.success();
     let accounts: Vec<Account> = printed.lines().map(account).collect();
     assert_eq!(accounts.len(), count, "{printed}");
-    (directory, accounts)
+    accounts
 }
 
 fn account(line: &str) -> Account {

@@ -1,6 +1,6 @@
 //! Actors that panic every time.
 
-use crate::rig::{Rig, gave_up, insist, join, launch, together};
+use crate::rig::{Rig, gave_up, insist, join, launch};
 use madang_testkit::{
     Socket,
     client::number,
@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 /// Those the node cannot do without end it: the process is started again by whoever keeps it up.
 #[tokio::test]
 async fn a_part_that_cannot_be_kept_up_ends_the_node() {
-    let _machine = together().await;
     let parts = ["hub", "batcher", "session_check", "store_writer", "store_reader"];
     let ends = async |points: String, why: String| {
         let ended = launch(&points).fail().await;

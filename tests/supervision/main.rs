@@ -7,5 +7,4 @@ mod given_up;
 mod poison;
 mod restart;
 mod rig;
-mod stalled;
 mod start;

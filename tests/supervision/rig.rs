@@ -8,7 +8,6 @@ use madang_testkit::{
 };
 use serde_json::{Value, json};
 use std::{
-    any::Any,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
@@ -16,7 +15,6 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
-    sync::RwLock,
 };
 
 /// Two users, their room, and the node's fail points.
@@ -26,7 +24,6 @@ pub(crate) struct Rig {
     points: PathBuf,
     /// Where the socket of the fail points is.
     _directory: TempDir,
-    _machine: Box<dyn Any + Send>,
 }
 
 /// A node whose points are these at its start: `name=actions;name=actions`.
@@ -37,34 +34,16 @@ pub(crate) fn launch(points: &str) -> Launch {
         .with("receipt-flush-ms", 100)
 }
 
-/// Measuring wants the machine for itself; everything else shares it.
-static MACHINE: RwLock<()> = RwLock::const_new(());
-
-/// Among others.
-pub(crate) async fn together() -> impl Any + Send {
-    MACHINE.read().await
-}
-
 impl Rig {
     /// A node that begins with these points.
     pub(crate) async fn set(points: &str) -> Self {
-        let machine = Box::new(together().await);
-        Self::on(machine, points).await
-    }
-
-    /// A node that has the machine for itself.
-    pub(crate) async fn alone() -> Self {
-        Self::on(Box::new(MACHINE.write().await), "").await
-    }
-
-    async fn on(machine: Box<dyn Any + Send>, points: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (socket, admin) = (directory.path().join("points"), free_address());
         let path = socket.to_str().expect("a path of ours").to_owned();
         let launch = launch(points).environment("FAILPOINTS_SOCKET", &path);
         let stage = Stage::set(launch.with("admin-listen", admin)).await;
         let admin = Http::plain(admin);
-        Self { stage, admin, points: socket, _directory: directory, _machine: machine }
+        Self { stage, admin, points: socket, _directory: directory }
     }
 
     /// Sets a point: it holds when this returns.

@@ -35,8 +35,9 @@ use std::time::Duration;
 pub const INBOX_BOUND: usize = 4_096;
 /// Sends taken and not yet committed.
 pub const QUEUE_MAX: usize = 4_096;
-/// Entries of one batch.
-pub const BATCH_ENTRIES_MAX: usize = 1_000;
+/// Entries of one batch. What a room writes, answers and tells in one go holds up the others of its
+/// thread, and those of its command: some hundred are worth a commit, more only take longer.
+pub const BATCH_ENTRIES_MAX: usize = 128;
 /// Weight of one batch.
 pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Messages kept for readers that missed some and for retries.

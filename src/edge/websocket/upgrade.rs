@@ -98,9 +98,9 @@ pub async fn start(
         tracing::error!("the upgraded stream is none that was accepted");
         return;
     };
-    let socket = Rc::new(socket);
+    let (socket, turnstile) = (Rc::new(socket), edge.turnstile.clone());
     let frame_bytes_max = or_unlimited(edge.settings().frame_bytes_max);
-    let source = FrameSource::new(socket.clone(), frame_bytes_max, read_ahead);
+    let source = FrameSource::new(socket.clone(), frame_bytes_max, &read_ahead, turnstile);
     let refused = (!is_allowed).then_some(CloseCode::ForbiddenOrigin);
     let (services, hub) = (edge.connections(), edge.hub());
     connection::start(services, hub, socket, Box::new(source), speech, refused, lease);

@@ -12,6 +12,7 @@ pub use process::{Limits, Usage, raise_descriptor_limit};
 
 use crate::{
     client::Http,
+    priority::{niceness, prefer_threads},
     tls::{self, Certificate},
     variant::Variant,
     wait,
@@ -281,6 +282,16 @@ impl Node {
     /// Memory and processor time of the process.
     pub fn usage(&self) -> Usage {
         Usage::of(self.id())
+    }
+
+    /// Prefers its threads whose names begin like this, see [`crate::priority`].
+    pub fn prefer_threads(&self, names: &[&str]) {
+        prefer_threads(self.id(), names);
+    }
+
+    /// The niceness of each of its threads whose name begins like this.
+    pub fn threads(&self, name: &str) -> Vec<i32> {
+        niceness(self.id(), name)
     }
 
     /// Lets files of the node grow again after a limit set by [`Limits`].

@@ -1,0 +1,61 @@
+//! A crowd at the door.
+
+use super::{Scene, Step, in_memory, launch};
+use madang_testkit::{Http, client::PASSWORD};
+use serde_json::json;
+
+const AT_ONCE: usize = 100;
+const ROUNDS: usize = 3;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_logins_are_not_felt() {
+    let scene = Scene::set(launch(), ROUNDS, 0).await;
+    let http = scene.stage.http.clone();
+    let disturb = async |step| {
+        if step == Step::Disturb {
+            scene.background.run(knock(http.clone(), "login", 0)).await;
+        }
+    };
+    scene.judge("100 logins", disturb).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_signups_are_not_felt() {
+    let scene = Scene::set(launch(), ROUNDS, 0).await;
+    let http = scene.stage.http.clone();
+    let mut round = 0;
+    let disturb = async |step| {
+        if step == Step::Disturb {
+            round += 1;
+            scene.background.run(knock(http.clone(), "signup", round)).await;
+        }
+    };
+    scene.judge("100 signups", disturb).await;
+}
+
+/// What the scenes above cannot tell where the threads that serve are preferred by the test.
+#[tokio::test]
+async fn hashing_stands_back() {
+    let node = launch().start_in(in_memory()).await;
+    let cores = std::thread::available_parallelism().expect("known").get();
+    let threads = node.threads("hash-");
+    assert!(!threads.is_empty() && threads.len() <= (cores / 2).max(1), "{threads:?}");
+    assert!(threads.iter().all(|niceness| *niceness == 19), "the lowest priority: {threads:?}");
+    assert!(node.threads("edge-").iter().all(|niceness| *niceness < 19));
+}
+
+/// Names nobody has: they cost a hash like any other, and one account's logins would queue for their
+/// turn.
+async fn knock(http: Http, call: &'static str, round: usize) {
+    let knock = |number: usize| {
+        let name = format!("stranger{round}x{number}");
+        http.post(&format!("/v1/{call}"), json!({"username": name, "password": PASSWORD})).spawn()
+    };
+    for answer in (0..AT_ONCE).map(knock).collect::<Vec<_>>() {
+        let answer = answer.await.expect("the task ends");
+        match call {
+            "signup" => drop(answer.expect(201)),
+            _ => drop(answer.refused(401, "bad_credentials")),
+        }
+    }
+}
