@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     audience::{AttachRequest, AudienceMessage, Member},
+    batcher::Awaiting,
     hub::{Identity, LocalHub, Received, SlotId, Socket},
     kernel::{Actor, Address, Clock, Context, Lost, Reply, start_unsupervised},
     metrics::{Bound, Metrics, Sent},
@@ -23,7 +24,7 @@ use madang_protocol::{
     codec::Codec,
     frame::NodeFrame,
     object::MessageObject,
-    operation::{Hello, Subscription, Wish},
+    operation::{Subscription, Wish},
     websocket::{self, Opcode},
 };
 use madang_store::rooms::Access;
@@ -91,7 +92,7 @@ pub enum Answer {
     /// To `Effect::Submit`.
     Sent(Option<u64>, Asked, Result<Result<Receipt, Refusal>, Lost>),
     /// To `Effect::AskLive`.
-    Live(Option<u64>, Live, Result<Option<Access>, Refusal>),
+    Live(Option<u64>, Live, Result<Option<Access>, Refusal>, Option<Awaiting>),
     /// To `Effect::AskOnline`.
     Online(Option<u64>, Result<(Vec<UserId>, bool), Refusal>),
     /// To `Step::Attach`.
@@ -236,7 +237,12 @@ impl ConnectionActor {
                 }
                 self.logic.sent(id, asked, answer, effects);
             }
-            Answer::Live(id, live, access) => self.logic.live_access(id, live, access, effects),
+            Answer::Live(id, live, mut access, awaiting) => {
+                if let (Ok(Some(access)), Some(awaiting)) = (&mut access, awaiting) {
+                    access.read_seq = awaiting.latest(access.read_seq);
+                }
+                self.logic.live_access(id, live, access, effects);
+            }
             Answer::Online(id, found) => self.logic.online(id, found, effects),
             Answer::Attached(outcome) => self.logic.attached(outcome.ok(), effects),
             Answer::Page(page) => {
@@ -362,48 +368,6 @@ impl ConnectionActor {
             self.services.metrics.refusal(*code);
         }
         self.hub.push(self.slot, Sent::of(frame), self.speech.codec().encode(frame));
-    }
-
-    fn authenticate(
-        &self,
-        id: Option<u64>,
-        hello: Hello,
-        context: &mut Context<ConnectionMessage>,
-    ) {
-        let Hello { token, subscribe } = hello;
-        let authentication = self.services.authenticator.authenticate(token);
-        context.spawn(authentication, move |found| {
-            ConnectionMessage::Answer(Answer::Authenticated(id, subscribe, found))
-        });
-    }
-
-    fn ask_rooms(
-        &self,
-        id: Option<u64>,
-        user: UserId,
-        wish: Wish,
-        context: &mut Context<ConnectionMessage>,
-    ) {
-        let services = self.services.clone();
-        let ask = async move {
-            match wish {
-                Wish::All => wishes::all_rooms(&services, user).await,
-                Wish::Rooms(wished) => wishes::named_rooms(&services, user, wished).await,
-            }
-        };
-        context.spawn(ask, move |rooms| ConnectionMessage::Answer(Answer::Entered(id, rooms)));
-    }
-
-    fn ask_access(
-        &self,
-        id: Option<u64>,
-        subscription: Subscription,
-        context: &mut Context<ConnectionMessage>,
-    ) {
-        let access = self.access(subscription.room);
-        context.spawn(access, move |access| {
-            ConnectionMessage::Answer(Answer::Access(id, subscription, access))
-        });
     }
 
     fn recheck(&self, room: RoomId, context: &mut Context<ConnectionMessage>) {
