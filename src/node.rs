@@ -167,7 +167,7 @@ impl Node {
         let gathered = Gathered::new(&settings, &clock, surroundings::leases(shared.as_ref()));
         let mut reads =
             start_store(&root, &store_threads.all(), &store, &gathered, &settings, &metrics);
-        reads.reader = surroundings::beside(reads.reader, shared.as_ref(), &settings);
+        reads.reader = surroundings::beside(reads.reader, shared.as_ref(), &settings, &metrics);
         let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &gathered, &settings, &metrics);
         let switches = Arc::new(Switches::default());
         let homes = clustered::homes(&bus, &me);

@@ -151,6 +151,9 @@ settings! {
     /// `redis+cluster://10.0.0.1:6379,10.0.0.2:6379`; `rediss` for TLS. Kept secret, for it may hold a
     /// password. Empty, and while it is away: each node counts for itself.
     redis: Secret = Secret::default();
+    /// File with the certificates, in PEM, of whom those of the Redis servers are. Empty: as the
+    /// operating system has it. (For MongoDB: `tlsCAFile` in its URI.)
+    redis_ca: Option<PathBuf> = None;
     /// Milliseconds to wait at the start for each of the servers. Beyond: the node ends.
     start_wait_ms: u64 = 60_000, in 100..=3_600_000;
 }

@@ -5,7 +5,7 @@ use crate::{
     edge::{listeners::ListenError, tls::TlsError},
 };
 use madang_store::{StoreError, redis};
-use std::io;
+use std::{io, path::PathBuf};
 
 /// Why a node could not be started. Nothing is left behind.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,14 @@ pub enum StartError {
     /// Redis cannot be used as the settings have it.
     #[error(transparent)]
     Shared(#[from] redis::OpenError),
+    /// The certificates for Redis cannot be read.
+    #[error("redis_ca {}: {error}", path.display())]
+    RedisCa {
+        /// Of the file.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
     /// The other nodes cannot be reached.
     #[error(transparent)]
     Bus(#[from] madang_cluster::nats::OpenError),

@@ -36,6 +36,12 @@ async fn a_thousand_identical_reads_ask_the_database_once() {
     assert_eq!(asked, ONCE);
     let asked = reads(&ground.mongo, &database, who_all_are(&clients, &ann, READS)).await;
     assert_eq!(asked, 0, "there are copies");
+    let metrics = node.http().metrics().await;
+    for cache in ["cache=\"sessions\"", "cache=\"profiles\""] {
+        assert_eq!(metrics.sum("madang_cache_misses_total", &[cache]), 1.0, "{cache}");
+        let hits = metrics.sum("madang_cache_hits_total", &[cache]);
+        assert_eq!(hits, (2 * CLIENTS * READS - 1) as f64, "{cache}");
+    }
     proxy.set(Mode::Blackhole);
     let asked = reads(&ground.mongo, &database, who_all_are(&clients, &ann, 1)).await;
     assert_eq!(asked, ONCE, "those who come together ask once when Redis is silent");

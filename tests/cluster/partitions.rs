@@ -19,8 +19,7 @@ use std::time::{Duration, Instant};
 /// How long something is cut off: beyond the 3 s after which a node is out of the view, and the
 /// 2 s after which a primary is replaced.
 const CUT: Duration = Duration::from_secs(6);
-/// What clients may notice beyond an election. Here one takes 5 to 12 s: the new primary asks the one
-/// that is cut off how far it is, and waits for its answer.
+/// What clients may notice beyond an election.
 const BEYOND_ELECTION: Duration = Duration::from_secs(2);
 /// Sessions and memberships are looked at so often, whatever is heard.
 const RECHECK_MS: u64 = 2_000;
@@ -28,15 +27,15 @@ const RECHECK_MS: u64 = 2_000;
 const SESSION_OVER: u16 = 4_001;
 
 /// A cluster in which each way between a node and a server can be cut.
-struct Parted {
-    ground: Ground,
+pub(crate) struct Parted {
+    pub(crate) ground: Ground,
     /// What each node finds NATS behind.
-    buses: Vec<Proxy>,
-    stage: Stage,
+    pub(crate) buses: Vec<Proxy>,
+    pub(crate) stage: Stage,
 }
 
 impl Parted {
-    async fn set(launch: &Launch) -> Self {
+    pub(crate) async fn set(launch: &Launch) -> Self {
         let ground = Ground::behind_proxies().await;
         let nats = ground.nats.server(0).address();
         let mut buses = Vec::new();
@@ -53,7 +52,7 @@ impl Parted {
     }
 
     /// What passes between a node and MongoDB from now on.
-    fn store(&self, place: usize, mode: Mode) {
+    pub(crate) fn store(&self, place: usize, mode: Mode) {
         self.ground.mongo.set_for(&format!("n{}", place + 1), mode);
     }
 }

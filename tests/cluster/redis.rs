@@ -6,7 +6,7 @@ use crate::{
     trouble::{Run, Stage, redis_is},
 };
 use madang_testkit::{
-    Account, Http, Launch,
+    Account, Http, Launch, Socket,
     client::{PASSWORD, text},
     servers::{
         Proxy,
@@ -15,7 +15,7 @@ use madang_testkit::{
         wait,
     },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -28,6 +28,8 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 const LATE_PERCENT_MAX: usize = 3;
 /// How long a silent Redis is watched: time for two attempts of each node to reach it.
 const WATCHED: Duration = Duration::from_secs(4);
+/// Presence is whole again a lease and a second after Redis is.
+const WHOLE_WITHIN: Duration = Duration::from_secs(11);
 /// Attempts of each node to reach it meanwhile: it is asked again after 1 s, 2 s, 4 s.
 const ATTEMPTS_MAX: usize = 3;
 
@@ -36,6 +38,7 @@ async fn a_redis_that_swallows_everything_is_asked_seldom_and_missed_by_nobody()
     let redis = redis::alone().await;
     let proxy = Proxy::start(redis.address()).await;
     let stage = stage_on(format!("redis://{}", proxy.address())).await;
+    let mut quiet = Quiet::begin(&stage).await;
     let room = stage.make_room().await;
     let run = Run::begin_in(&stage, &room).await;
     let callers = Callers::begin(&stage, &room).await;
@@ -58,6 +61,9 @@ async fn a_redis_that_swallows_everything_is_asked_seldom_and_missed_by_nobody()
     assert!(attempts <= most, "{attempts} attempts reached it");
     proxy.set(Mode::Forward);
     redis_is(&stage, "ok").await;
+    // Leases have ended meanwhile, but nobody went.
+    quiet.both_are_online().await;
+    quiet.nobody_went();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,6 +134,57 @@ async fn answers_at_once(http: &Http, ann: &Account) {
         late += usize::from(began.elapsed() > AT_ONCE);
     }
     assert!(late * 100 <= 300 * LATE_PERCENT_MAX, "{late} of 300 calls waited");
+}
+
+/// Two users who stay connected, each to another node, and hear of each other.
+struct Quiet {
+    users: [String; 2],
+    readers: [Socket; 2],
+    room: String,
+}
+
+impl Quiet {
+    async fn begin(stage: &Stage) -> Self {
+        let http = stage.cluster.http(0);
+        let (cleo, dora) = tokio::join!(http.signup("cleo"), http.signup("dora"));
+        let room = http.make_group(&cleo, "quiet", &[&dora]).await;
+        let address = |place: usize| stage.cluster.nodes[place].address();
+        let (first, second) =
+            tokio::join!(Socket::join(address(0), &cleo), Socket::join(address(1), &dora));
+        let mut users = [cleo.user, dora.user];
+        users.sort();
+        let mut quiet = Self { users, readers: [first, second], room };
+        quiet.both_are_online().await;
+        quiet
+    }
+
+    /// Waits until each node says so of both; alone, a node knows of one.
+    async fn both_are_online(&mut self) {
+        let until = Instant::now() + WHOLE_WITHIN;
+        for reader in &mut self.readers {
+            loop {
+                let online = reader.ok("presence", json!({"room": self.room})).await;
+                if online["online"] == json!(self.users) {
+                    break;
+                }
+                assert!(Instant::now() < until, "{online}");
+                tokio::time::sleep(wait::LOOK_AGAIN).await;
+            }
+        }
+    }
+
+    fn nobody_went(&self) {
+        for reader in &self.readers {
+            let gone: Vec<_> =
+                reader.presence().filter(|frame| is_any(&frame["offline"])).collect();
+            assert_eq!(gone, [&Value::Null; 0]);
+        }
+    }
+}
+
+/// A list that is left out where there is nothing in it.
+pub(crate) fn is_any(list: &Value) -> bool {
+    list.as_array().is_some_and(|list| !list.is_empty())
 }
 
 async fn is_master(server: SocketAddr) {

@@ -1,5 +1,6 @@
 //! Frames and answers in, effects out.
 
+mod asking;
 mod live;
 mod pages;
 mod wishes;
@@ -11,10 +12,9 @@ use super::{
     source::Authenticator,
 };
 use crate::{
-    audience::{AttachRequest, AudienceMessage, Member},
     batcher::Awaiting,
     hub::{Identity, LocalHub, Received, SlotId, Socket},
-    kernel::{Actor, Address, Clock, Context, Lost, Reply, start_unsupervised},
+    kernel::{Actor, Address, Clock, Context, Lost, start_unsupervised},
     metrics::{Bound, Metrics, Sent},
     route::{Receipt, Router, lost_send},
     store_reader::Reader,
@@ -345,36 +345,11 @@ impl ConnectionActor {
         }
     }
 
-    /// Asks to be attached after `after`, or, without a reply, to hear what has no number.
-    fn ask_audience(
-        &self,
-        room: RoomId,
-        member_rev: u64,
-        after: Place,
-        reply: Option<Reply<Attached>>,
-    ) {
-        let Some(Identity { user, .. }) = self.logic.identity() else {
-            return;
-        };
-        let (hub, slot) = (self.hub.index(), self.slot);
-        let member = Member { user, since: member_rev };
-        let request = AttachRequest { hub, slot, member, after, reply };
-        // A full audience drops the request, which says "lost": it is made again later.
-        let _ = self.services.router.tell_audience(room, AudienceMessage::Attach(request));
-    }
-
     fn push(&self, frame: &NodeFrame) {
         if let NodeFrame::Error { code, .. } = frame {
             self.services.metrics.refusal(*code);
         }
         self.hub.push(self.slot, Sent::of(frame), self.speech.codec().encode(frame));
-    }
-
-    fn recheck(&self, room: RoomId, context: &mut Context<ConnectionMessage>) {
-        let access = self.access(room);
-        context.spawn(access, move |access| {
-            ConnectionMessage::Answer(Answer::Rechecked(room, access))
-        });
     }
 
     fn now_ms(&self) -> u64 {

@@ -3,9 +3,11 @@
 use crate::set;
 use madang_servers::{
     free_address,
-    mongo::{Guarded, PASSWORD, ROOT, standalone},
+    mongo::{Guarded, PASSWORD, ROOT, ReplicaSet, standalone},
 };
-use madang_store::{ClusterError, ClusterOptions, StoreControl, open_cluster, presence::NodeLife};
+use madang_store::{
+    ClusterError, ClusterOptions, StoreControl, check_cluster, open_cluster, presence::NodeLife,
+};
 use mongodb::{
     Client,
     bson::{Document, doc},
@@ -147,9 +149,30 @@ async fn credentials_and_permissions_are_told_apart() {
     let refused = refusal(quick(set.uri("reader", PASSWORD), "chat")).await;
     let database = "chat".to_owned();
     assert_eq!(refused, ClusterError::NotPermitted { what: "writing", database });
+    let database = "chat".to_owned();
+    let found = check_cluster(quick(set.uri("reader", PASSWORD), "chat")).await;
+    assert_eq!(found, Err(ClusterError::NotPermitted { what: "writing", database }));
+    let found = check_cluster(quick(set.uri("writer", PASSWORD), "chat")).await;
+    assert!(!found.expect("readWrite is enough").is_ours, "nothing was made");
     try_open(quick(set.uri("writer", PASSWORD), "chat")).await.expect("readWrite is enough");
     let refused = refusal(quick(set.uri("writer", PASSWORD), "other")).await;
     assert!(matches!(refused, ClusterError::NotPermitted { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_set_without_a_majority_is_told() {
+    let mut set = ReplicaSet::start().await;
+    let options = quick(set.uri(), "chat");
+    check_cluster(options.clone()).await.expect("a set that is whole");
+    let primary = set.primary().await;
+    // A member that stands still is believed in for a while; its writes are not.
+    for place in (0..3).filter(|place| *place != primary) {
+        set.member(place).pause();
+    }
+    let found = check_cluster(options).await;
+    let is_told =
+        matches!(found, Err(ClusterError::NoMajority { .. } | ClusterError::Unreachable { .. }));
+    assert!(is_told, "{found:?}");
 }
 
 /// After the end nothing is answered, and closing again is fine.

@@ -8,6 +8,7 @@
 //! * [`redis`] starts a Redis alone, one with Sentinels, and a cluster of it.
 //! * [`Monitor`] sees every command that clients send to a Redis.
 //! * [`Proxy`] stands between a client and a server, and swallows or cuts what passes.
+//! * [`pause`] stops the clock of a process.
 //! * [`tools`] finds the programs; `.ci/prepare` gets them.
 //! * [`wait`] polls a condition until a deadline and names what did not happen.
 
@@ -15,6 +16,7 @@ mod address;
 pub mod mongo;
 mod monitor;
 mod nats;
+mod pause;
 pub mod proxy;
 pub mod redis;
 mod server;
@@ -25,5 +27,6 @@ pub use address::free_address;
 pub use mongo::ReplicaSet;
 pub use monitor::Monitor;
 pub use nats::Nats;
+pub use pause::pause;
 pub use proxy::Proxy;
 pub use server::Server;

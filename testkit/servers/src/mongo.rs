@@ -244,6 +244,8 @@ impl ReplicaSet {
             "settings": {
                 "electionTimeoutMillis": ELECTION_TIMEOUT_MS,
                 "heartbeatIntervalMillis": HEARTBEAT_MS,
+                // A new primary asks even one that is cut off how far it is, and waits so long.
+                "heartbeatTimeoutSecs": ELECTION_TIMEOUT_MS / 1_000,
             },
         }
     }
@@ -278,7 +280,19 @@ impl Guarded {
     /// # Panics
     /// When that takes longer than a minute.
     pub async fn start() -> Self {
-        let server = start(&["--replSet", SET, "--auth", "--keyFile", "key"]).await;
+        Self::made_for(|_| Vec::new()).await
+    }
+
+    /// The same with further arguments, which depend on where it listens.
+    ///
+    /// # Panics
+    /// As [`Guarded::start`].
+    pub async fn made_for(further: impl FnOnce(SocketAddr) -> Vec<String>) -> Self {
+        let address = free_address();
+        let further = further(address);
+        let mut arguments = vec!["--replSet", SET, "--auth", "--keyFile", "key"];
+        arguments.extend(further.iter().map(String::as_str));
+        let server = start_at(address, &arguments).await;
         let guarded = Self { server };
         let address = guarded.server.address();
         let member = doc! { "_id": 0, "host": address.to_string() };
@@ -324,7 +338,10 @@ async fn member() -> Server {
 }
 
 async fn start(further: &[&str]) -> Server {
-    let address = free_address();
+    start_at(free_address(), further).await
+}
+
+async fn start_at(address: SocketAddr, further: &[&str]) -> Server {
     let arguments = |directory: &Path| {
         write_key(&directory.join("key"));
         arguments(directory, address, further)

@@ -25,8 +25,13 @@ impl Nats {
 
     /// One server with these lines in its settings, such as an `authorization` block.
     pub async fn configured(more: &str) -> Self {
+        Self::made_for(|_| more.to_owned()).await
+    }
+
+    /// The same with lines that depend on where it listens.
+    pub async fn made_for(more: impl FnOnce(SocketAddr) -> String) -> Self {
         let (address, monitor) = (free_address(), free_address());
-        let lines = format!("{}{more}\n", listening("only", address, monitor));
+        let lines = format!("{}{}\n", listening("only", address, monitor), more(address));
         Self { servers: vec![start(address, lines).await], monitors: vec![monitor] }
     }
 

@@ -249,7 +249,7 @@ impl Node {
 
     /// Stops its clock: it neither reads nor writes until [`Node::resume`].
     pub fn pause(&self) {
-        self.signal(process::Signal::STOP);
+        madang_servers::pause(self.id());
     }
 
     /// Lets a paused node go on.
