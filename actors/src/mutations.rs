@@ -30,12 +30,13 @@ pub enum Mutation {
     DrainDropsBatch,
     /// A place that another home took is thought to be one's own.
     NoFence,
-    /// What was not attempted goes behind what other rooms handed over since.
-    TailToTheBack,
+    /// What stands behind a message that the store knew already keeps its number. Nothing is known of
+    /// what was sent before, so that there are such messages.
+    TailKeepsNumbers,
     /// A write in doubt counts as done where there is a message at its place, whosever.
     ReadBackBySeq,
-    /// Sends go to the room's actor here although a lane with earlier ones is there.
-    LanePassedBy,
+    /// A lane sends what came later while what came before has no answer.
+    LaneDoesNotWait,
     /// Whatever is known is told, however long the node did not hear itself.
     NeverStale,
     /// Nobody asks homes, or looks into the store, for what readers missed.

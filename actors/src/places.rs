@@ -35,11 +35,6 @@ pub(crate) enum Way {
 
 impl Place {
     fn way(&self) -> Option<Way> {
-        mutate!(LanePassedBy, {
-            if let Some(room) = self.room.clone() {
-                return Some(Way::Room(room));
-            }
-        });
         let lane = self.lane.clone().map(Way::Lane);
         lane.or_else(|| self.room.clone().map(Way::Room))
     }

@@ -14,20 +14,24 @@ mod order;
 mod resume;
 mod supervised;
 
-use madang_testkit::world::{Invariant, Mutation, Outcome, Violation, World};
+use madang_testkit::world::{Invariant, Mutation, Outcome, Profile, Violation, World};
 use std::{
     env,
+    ops::Range,
     sync::Once,
     time::{Duration, Instant},
 };
 
 /// Worlds that are looked at every time, before new ones.
-const FIXED_SEEDS: std::ops::Range<u64> = 1..121;
+const FIXED_SEEDS: Range<u64> = 1..121;
 /// Likewise, of which most have several nodes.
-const FIXED_SEEDS_TOGETHER: std::ops::Range<u64> = 1_000..1_021;
-/// New ones begin somewhere in here: with one node. Those of several, below, are tried by the night
-/// and by `SIM_FROM`.
-const NEW_SEEDS: std::ops::Range<u64> = 1 << 40..1 << 41;
+const FIXED_SEEDS_TOGETHER: Range<u64> = 1_000..1_021;
+/// New ones begin somewhere in here: with one node.
+const NEW_SEEDS: Range<u64> = 1 << 40..1 << 41;
+/// Likewise, of which most have several nodes.
+const NEW_SEEDS_TOGETHER: Range<u64> = 1 << 20..1 << 39;
+/// What a check of a change may take.
+const SECONDS: u64 = 100;
 
 /// The same seed, the same history.
 #[test]
@@ -48,45 +52,51 @@ fn a_quiet_world_is_clean() {
     }
 }
 
-/// The fixed seeds, then new ones if they are asked for: for `SIM_SECONDS` in all, or until there are
-/// `SIM_SEEDS`.
+/// The fixed seeds, then new ones of both kinds in turn, or those from `SIM_FROM` on: for
+/// `SIM_SECONDS` in all, or until there are `SIM_SEEDS`.
 #[test]
 fn worlds_are_clean() {
     let began = Instant::now();
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let wanted = number("SIM_SEEDS");
-    let budget = number("SIM_SECONDS").map(Duration::from_secs);
-    let fixed = (FIXED_SEEDS_TOGETHER.count() + FIXED_SEEDS.count()) as u64;
-    let first_new = number("SIM_FROM").unwrap_or_else(|| fastrand::u64(NEW_SEEDS));
-    println!("new seeds from {first_new}");
-    let mut count = 0;
-    for seed in FIXED_SEEDS_TOGETHER.chain(FIXED_SEEDS).chain(first_new..) {
-        let is_done = match (wanted, budget) {
-            (Some(wanted), _) => count >= wanted,
-            (None, Some(budget)) => began.elapsed() >= budget,
-            (None, None) => count >= fixed,
-        };
-        if is_done {
-            break;
+    let (wanted, from) = (number("SIM_SEEDS"), number("SIM_FROM"));
+    let budget = Duration::from_secs(number("SIM_SECONDS").unwrap_or(SECONDS));
+    let fixed = FIXED_SEEDS_TOGETHER.chain(FIXED_SEEDS).filter(|_| from.is_none());
+    fixed.for_each(|seed| expect_clean(&World::new(seed)));
+    for (count, seed) in (1..).zip(new_seeds(from)) {
+        if wanted.map_or(began.elapsed() >= budget, |wanted| count > wanted) {
+            return println!("{} new worlds in {:?}", count - 1, began.elapsed());
         }
-        expect_clean(&World::new(seed));
-        count += 1;
+        expect_clean(&World { profile: profile(), ..World::new(seed) });
         if count % 500 == 0 {
-            println!("{count} worlds in {:?}", began.elapsed());
+            println!("{count} new worlds in {:?}", began.elapsed());
         }
     }
-    println!("{count} worlds in {:?}", began.elapsed());
+}
+
+fn new_seeds(from: Option<u64>) -> Box<dyn Iterator<Item = u64>> {
+    if let Some(from) = from {
+        return Box::new(from..);
+    }
+    let (one, several) = (fastrand::u64(NEW_SEEDS), fastrand::u64(NEW_SEEDS_TOGETHER));
+    println!("new seeds from {one} and from {several}");
+    Box::new((several..).zip(one..).flat_map(|(several, one)| [several, one]))
+}
+
+/// The kind of worlds that are asked for.
+fn profile() -> Profile {
+    let named = |name: String| Profile::named(&name).expect("a profile of docs/simulation.md");
+    env::var("SIM_PROFILE").map_or(Profile::Drawn, named)
 }
 
 /// One world again: `SIM_SEED` says which (otherwise the first), `SIM_MUTATION` with which fault,
-/// `SIM_TRACE=1` shows everything that happened.
+/// `SIM_PROFILE` of which kind it is, `SIM_TRACE=1` shows everything that happened.
 #[test]
 fn replay() {
     let seed = env::var("SIM_SEED").map_or(1, |text| text.parse().expect("SIM_SEED is a number"));
     let mutation = env::var("SIM_MUTATION").ok();
     let mutation = mutation.map(|name| Mutation::named(&name).expect("a name of the table"));
     let prints = env::var_os("SIM_TRACE").is_some();
-    let world = World { mutation, prints, ..World::new(seed) };
+    let world = World { mutation, prints, profile: profile(), ..World::new(seed) };
     let began = Instant::now();
     let outcome = run(&world);
     println!("{outcome:#?}\nin {:?}", began.elapsed());
@@ -116,19 +126,21 @@ fn expect_clean(world: &World) {
 
 fn expect(world: &World, violation: Option<Violation>) {
     if let Some(Violation { invariant, at, what }) = violation {
-        let World { seed, .. } = world;
-        panic!(
-            "{invariant} does not hold after {at:?}:\n{what}\n\nlook at it again:\n{}\n",
-            replay_line(*seed, None)
-        );
+        let again = replay_line(world);
+        panic!("{invariant} does not hold after {at:?}:\n{what}\n\nlook at it again:\n{again}\n");
     }
 }
 
 /// How to see a world again.
-fn replay_line(seed: u64, mutation: Option<&str>) -> String {
-    let mutation = mutation.map(|name| format!("SIM_MUTATION={name} ")).unwrap_or_default();
+fn replay_line(world: &World) -> String {
+    let World { seed, mutation, profile, .. } = world;
+    let mutation = mutation.map(|it| format!("SIM_MUTATION={} ", it.name())).unwrap_or_default();
+    let profile = match profile {
+        Profile::Drawn => String::new(),
+        other => format!("SIM_PROFILE={} ", other.name()),
+    };
     format!(
-        "SIM_SEED={seed} {mutation}cargo test --features simulation --test simulation replay -- --nocapture"
+        "SIM_SEED={seed} {profile}{mutation}cargo test --features simulation --test simulation replay -- --nocapture"
     )
 }
 

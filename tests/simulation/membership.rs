@@ -1,28 +1,41 @@
 //! Who is out of a room says and hears nothing there any more; who is in does.
 
-use madang_protocol::{Entry, Event, RoomId, UserId};
+use madang_protocol::{ClientId, Entry, Event, RoomId, UserId};
 use madang_store::rooms::RoomChanged;
-use madang_testkit::world::{End, Invariant, LinkId, Observation};
+use madang_testkit::world::{Ask, End, Invariant, LinkId, Observation};
 use std::{
     collections::{HashMap, HashSet},
+    ops::Range,
     time::Duration,
 };
 
+/// A node that stands still for so long is out of the view of the others: a bit more than the 3 s
+/// after which it is, for the heartbeat that closed its gate.
+const TOO_STILL: Duration = Duration::from_millis(4_000);
+/// Within so long it cannot have joined again.
+const SOON: Duration = Duration::from_millis(400);
+
 #[derive(Default)]
 pub(crate) struct Membership {
-    /// Memberships that ended and did not begin again, and the node that ended them.
-    ended: HashMap<(RoomId, UserId), usize>,
+    /// Memberships that ended and did not begin again, the node that ended them, and when.
+    ended: HashMap<(RoomId, UserId), (usize, Duration)>,
+    /// Since when nodes stand still.
+    still_since: HashMap<usize, Duration>,
+    /// When nodes stood still last.
+    stood_still: HashMap<usize, Range<Duration>>,
+    /// When each message was sent first.
+    sent: HashMap<ClientId, Duration>,
     /// Connections that were told so.
     out: HashSet<(LinkId, RoomId)>,
 }
 
 impl Membership {
-    fn changed(&mut self, room: RoomId, changed: &RoomChanged, node: usize) {
+    fn changed(&mut self, room: RoomId, changed: &RoomChanged, node: usize, at: Duration) {
         let RoomChanged::Done { events, .. } = changed else { return };
         for event in events {
             let Event::Member(event) = event else { continue };
             if event.change.ends() {
-                self.ended.insert((room, event.user), node);
+                self.ended.insert((room, event.user), (node, at));
             } else {
                 self.ended.remove(&(room, event.user));
             }
@@ -34,8 +47,29 @@ impl Membership {
         for entry in entries {
             let Entry::Message(message) = entry else { continue };
             let ended_by = self.ended.get(&(message.room, message.sender));
-            if ended_by.is_some_and(|node| by.is_none_or(|by| by == *node)) {
+            if ended_by.is_some_and(|(node, _)| by.is_none_or(|by| by == *node)) {
                 return Err(format!("its sender is out: {message:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A node that stood still until others took its place takes nothing that was sent meanwhile, and
+    /// after they put the sender out.
+    fn are_not_stale(&self, entries: &[Entry], node: usize, at: Duration) -> Result<(), String> {
+        let Some(still) = self.stood_still.get(&node) else { return Ok(()) };
+        if still.end - still.start < TOO_STILL || at > still.end + SOON {
+            return Ok(());
+        }
+        for entry in entries {
+            let Entry::Message(message) = entry else { continue };
+            let Some((by, ended)) = self.ended.get(&(message.room, message.sender)) else {
+                continue;
+            };
+            let sent = self.sent.get(&message.client_id);
+            let is_after = sent.is_some_and(|sent| sent > ended && still.contains(sent));
+            if *by != node && still.contains(ended) && is_after {
+                return Err(format!("{node} stood still, and takes {message:?}"));
             }
         }
         Ok(())
@@ -47,15 +81,24 @@ impl Invariant for Membership {
         "membership"
     }
 
-    fn observe(&mut self, _at: Duration, seen: &Observation) -> Result<(), String> {
+    fn observe(&mut self, at: Duration, seen: &Observation) -> Result<(), String> {
         match seen {
-            Observation::Changed { room, changed, node } => self.changed(*room, changed, *node),
+            Observation::Changed { room, changed, node } => self.changed(*room, changed, *node, at),
+            Observation::Paused(node, true) => drop(self.still_since.insert(*node, at)),
+            Observation::Paused(node, false) => {
+                let since = self.still_since.remove(node).unwrap_or(at);
+                self.stood_still.insert(*node, since..at);
+            }
+            Observation::Asked(_, _, Ask::Send(_, client_id, true)) => {
+                self.sent.insert(client_id.clone(), at);
+            }
             // What was in doubt when the membership ended cannot be called back.
             Observation::Appended { entries, committed, is_late: false } => {
                 return self.are_in(&entries[..*committed], None);
             }
             // Another node may not know yet.
             Observation::Arrived { entries, node, is_late: false } => {
+                self.are_not_stale(entries, *node, at)?;
                 return self.are_in(entries, Some(*node));
             }
             Observation::Out(link, room) => {

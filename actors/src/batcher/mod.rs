@@ -13,6 +13,7 @@
 //! to stop is written before it ends.
 
 mod actor;
+mod awaited;
 mod connected;
 mod last_seen;
 mod leases;
@@ -22,6 +23,7 @@ pub mod presence;
 
 pub(crate) use actor::in_time;
 pub use actor::{Batcher, BatcherMessage, BatcherServices};
+pub use awaited::Awaiting;
 pub use connected::{Connected, Online};
 pub use last_seen::LastSeen;
 pub use positions::{Moved, ReadPositions};

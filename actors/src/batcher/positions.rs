@@ -1,6 +1,9 @@
 //! How far users have read, ahead of the store.
 
-use super::{PENDING_READS_MAX, REMEMBERED_READS_MAX};
+use super::{
+    PENDING_READS_MAX, REMEMBERED_READS_MAX,
+    awaited::{Awaited, Awaiting},
+};
 use dashmap::{DashMap, Entry};
 use madang_protocol::{RoomId, UserId};
 use madang_store::receipts::Read;
@@ -24,6 +27,7 @@ pub struct ReadPositions(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     rooms: DashMap<RoomId, Room>,
+    awaited: Awaited,
     /// Pairs that are here, and those of them that are not stored yet.
     known: AtomicUsize,
     pending: AtomicUsize,
@@ -114,6 +118,7 @@ impl ReadPositions {
     /// The store has `stored`: by a write of ours, or because the user sent a message. Returns how
     /// far the user has read.
     pub fn stored(&self, room: RoomId, user: UserId, stored: u64) -> u64 {
+        self.0.awaited.heard(room, user, stored);
         let Some(of_room) = self.0.rooms.get(&room) else {
             return stored; // most rooms, most of the time
         };
@@ -126,6 +131,12 @@ impl ReadPositions {
             return stored;
         };
         self.settle(&mut of_room, user, stored).map_or(stored, |known| known.seq)
+    }
+
+    /// What the store has of a user is being read, to begin from there: what is heard of it until
+    /// that is dropped counts as well, for the read may be older.
+    pub fn awaiting(&self, room: RoomId, user: UserId) -> Awaiting {
+        self.0.awaited.begin(room, user)
     }
 
     fn settle(&self, of_room: &mut Room, user: UserId, stored: u64) -> Option<Position> {
@@ -229,6 +240,19 @@ mod tests {
         assert_eq!(positions.pending(), [read(ANN, 7)]);
         assert_eq!(positions.stored(ROOM, ANN, 3), 7, "ahead of the store");
         assert_eq!(positions.stored(ROOM, BEN, 3), 3);
+    }
+
+    #[test]
+    fn what_is_heard_while_the_store_is_read_counts_although_the_read_is_older() {
+        let positions = ReadPositions::new();
+        let (first, second) = (positions.awaiting(ROOM, ANN), positions.awaiting(ROOM, ANN));
+        assert_eq!(positions.stored(ROOM, ANN, 9), 9, "told to somebody");
+        positions.stored(ROOM, BEN, 20);
+        assert_eq!((first.latest(3), first.latest(12)), (9, 12));
+        drop(first);
+        assert_eq!(positions.advance_from(ROOM, ANN, second.latest(3), 5), Moved::To(9));
+        drop(second);
+        assert_eq!(positions.awaiting(ROOM, ANN).latest(3), 3, "as long as it is awaited");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::{
     source::Authenticator,
 };
 use crate::{
+    batcher::Awaiting,
     hub::{Identity, LocalHub, Received, SlotId, Socket},
     kernel::{Actor, Address, Clock, Context, Lost, start_unsupervised},
     metrics::{Bound, Metrics, Sent},
@@ -91,7 +92,7 @@ pub enum Answer {
     /// To `Effect::Submit`.
     Sent(Option<u64>, Asked, Result<Result<Receipt, Refusal>, Lost>),
     /// To `Effect::AskLive`.
-    Live(Option<u64>, Live, Result<Option<Access>, Refusal>),
+    Live(Option<u64>, Live, Result<Option<Access>, Refusal>, Option<Awaiting>),
     /// To `Effect::AskOnline`.
     Online(Option<u64>, Result<(Vec<UserId>, bool), Refusal>),
     /// To `Step::Attach`.
@@ -236,7 +237,12 @@ impl ConnectionActor {
                 }
                 self.logic.sent(id, asked, answer, effects);
             }
-            Answer::Live(id, live, access) => self.logic.live_access(id, live, access, effects),
+            Answer::Live(id, live, mut access, awaiting) => {
+                if let (Ok(Some(access)), Some(awaiting)) = (&mut access, awaiting) {
+                    access.read_seq = awaiting.latest(access.read_seq);
+                }
+                self.logic.live_access(id, live, access, effects);
+            }
             Answer::Online(id, found) => self.logic.online(id, found, effects),
             Answer::Attached(outcome) => self.logic.attached(outcome.ok(), effects),
             Answer::Page(page) => {

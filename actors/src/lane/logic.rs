@@ -60,6 +60,9 @@ pub struct Logic<R> {
     attempt: u64,
     /// Who was asked by it, while it has no answer.
     asked: Option<Peer>,
+    /// The last number that was asked for; only a fault that is put back looks at it.
+    #[cfg(feature = "mutations")]
+    asked_to: u64,
     /// Until `woken`, or until the home is another.
     rests: bool,
     backoff: Backoff,
@@ -81,6 +84,8 @@ impl<R> Logic<R> {
             next: 1,
             attempt: 0,
             asked: None,
+            #[cfg(feature = "mutations")]
+            asked_to: 0,
             rests: false,
             backoff: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
             last_activity: now,
@@ -126,6 +131,11 @@ impl<R> Logic<R> {
             self.rests = false;
         }
         if self.asked.is_some() {
+            mutate!(LaneDoesNotWait, {
+                if let Home::There(peer) = home {
+                    self.ask_for_the_rest(peer, effects);
+                }
+            });
             return;
         }
         match home {
@@ -221,7 +231,22 @@ impl<R> Logic<R> {
         }
         self.attempt += 1;
         self.asked = Some(to.clone());
+        #[cfg(feature = "mutations")]
+        {
+            self.asked_to = entries.last().map_or(0, |(n, _)| *n);
+        }
         effects.push(Effect::Ask { to: to.clone(), attempt: self.attempt, entries });
+    }
+
+    #[cfg(feature = "mutations")]
+    fn ask_for_the_rest(&mut self, to: &Peer, effects: &mut Vec<Effect<R>>) {
+        let rest = self.queue.iter().filter(|waiting| waiting.n > self.asked_to);
+        let entries: Vec<_> = rest.map(|waiting| (waiting.n, waiting.submit.clone())).collect();
+        if let Some((n, _)) = entries.last() {
+            self.asked_to = *n;
+            self.attempt += 1;
+            effects.push(Effect::Ask { to: to.clone(), attempt: self.attempt, entries });
+        }
     }
 
     fn settle(&mut self, n: u64, answer: Result<Receipt, Refusal>, effects: &mut Vec<Effect<R>>) {

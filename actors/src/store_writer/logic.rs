@@ -92,10 +92,6 @@ impl<R> Logic<R> {
                 None => unattempted.push_back(batch),
             }
         }
-        mutate!(TailToTheBack, {
-            self.gathered.append(&mut unattempted);
-            return;
-        });
         unattempted.append(&mut self.gathered);
         self.gathered = unattempted;
     }

@@ -122,7 +122,7 @@ impl Client {
             return;
         }
         let is_acting = self.scene.phase.get() == Phase::Acting;
-        let pause_ms = if is_acting { self.rng.u64(5..300) } else { 100 };
+        let pause_ms = if is_acting { self.rng.u64(5..300) * self.scene.plan.pace } else { 100 };
         self.acts_at = Instant::now() + Duration::from_millis(pause_ms);
         match &self.link {
             None => self.connect(),

@@ -27,6 +27,7 @@ mod node;
 mod observation;
 mod operator;
 mod outside;
+mod profile;
 mod settings;
 mod together;
 mod trouble;
@@ -36,6 +37,7 @@ pub use observation::{
     Answer, Ask, End, EndOfClient, EndOfRoom, Held, Invariant, LinkId, Observation, Recorder, Seen,
     Violation,
 };
+pub use profile::Profile;
 pub use settings::Settings;
 pub use together::Together;
 pub use trouble::Plan;
@@ -85,6 +87,8 @@ pub struct World {
     pub prints: bool,
     /// Nothing goes wrong.
     pub is_quiet: bool,
+    /// What goes wrong otherwise.
+    pub profile: Profile,
 }
 
 /// What became of a world.
@@ -103,7 +107,7 @@ pub struct Outcome {
 impl World {
     /// The world of a seed, as it should be.
     pub fn new(seed: u64) -> Self {
-        Self { seed, mutation: None, prints: false, is_quiet: false }
+        Self { seed, mutation: None, prints: false, is_quiet: false, profile: Profile::Drawn }
     }
 
     /// Runs it on this thread, under the eyes of `invariants`.
@@ -118,11 +122,11 @@ impl World {
         let recorder = Recorder::new(invariants, self.prints);
         let mut rng = Rng::with_seed(self.seed);
         let (settings, drawn) = (Settings::drawn(&mut rng), Plan::drawn(&mut rng));
-        let together = Together::drawn(self.seed);
+        let planned = self.profile.plan(self.seed, drawn);
         let plan = if self.is_quiet {
-            Plan { together: together.map(Together::quiet), ..Plan::quiet() }
+            Plan { together: planned.together.map(Together::quiet), ..Plan::quiet() }
         } else {
-            Plan { together, ..drawn }
+            planned
         };
         if self.prints {
             println!("{plan:?}\n{settings:?}");
@@ -199,7 +203,9 @@ impl Scene {
         self.ground.recorder.note(Observation::Healed);
         // The operator finishes what it began, so that every node is up.
         let _ = operator.await;
-        self.settle(&clients).await;
+        // Nobody has to say anything for everybody to have everything.
+        let end = self.settle(&clients).await;
+        self.ground.recorder.healed(&end);
         self.probe().await;
         let end = self.settle(&clients).await;
         self.ground.recorder.healed(&end);
@@ -292,7 +298,8 @@ impl Scene {
 
     /// A connection to one of the nodes, and which.
     fn connect(&self, rng: &mut Rng) -> Option<(usize, link::ClientEnd)> {
-        let count = self.nodes.len();
+        let is_crowded = self.plan.together.as_ref().is_some_and(|together| together.is_crowded);
+        let count = if is_crowded { 1 } else { self.nodes.len() };
         let number = if count == 1 { 0 } else { rng.usize(0..count) };
         let end = self.nodes[number].borrow().as_ref().map(NodeLifetime::connect)?;
         Some((number, end))

@@ -16,7 +16,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, with their names.
-    pub const ALL: [(&'static str, Self); 14] = [
+    pub const ALL: [(&'static str, Self); 20] = [
         ("ack_before_commit", Self::Node(mutations::Mutation::AckBeforeCommit)),
         ("publish_before_commit", Self::Node(mutations::Mutation::PublishBeforeCommit)),
         ("dedupe_filled_on_accept", Self::Node(mutations::Mutation::DedupeFilledOnAccept)),
@@ -30,26 +30,23 @@ impl Mutation {
         ("drain_drops_batch", Self::Node(mutations::Mutation::DrainDropsBatch)),
         ("no_fence", Self::Node(mutations::Mutation::NoFence)),
         ("read_back_by_seq", Self::Node(mutations::Mutation::ReadBackBySeq)),
-        ("local_read_back", Self::Reads(Reads::LocalReadBack)),
-    ];
-
-    /// Faults between several nodes that no world was seen to find yet.
-    pub const SOUGHT: [(&'static str, Self); 6] = [
-        ("tail_to_the_back", Self::Node(mutations::Mutation::TailToTheBack)),
-        ("lane_passed_by", Self::Node(mutations::Mutation::LanePassedBy)),
+        ("tail_keeps_numbers", Self::Node(mutations::Mutation::TailKeepsNumbers)),
+        ("lane_does_not_wait", Self::Node(mutations::Mutation::LaneDoesNotWait)),
         ("never_stale", Self::Node(mutations::Mutation::NeverStale)),
         ("no_noticing", Self::Node(mutations::Mutation::NoNoticing)),
+        ("local_read_back", Self::Reads(Reads::LocalReadBack)),
         ("local_activation", Self::Reads(Reads::LocalActivation)),
         ("stale_pages", Self::Reads(Reads::StalePages)),
     ];
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
+
     /// By its name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .chain(&Self::SOUGHT)
-            .find(|(known, _)| *known == name)
-            .map(|(_, mutation)| *mutation)
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, mutation)| *mutation)
     }
 
     /// What the store of several nodes reads.

@@ -88,6 +88,8 @@ async fn strike(scene: &Scene, node: usize, blow: Blow, rng: &mut Rng) {
             scene.ground.recorder.note(Observation::CutFromStore(node, false));
         }
         Blow::Pause => {
+            let is_crowded = scene.plan.together.as_ref().is_some_and(|it| it.is_crowded);
+            let node = if is_crowded { 0 } else { node };
             pause(scene, node, true);
             while_it_lasts(scene, rng.u64(500..11_000)).await;
             pause(scene, node, false);

@@ -20,6 +20,8 @@ pub struct Together {
     pub store_cuts: u32,
     /// A node stands still so often.
     pub pauses: u32,
+    /// All clients come to the first node, and it is the one that stands still.
+    pub is_crowded: bool,
 }
 
 /// The worlds of these seeds may have several nodes, all others have one.
@@ -44,7 +46,16 @@ impl Together {
         let (fail_overs, bus_cuts, store_cuts, pauses) = (some(4), some(3), some(2), some(3));
         let lag_ms = [1, 10, 100][rng.usize(0..3)];
         let skews_ms = (0..nodes).map(|_| rng.u64(0..SKEW_MS_MAX)).collect();
-        Some(Self { nodes, skews_ms, lag_ms, fail_overs, bus_cuts, store_cuts, pauses })
+        let is_crowded = false;
+        Some(Self { nodes, skews_ms, lag_ms, fail_overs, bus_cuts, store_cuts, pauses, is_crowded })
+    }
+
+    /// So many nodes with clocks that are wrong, and nothing else does.
+    pub(super) fn calm(seed: u64, nodes: usize) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0x0063_616c_6d00);
+        let skews_ms = (0..nodes).map(|_| rng.u64(0..SKEW_MS_MAX)).collect();
+        let (fail_overs, bus_cuts, store_cuts, pauses, is_crowded) = (0, 0, 0, 0, false);
+        Self { nodes, skews_ms, lag_ms: 1, fail_overs, bus_cuts, store_cuts, pauses, is_crowded }
     }
 
     /// As many nodes, and nothing goes wrong.

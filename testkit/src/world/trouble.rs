@@ -47,6 +47,8 @@ pub struct Plan {
     pub cuts: u32,
     /// It stops reading for a while.
     pub naps: u32,
+    /// Clients act so many times more seldom.
+    pub pace: u64,
     /// What goes wrong between several nodes; `None`: there is one.
     pub together: Option<Together>,
 }
@@ -68,6 +70,7 @@ impl Plan {
             drains: 0,
             cuts: 5,
             naps: 0,
+            pace: 1,
             together: None,
         }
     }
@@ -101,6 +104,7 @@ impl Plan {
             drains,
             cuts,
             naps,
+            pace: 1,
             together: None,
         }
     }

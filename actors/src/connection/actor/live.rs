@@ -21,9 +21,14 @@ impl ConnectionActor {
         live: Live,
         context: &mut Context<ConnectionMessage>,
     ) {
-        let access = self.access(live.room());
-        context
-            .spawn(access, move |access| ConnectionMessage::Answer(Answer::Live(id, live, access)));
+        let (access, identity) = (self.access(live.room()), self.logic.identity());
+        let positions = self.services.reader.positions();
+        let awaiting = identity
+            .filter(|_| matches!(live, Live::Read(_)))
+            .map(|identity| positions.awaiting(live.room(), identity.user));
+        context.spawn(access, move |access| {
+            ConnectionMessage::Answer(Answer::Live(id, live, access, awaiting))
+        });
     }
 
     pub(super) fn advance(

@@ -106,6 +106,10 @@ impl<S, M> Logic<S, M> {
                 return self.burn(&batch[outcome.committed..], effects);
             }
         });
+        mutate!(TailKeepsNumbers, {
+            let is_duplicate = outcome.stopped == Some(Stopped::Duplicate);
+            self.keep_numbers(is_duplicate, &batch[outcome.committed..]);
+        });
         match outcome.stopped {
             None => {}
             Some(Stopped::Refused(error)) => self.refuse_batch(&error, effects),
@@ -131,6 +135,12 @@ impl<S, M> Logic<S, M> {
     ) {
         match read {
             Ok(Some(found)) => {
+                if found.uncounted.iter().any(|seq| !self.uncounted.contains(seq)) {
+                    // Written without our knowledge: what was read of the message is too old, and so
+                    // is a count that is being written.
+                    self.board.clear();
+                    self.recheck_at = Some(now + RECHECK_AFTER);
+                }
                 self.uncounted.extend(found.uncounted);
                 if self.is_shared() {
                     self.noticed(found.heads.member_rev, effects);

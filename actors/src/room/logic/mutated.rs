@@ -50,6 +50,12 @@ impl<S, M> Logic<S, M> {
         is_some
     }
 
+    pub(super) fn keep_numbers(&mut self, is_duplicate: bool, rest: &[Entry]) {
+        if let (true, [Entry::Message(_), _, ..]) = (is_duplicate, rest) {
+            self.heads.last_seq += 1;
+        }
+    }
+
     pub(super) fn burn(&mut self, rest: &[Entry], effects: &mut Vec<Effect<S, M>>) {
         let Heads { last_seq, last_rev, .. } = &mut self.heads;
         for entry in rest {

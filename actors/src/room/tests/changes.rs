@@ -370,3 +370,18 @@ fn after_a_doubt_the_store_is_looked_at_once_more() {
     let effects = room.does(|logic, out| logic.tick(now, out));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Look { seq: 3, .. })));
 }
+
+/// A reaction that came late stands in no message that was read before.
+#[test]
+fn what_is_found_uncounted_is_read_again_although_it_is_known() {
+    let mut room = Room::with_three();
+    let (now, looks) = (room.now, |effect: &_| matches!(effect, Effect::Look { seq: 3, .. }));
+    assert!(!room.does(|logic, out| logic.tick(now, out)).iter().any(looks));
+    let found = || Activation { uncounted: vec![3], ..activation(5) };
+    room.does(|logic, out| logic.rechecked(Ok(Some(found())), now, out));
+    assert!(room.does(|logic, out| logic.tick(now, out)).iter().any(looks));
+    room.now += RECHECK_AFTER;
+    let now = room.now;
+    let effects = room.does(|logic, out| logic.tick(now, out));
+    assert!(effects.contains(&Effect::Recheck), "until nothing is found: {effects:?}");
+}
