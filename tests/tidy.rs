@@ -33,7 +33,7 @@ const CRATES: &[Crate] = &[
     Crate {
         name: "bench",
         folder: "benches",
-        imports: &["protocol", "resilience", "store", "cluster", "actors"],
+        imports: &["protocol", "resilience", "store", "cluster", "actors", "servers"],
     },
     Crate {
         name: "testkit",

@@ -19,8 +19,7 @@ use std::time::{Duration, Instant};
 /// How long something is cut off: beyond the 3 s after which a node is out of the view, and the
 /// 2 s after which a primary is replaced.
 const CUT: Duration = Duration::from_secs(6);
-/// What clients may notice beyond an election. Here one takes 5 to 12 s: the new primary asks the one
-/// that is cut off how far it is, and waits for its answer.
+/// What clients may notice beyond an election.
 const BEYOND_ELECTION: Duration = Duration::from_secs(2);
 /// Sessions and memberships are looked at so often, whatever is heard.
 const RECHECK_MS: u64 = 2_000;

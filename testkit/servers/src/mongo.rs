@@ -244,6 +244,8 @@ impl ReplicaSet {
             "settings": {
                 "electionTimeoutMillis": ELECTION_TIMEOUT_MS,
                 "heartbeatIntervalMillis": HEARTBEAT_MS,
+                // A new primary asks even one that is cut off how far it is, and waits so long.
+                "heartbeatTimeoutSecs": ELECTION_TIMEOUT_MS / 1_000,
             },
         }
     }
