@@ -70,8 +70,7 @@ impl Clustered {
         let NodeBus::Nats(nats) = parts.bus else {
             return Ok(None);
         };
-        // Nothing is copied from the store that another node could change.
-        let local = Local::new(parts.router.clone(), |_| {});
+        let local = Local::new(parts.router.clone());
         let heeding = notices::heed(&parts.bus.shared(), parts.metrics.clone(), local);
         let subscriptions = [parts.router.serve(), heeding];
         let noticing = NoticingServices {
@@ -92,7 +91,6 @@ impl Clustered {
             give_up: Box::new(move |cause| {
                 let _ = give_up.try_send(cause.to_owned()); // one reason is enough
             }),
-            gone: Box::new(|_| {}),
         };
         let membership = membership::start(&parts.bus_arbiter, parts.root, services);
         membership.joined(parts.settings.start_wait()).await.map_err(StartError::Join)?;

@@ -47,6 +47,7 @@ async fn drain(node: &Node) {
     let _ = node.stopping.send(true);
     // Others take the rooms over while the clients are still here: what these send goes there.
     if let Some(cluster) = &node.cluster {
+        node.registration.end().await; // a draining node is heard no more by those that start
         cluster.hand_over(Instant::now() + whole.mul_f64(0.15)).await;
     }
     let within = whole.mul_f64(0.6);
@@ -61,6 +62,7 @@ async fn drain(node: &Node) {
     if let Some(cluster) = &node.cluster {
         cluster.leave().await;
     }
+    node.registration.end().await;
     if tokio::time::timeout(left, node.store.control.close()).await.is_err() {
         tracing::warn!("the store did not close in time; what was acknowledged is safe");
     }

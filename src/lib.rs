@@ -20,6 +20,7 @@ pub mod edge;
 pub(crate) mod gathered;
 pub(crate) mod memory;
 pub mod metrics;
+pub(crate) mod neighbours;
 pub mod node;
 pub mod observability;
 pub(crate) mod store_call;

@@ -13,9 +13,13 @@
 //!    `- ...
 //! ```
 
+mod error;
+
+pub use error::StartError;
+
 use crate::{
     accounts::{self, Accounts, BearerTokens, Hasher},
-    admin::{Admin, TokenError},
+    admin::Admin,
     clustered::{self, Clustered},
     config::{Settings, or_unlimited},
     drain,
@@ -24,13 +28,14 @@ use crate::{
         capacity::Capacity,
         descriptors,
         http::{self, HttpContext, Surface},
-        listeners::{ListenError, Listeners},
+        listeners::Listeners,
         origin::Origins,
-        tls::{Acceptors, Tls, TlsError},
+        tls::{Acceptors, Tls},
         turnstile::Turnstile,
     },
     gathered::Gathered,
     memory, metrics,
+    neighbours::Registration,
     observability::{Page, Recorder, Sources},
     surroundings,
 };
@@ -51,9 +56,8 @@ use madang_actors::{
 };
 use madang_protocol::limits::ANSWER_BYTES_MAX;
 use madang_resilience::{Health, State};
-use madang_store::{LoginLimits, Store, presence::NodeLife, redis};
+use madang_store::{LoginLimits, Store, presence::NodeLife};
 use std::{
-    io,
     net::{SocketAddr, TcpListener},
     rc::Rc,
     sync::Arc,
@@ -63,41 +67,6 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
 };
-
-/// Why a node could not be started. Nothing is left behind.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address is occupied, or not ours.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The operators' token cannot be had.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// The certificate cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The data cannot be used.
-    #[error(transparent)]
-    Store(#[from] madang_store::OpenError),
-    /// The store of a cluster cannot be used.
-    #[error(transparent)]
-    ClusterStore(#[from] madang_store::ClusterError),
-    /// Redis cannot be used as the settings have it.
-    #[error(transparent)]
-    Shared(#[from] redis::OpenError),
-    /// The other nodes cannot be reached.
-    #[error(transparent)]
-    Bus(#[from] madang_cluster::nats::OpenError),
-    /// The other nodes do not take it.
-    #[error("cannot join the cluster: {0}")]
-    Join(String),
-    /// A thread could not be started.
-    #[error("cannot start a thread: {0}")]
-    Thread(io::Error),
-    /// Ids cannot be made.
-    #[error("the operating system gives no random numbers")]
-    Random,
-}
 
 /// How a node ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +105,7 @@ pub struct Node {
     pub(crate) store: Store,
     /// Its part in a cluster, unless it is alone.
     pub(crate) cluster: Option<Clustered>,
+    pub(crate) registration: Registration,
     /// True: accept no more.
     pub(crate) stopping: watch::Sender<bool>,
     /// Monitoring and operators are answered for as long as this is held.
@@ -195,8 +165,9 @@ impl Node {
 
         let shared = surroundings::open_shared(&settings, first).await?;
         let gathered = Gathered::new(&settings, &clock, surroundings::leases(shared.as_ref()));
-        let reads =
+        let mut reads =
             start_store(&root, &store_threads.all(), &store, &gathered, &settings, &metrics);
+        reads.reader = surroundings::beside(reads.reader, shared.as_ref(), &settings, &metrics);
         let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &gathered, &settings, &metrics);
         let switches = Arc::new(Switches::default());
         let homes = clustered::homes(&bus, &me);
@@ -217,7 +188,8 @@ impl Node {
 
         let name = me.name.to_string();
         let life = NodeLife { node: name.clone(), incarnation: me.incarnation };
-        let batcher = gathered.start_batcher(first, &root, &store, &router, life, &settings);
+        let batcher =
+            gathered.start_batcher(first, &root, &store, &router, life.clone(), &settings);
         start_session_check(first, &root, &store, &router, &clock, &settings);
 
         let parts = clustered::Parts {
@@ -233,6 +205,9 @@ impl Node {
             store_arbiter: first.clone(),
         };
         let cluster = Clustered::start(parts).await?;
+        let control = store.control.clone();
+        let registration =
+            Registration::begin(control, life, &homes, settings.start_wait()).await?;
         let health = Health::new();
         health.set(drain::PART, State::Down, clock.now());
         if let Some(cluster) = &cluster {
@@ -291,6 +266,7 @@ impl Node {
             batcher,
             store,
             cluster,
+            registration,
             stopping,
             _monitoring: monitoring,
             drain_wishes,

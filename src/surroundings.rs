@@ -1,7 +1,11 @@
 //! What a node stands on: its store and its bus, embedded or real servers as the settings say.
 
 use crate::{accounts, config::Settings, node::StartError, observability::Recorder};
-use madang_actors::kernel::{Arbiter, Clock};
+use madang_actors::{
+    Reader,
+    kernel::{Arbiter, Clock},
+    metrics::Metrics,
+};
 use madang_cluster::{
     Bus, InProcess, Nats, NodeName, Peer,
     metrics::Metrics as BusMetrics,
@@ -11,7 +15,7 @@ use madang_cluster::{
 use madang_protocol::SessionId;
 use madang_resilience::Health;
 use madang_store::{ClusterOptions, LoginLimits, PresenceStore, Store, limits, presence, redis};
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 /// The part that stands for the bus.
@@ -102,7 +106,7 @@ pub(crate) async fn open_shared(
     settings: &Settings,
     arbiter: &Arbiter,
 ) -> Result<Option<redis::Parts>, StartError> {
-    let Some(options) = redis_options(settings) else {
+    let Some(options) = redis_options(settings)? else {
         return Ok(None);
     };
     let rules = accounts::login_rules(settings);
@@ -111,9 +115,16 @@ pub(crate) async fn open_shared(
 }
 
 /// How the settings want Redis.
-pub(crate) fn redis_options(settings: &Settings) -> Option<redis::Options> {
-    let url = settings.redis.reveal()?;
-    Some(redis::Options::new(url, &settings.cluster_name))
+pub(crate) fn redis_options(settings: &Settings) -> Result<Option<redis::Options>, StartError> {
+    let Some(url) = settings.redis.reveal() else {
+        return Ok(None);
+    };
+    let read = |path: &PathBuf| {
+        let read = std::fs::read(path);
+        read.map_err(|error| StartError::RedisCa { path: path.clone(), error })
+    };
+    let ca_pem = settings.redis_ca.as_ref().map(read).transpose()?;
+    Ok(Some(redis::Options { ca_pem, ..redis::Options::new(url, &settings.cluster_name) }))
 }
 
 /// Leases that all nodes see, or this one alone.
@@ -121,6 +132,22 @@ pub(crate) fn leases(shared: Option<&redis::Parts>) -> Arc<dyn PresenceStore> {
     match shared {
         Some(shared) => shared.presence.clone(),
         None => Arc::new(presence::InProcess::new()),
+    }
+}
+
+/// Copies that all nodes share are looked at before a store that is far away. One in this process is
+/// as fast, and never behind.
+pub(crate) fn beside(
+    reader: Reader,
+    shared: Option<&redis::Parts>,
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+) -> Reader {
+    match shared {
+        Some(shared) if settings.mongo.reveal().is_some() => {
+            reader.beside(shared.caches.clone(), metrics.clone())
+        }
+        _ => reader,
     }
 }
 

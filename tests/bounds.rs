@@ -91,10 +91,29 @@ fn every_test_that_is_named_exists() {
     for row in rows() {
         let tests = in_files(&row.tests);
         assert!(!tests.is_empty(), "no test: {}", row.whole);
-        for (file, name) in tests {
-            assert!(text(&file).contains(&format!("fn {name}(")), "{file} has no test {name}");
-        }
+        tests.iter().for_each(exists);
     }
+}
+
+/// The page that says what works without what shows each of it by a test.
+#[test]
+fn every_test_that_operations_names_exists() {
+    let page = text("docs/operations.md");
+    let (_, without) = page.split_once("| without |").expect("a table");
+    let rows = without.lines().skip(2).take_while(|line| line.starts_with("| "));
+    for row in rows {
+        assert!(!in_files(row).is_empty(), "no test: {row}");
+    }
+    // A row of a table is about its own tests, prose about those of its paragraph.
+    let is_table = |paragraph: &str| paragraph.starts_with("| ");
+    let (tables, prose): (Vec<&str>, Vec<&str>) =
+        page.split("\n\n").partition(|text| is_table(text));
+    let rows = tables.iter().flat_map(|table| table.lines());
+    rows.chain(prose).flat_map(in_files).for_each(|named| exists(&named));
+}
+
+fn exists((file, name): &(String, String)) {
+    assert!(text(file).contains(&format!("fn {name}(")), "{file} has no test {name}");
 }
 
 #[test]

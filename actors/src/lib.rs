@@ -13,6 +13,7 @@ pub mod batcher;
 pub mod cluster_metrics;
 pub mod connection;
 pub mod fail_points;
+mod forgetting;
 pub mod homes;
 pub mod hub;
 pub mod kernel;

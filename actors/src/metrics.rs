@@ -125,6 +125,12 @@ labels! {
         AudienceWindow = "audience_window",
         /// How far users have read.
         ReadPositions = "read_positions",
+        /// Copies of sessions, for tokens.
+        Sessions = "sessions",
+        /// Copies of how users look to others.
+        Profiles = "profiles",
+        /// Copies of who is what in a room, for those who read there.
+        Members = "members",
     }
 }
 

@@ -114,32 +114,37 @@ pub trait Heed: Send + Sync + 'static {
 
     /// See [`Notices::forget`].
     fn forget(&self, copies: Bytes);
+
+    /// Any notice may have been missed.
+    fn missed(&self);
 }
 
-/// Tells the hubs of this node, and hands copies that are to be forgotten to whoever has them.
-pub struct Local {
-    router: Router,
-    forget: Box<dyn Fn(Bytes) + Send + Sync>,
-}
+/// Tells the hubs of this node, and whoever reads beside copies.
+pub struct Local(Router);
 
 impl Local {
-    /// The hubs of `router`; `forget` must not wait, and takes whatever comes.
-    pub fn new(router: Router, forget: impl Fn(Bytes) + Send + Sync + 'static) -> Self {
-        Self { router, forget: Box::new(forget) }
+    /// Those that `router` knows.
+    pub fn new(router: Router) -> Self {
+        Self(router)
     }
 }
 
 impl Heed for Local {
     fn joined(&self, joined: Joined) {
-        self.router.tell_joined(joined);
+        self.0.tell_joined(joined);
     }
 
     fn sessions_ended(&self, sessions: Vec<SessionId>, code: CloseCode) {
-        self.router.close_sessions(sessions, code);
+        self.0.close_sessions(sessions, code);
     }
 
     fn forget(&self, copies: Bytes) {
-        (self.forget)(copies);
+        self.0.disbelieve_copies(&copies);
+    }
+
+    /// Sessions and memberships are looked for in the store now and then; copies are not.
+    fn missed(&self) {
+        self.0.disbelieve_all_copies();
     }
 }
 
@@ -147,8 +152,10 @@ impl Heed for Local {
 pub fn heed(bus: &Arc<dyn Bus>, metrics: Arc<Metrics>, heed: impl Heed) -> Subscription {
     let me = bus.me().clone();
     bus.hear(Box::new(move |heard| {
-        let Heard::Said { from, topic: Topic::Notice, body } = heard else {
-            return;
+        let (from, body) = match heard {
+            Heard::Said { from, topic: Topic::Notice, body } => (from, body),
+            Heard::Said { .. } => return,
+            Heard::Gap => return heed.missed(),
         };
         if from == me {
             return;
@@ -196,6 +203,10 @@ mod tests {
 
         fn forget(&self, copies: Bytes) {
             self.0.lock().unwrap().push(format!("{copies:?}"));
+        }
+
+        fn missed(&self) {
+            self.0.lock().unwrap().push("missed".to_owned());
         }
     }
 

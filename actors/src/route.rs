@@ -18,8 +18,8 @@ use crate::{
 use dashmap::DashMap;
 use madang_cluster::Subscription;
 use madang_protocol::{
-    CloseCode, Entry, Ephemeral, ErrorCode, EventBatch, Heads, Message, Millis, Place, Publication,
-    Reaction, Refusal, Role, RoomId, SessionId, UserId, operation,
+    Entry, Ephemeral, ErrorCode, EventBatch, Heads, Message, Millis, Place, Publication, Reaction,
+    Refusal, Role, RoomId, UserId, operation,
 };
 use madang_store::{StoreError, rooms::RoomChange};
 use std::{
@@ -79,7 +79,7 @@ pub(crate) struct Registry {
     pub(crate) arbiters: Vec<Arbiter>,
     pub(crate) supervisor: Supervisor,
     pub(crate) services: Arc<Services>,
-    hubs: Hubs,
+    pub(crate) hubs: Hubs,
     pub(crate) send_wait: Duration,
     /// The last trace id that was given out.
     traces: AtomicU64,
@@ -209,22 +209,6 @@ impl Router {
     /// The node's.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.services.metrics
-    }
-
-    /// Closes every socket of sessions that ended, on all nodes.
-    pub fn end_sessions(&self, sessions: Vec<SessionId>, code: CloseCode) {
-        if !sessions.is_empty() {
-            self.0.services.notices.sessions_ended(&sessions, code);
-            self.close_sessions(sessions, code);
-        }
-    }
-
-    /// Closes those on this node.
-    pub fn close_sessions(&self, sessions: Vec<SessionId>, code: CloseCode) {
-        if !sessions.is_empty() {
-            let sessions: Arc<[SessionId]> = sessions.into();
-            self.0.hubs.tell_all(|| HubMessage::EndSessions(sessions.clone(), code));
-        }
     }
 
     /// The sessions that have a socket here, ordered, each once.

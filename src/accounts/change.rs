@@ -56,6 +56,6 @@ impl Accounts {
     /// Copies of how others see a user are not true any more.
     pub(super) async fn looks_different(&self, user: UserId) {
         let forget = Forget { profiles: vec![user], ..Forget::default() };
-        self.parts.reader.forget(&forget).await;
+        self.parts.router.forget_copies(&forget).await;
     }
 }

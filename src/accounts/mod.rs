@@ -114,19 +114,22 @@ impl Accounts {
         let now = self.parts.clock.now();
         let session = self.parts.reader.session(hash, now).await?.ok_or_else(unauthenticated)?;
         if session.expires_at.saturating_sub(now) < self.near_end_ms {
-            self.touch_at_once(session, now);
+            self.touch_at_once(session, hash, now);
         }
         Ok(session)
     }
 
     /// The reader has noted the use for the next flush. A session that comes back late in its life
-    /// could end before that, and would with a crash. Nobody waits for the write.
-    fn touch_at_once(&self, Session { user, session, .. }: Session, now: Millis) {
-        let store = self.parts.store.clone();
+    /// could end before that, and would with a crash. Nobody waits for the write. A copy that ends
+    /// soon would have it written with each use.
+    fn touch_at_once(&self, session: Session, hash: TokenHash, now: Millis) {
+        let Session { user, session, .. } = session;
+        let (store, router) = (self.parts.store.clone(), self.parts.router.clone());
         let touch = Touch { user, session, expires_at: now + self.session_lifetime_ms };
         tokio::spawn(async move {
-            if let Err(error) = store.touch_sessions(vec![touch]).await {
-                tracing::warn!(%error, "the end of a session was not moved");
+            match store.touch_sessions(vec![touch]).await {
+                Ok(()) => forget_token(&router, hash).await,
+                Err(error) => tracing::warn!(%error, "the end of a session was not moved"),
             }
         });
     }
@@ -144,8 +147,7 @@ impl Accounts {
         let store = self.parts.store.clone();
         let end = async move { store.end_session(hash).await.map(|()| ((), vec![session])) };
         self.ending(CloseCode::Unauthenticated, end).await?;
-        let forget = Forget { tokens: vec![TokenKey(hash)], ..Forget::default() };
-        self.parts.reader.forget(&forget).await;
+        forget_token(&self.parts.router, hash).await;
         Ok(())
     }
 
@@ -167,12 +169,10 @@ impl Accounts {
         code: CloseCode,
         write: impl Future<Output = Result<(T, Vec<SessionId>), StoreError>> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let (router, reader) = (self.parts.router.clone(), self.parts.reader.clone());
+        let router = self.parts.router.clone();
         let task = tokio::spawn(async move {
             let (answer, ended) = write.await?;
-            let forget = Forget { sessions: ended.clone(), ..Forget::default() };
             router.end_sessions(ended, code);
-            reader.forget(&forget).await;
             Ok(answer)
         });
         let answer = async {
@@ -193,6 +193,12 @@ impl Accounts {
         let started = Started { user, token, expires_at: session.expires_at };
         Ok((session, started))
     }
+}
+
+/// Copies of the session of this token are not true any more.
+async fn forget_token(router: &Router, hash: TokenHash) {
+    let forget = Forget { tokens: vec![TokenKey(hash)], ..Forget::default() };
+    router.forget_copies(&forget).await;
 }
 
 /// A session to be stored, with a new id.

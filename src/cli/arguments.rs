@@ -174,7 +174,9 @@ fn value_name(setting: &str) -> &'static str {
     match setting {
         "listen" | "metrics_listen" | "admin_listen" => "ADDRESS:PORT",
         "data_dir" => "DIRECTORY",
-        "tls_cert" | "tls_key" | "nats_nkey" | "nats_credentials" | "nats_ca" => "FILE",
+        "tls_cert" | "tls_key" | "nats_nkey" | "nats_credentials" | "nats_ca" | "redis_ca" => {
+            "FILE"
+        }
         "nats" => "URLS",
         "mongo" => "URI",
         "node_name" | "cluster_name" | "mongo_database" | "nats_user" => "NAME",

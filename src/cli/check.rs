@@ -38,7 +38,7 @@ fn tell(what: &str, told: Result<String, Box<dyn Error>>) -> Result<bool, Box<dy
 
 /// True: it is named and cannot be used.
 async fn check_redis(settings: &Settings) -> Result<bool, Box<dyn Error>> {
-    let Some(options) = surroundings::redis_options(settings) else {
+    let Some(options) = surroundings::redis_options(settings)? else {
         return Ok(false);
     };
     let told = match redis::open(&options, login_rules(settings)) {

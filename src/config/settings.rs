@@ -151,6 +151,9 @@ settings! {
     /// `redis+cluster://10.0.0.1:6379,10.0.0.2:6379`; `rediss` for TLS. Kept secret, for it may hold a
     /// password. Empty, and while it is away: each node counts for itself.
     redis: Secret = Secret::default();
+    /// File with the certificates, in PEM, of whom those of the Redis servers are. Empty: as the
+    /// operating system has it. (For MongoDB: `tlsCAFile` in its URI.)
+    redis_ca: Option<PathBuf> = None;
     /// Milliseconds to wait at the start for each of the servers. Beyond: the node ends.
     start_wait_ms: u64 = 60_000, in 100..=3_600_000;
 }
@@ -215,11 +218,12 @@ settings! {
     presence_members_max: usize = 1_000, in 1..=10_000;
     /// Milliseconds a read waits for the store. Beyond: `unavailable`.
     read_wait_ms: u64 = 5_000, in 10..=3_600_000;
-    /// Bytes that may wait for one slow reader. 0 = off: one reader can fill the memory. Beyond:
-    /// closed with 4008.
+    /// Bytes that may wait for one slow reader. 0 = off: one reader can fill the memory. Beyond
+    /// three quarters: it gets a room's messages in pages, as fast as it reads. Beyond all, or when it
+    /// reads nothing: closed with 4008.
     /// At least 16 times `body_bytes_max`.
     outbox_bytes_max: usize = 1_048_576, in 0..=1_073_741_824;
-    /// Frames that may wait for one slow reader. 0 = off. Beyond: closed with 4008.
+    /// Frames that may wait for one slow reader. 0 = off. Beyond: as above.
     /// At least 1,024.
     outbox_frames_max: usize = 4_096, in 0..=16_777_216;
 }

@@ -63,6 +63,9 @@ impl Settings {
             let reason = format!("must begin with {} and ://", REDIS_SCHEMES.join(", "));
             return refuse("redis", HIDDEN, reason);
         }
+        if redis.is_none() && self.redis_ca.is_some() {
+            return refuse("redis_ca", HIDDEN, "needs redis beside it");
+        }
         Ok(())
     }
 
@@ -153,6 +156,7 @@ mod tests {
             (&[("cluster_name", "a b")], "cluster_name", "1 to 64"),
             (&[("nats_token", "hidden")], "nats_token", "needs nats"),
             (&[("nats_ca", "ca.pem")], "nats_ca", "needs nats"),
+            (&[("redis_ca", "ca.pem")], "redis_ca", "needs redis"),
             (&[NATS, MONGO, NAME, user[0]], "nats_user", "nats_password"),
             (&[NATS, MONGO, NAME, user[1]], "nats_password", "nats_user"),
             (

@@ -8,11 +8,12 @@
 //! |---|---|
 //! | `sessions`, and the token where it is known | they were ended: logout, a new password, one session too many |
 //! | `profiles` | a display name was set, also of an external user |
-//! | `members`: each (room, user) concerned | joined, left, added, removed, banned, got a role (ownership: both) |
+//! | `members`: each (room, user) concerned | left, removed, banned, got a role (ownership: both); there are no copies of who is no member |
 //!
-//! Whoever commits the change forgets at once, on its own node, and tells the others by a notice
-//! that holds the [`Forget`]: they do the same when they hear it. What may never be stale, as a
-//! home's look at the members before a commit, does not go through a cache at all. A room's kind
+//! Whoever commits the change forgets at once, on its own node and in the shared cache, and tells the
+//! others by a notice that holds the [`Forget`]: they believe no copy for a minute, longer than any
+//! lives. A node that may have missed notices believes none at all for that time. What may never be
+//! stale, as a home's look at the members before a commit, does not go through a cache at all. A room's kind
 //! and privacy never change; its name and numbers are in no cache.
 
 mod in_process;

@@ -96,6 +96,12 @@ pub enum ClusterError {
         /// Where.
         database: String,
     },
+    /// Members that would have to have each write are not there, or too far behind.
+    #[error("no majority of the replica set acknowledged a write within {waited:?}")]
+    NoMajority {
+        /// For how long.
+        waited: Duration,
+    },
     /// The database belongs to somebody else.
     #[error("database {database} was not made by madang: it holds {collection}")]
     Foreign {

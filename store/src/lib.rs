@@ -48,7 +48,7 @@ pub use cluster::{ClusterError, ClusterOptions, ClusterReport, check_cluster, op
 pub use error::StoreError;
 pub use limits::LoginLimits;
 pub use log::MessageLog;
-pub use open::{Medium, OpenError, Options, Store, StoreControl, open};
+pub use open::{Medium, NEIGHBOUR_LEASE, Neighbour, OpenError, Options, Store, StoreControl, open};
 pub use presence::PresenceStore;
 pub use receipts::ReceiptStore;
 pub use rooms::RoomStore;

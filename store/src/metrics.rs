@@ -86,6 +86,7 @@ calls! {
     SetPassword = "set_password",
     SetDisplayName = "set_display_name",
     LastLogin = "last_login_from",
+    Register = "register",
     Probe = "probe",
 }
 

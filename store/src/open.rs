@@ -1,6 +1,8 @@
 //! Opening a store.
 
-use crate::{AccountStore, MessageLog, ReceiptStore, RoomStore, redb};
+use crate::{
+    AccountStore, MessageLog, ReceiptStore, RoomStore, StoreError, presence::NodeLife, redb,
+};
 use ::redb::StorageBackend;
 use async_trait::async_trait;
 use madang_protocol::limits;
@@ -38,9 +40,33 @@ pub trait StoreControl: Send + Sync + 'static {
         None
     }
 
+    /// Says that this life of a node uses the data for the next [`NEIGHBOUR_LEASE`]; answers those
+    /// that did so before it came and whose lease has not ended, in the order of their coming.
+    /// Where nobody can share the data, nobody is answered.
+    async fn register(&self, _life: &NodeLife) -> Result<Vec<Neighbour>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Takes that back.
+    async fn unregister(&self, _life: &NodeLife) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Makes durable what was handed in before, refuses what comes after, and lets go of the data.
     /// Returns when that is done; calling it again only waits for the same.
     async fn close(&self);
+}
+
+/// How long a node is counted as using the data after it said so.
+pub const NEIGHBOUR_LEASE: Duration = Duration::from_secs(10);
+
+/// Another node that uses the same data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Which life of which.
+    pub life: NodeLife,
+    /// When its lease ends, in ms by the store's clock. It moves while that life goes on.
+    pub until: i64,
 }
 
 /// Where the data is, and the bounds of the store.

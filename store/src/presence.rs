@@ -20,6 +20,28 @@ pub struct NodeLife {
     pub incarnation: u64,
 }
 
+/// What the leases of one node need at a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flush {
+    /// Leases to be taken or prolonged.
+    pub renew: Vec<UserId>,
+    /// For so long from now.
+    pub ttl_ms: u64,
+    /// Leases to be ended.
+    pub end: Vec<UserId>,
+    /// Of how many that ran out is to be told; 0: of none. See [`PresenceStore::run_out`].
+    pub run_out_max: usize,
+}
+
+/// Who came, and who went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edges {
+    /// These were not online before.
+    pub came: Vec<UserId>,
+    /// These are not any more.
+    pub went: Vec<UserId>,
+}
+
 /// Which users have a connection anywhere. A user is online while a life of some node holds a
 /// lease for it; nothing here has to survive anything, since whoever holds leases renews them.
 #[async_trait]
@@ -38,12 +60,19 @@ pub trait PresenceStore: Send + Sync + 'static {
     async fn end(&self, holder: &NodeLife, users: Vec<UserId>) -> Result<Vec<UserId>, StoreError>;
 
     /// Users who were online until their last lease ran out, without anybody's having ended it:
-    /// each is told once, to one of those who ask, at most `limit` of them. Of a node that was killed
-    /// that is how the others learn who went with it. A store that one node has for itself may tell
-    /// nobody.
-    async fn run_out(&self, limit: usize) -> Result<Vec<UserId>, StoreError> {
-        let _ = limit;
-        Ok(Vec::new())
+    /// each is told once, to one of those who ask, some `limit` of them at most. Of a node that was
+    /// killed that is how the others learn who went with it.
+    async fn run_out(&self, limit: usize) -> Result<Vec<UserId>, StoreError>;
+
+    /// [`PresenceStore::renew`], [`PresenceStore::end`] and [`PresenceStore::run_out`], in this order;
+    /// in one round trip where there is one to be made.
+    async fn flush(&self, holder: &NodeLife, flush: Flush) -> Result<Edges, StoreError> {
+        let came = self.renew(holder, flush.renew, flush.ttl_ms).await?;
+        let mut went = self.end(holder, flush.end).await?;
+        if flush.run_out_max > 0 {
+            went.extend(self.run_out(flush.run_out_max).await?);
+        }
+        Ok(Edges { came, went })
     }
 
     /// Whether each of `users` is online, in the order asked.

@@ -25,8 +25,4 @@ fn presence_store() -> Arc<dyn PresenceStore> {
 madang_store::store_conformance!(crate::subject);
 madang_store::login_limits_conformance!(crate::limits);
 madang_store::presence_conformance!(crate::presence_store);
-
-mod run_out {
-    madang_store::presence_run_out_conformance!(crate::presence_store);
-}
 madang_store::cache_conformance!(madang_store::cache::Caches::in_process);

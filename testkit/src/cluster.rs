@@ -26,6 +26,12 @@ impl Ground {
         Self { mongo, nats }
     }
 
+    /// The same with a proxy before each member of MongoDB, which knows nodes by their names.
+    pub async fn behind_proxies() -> Self {
+        let (mongo, nats) = tokio::join!(ReplicaSet::behind_proxies(), Nats::one());
+        Self { mongo, nats }
+    }
+
     /// `launch` for a single node on a database that nobody else uses.
     pub fn single(&self, launch: &Launch) -> Launch {
         let database = format!("cluster_{}", next());
@@ -56,8 +62,18 @@ pub struct Cluster {
 impl Cluster {
     /// Starts `count` nodes at once and waits until all are ready.
     pub async fn start(ground: &Ground, launch: &Launch, count: usize) -> Self {
+        Self::start_each(ground, launch, count, |launch, _| launch).await
+    }
+
+    /// The same, each node started as `each` makes it of its launch and its place.
+    pub async fn start_each(
+        ground: &Ground,
+        launch: &Launch,
+        count: usize,
+        each: impl Fn(Launch, usize) -> Launch,
+    ) -> Self {
         let launch = ground.cluster(launch);
-        let starting = (1..=count).map(|number| named(&launch, number).start());
+        let starting = (0..count).map(|place| each(named(&launch, place + 1), place).start());
         let nodes = futures_util::future::join_all(starting).await;
         Self { launch, nodes }
     }

@@ -35,6 +35,7 @@ pub struct Certificate {
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     trusting: Arc<ClientConfig>,
+    pem: String,
 }
 
 fn authority() -> &'static Authority {
@@ -51,7 +52,11 @@ fn authority() -> &'static Authority {
             .expect("ring has them all")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Authority { issuer: Issuer::new(params, key), trusting: Arc::new(trusting) }
+        Authority {
+            issuer: Issuer::new(params, key),
+            trusting: Arc::new(trusting),
+            pem: root.pem(),
+        }
     })
 }
 
@@ -66,6 +71,11 @@ pub fn issue(address: IpAddr, directory: &Path) -> Certificate {
     std::fs::write(&files.cert, leaf.pem()).expect("written");
     std::fs::write(&files.key, key.serialize_pem()).expect("written");
     files
+}
+
+/// Who vouches for all certificates of this process, in PEM.
+pub fn authority_pem() -> &'static str {
+    &authority().pem
 }
 
 /// A client's side: the certificates of this process, and none else.

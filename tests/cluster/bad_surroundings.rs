@@ -76,6 +76,29 @@ async fn nodes_that_do_not_agree_or_have_one_name() {
 }
 
 #[tokio::test]
+async fn nodes_on_one_database_that_do_not_hear_each_other() {
+    let ground = ground::shared().await;
+    let alone = ground.single(&launch());
+    let mut first = alone.clone().start().await;
+    let said = &["same database", "not heard", "common NATS"];
+    ends(alone.clone(), FAILED, said).await;
+    let other_bus = servers::Nats::one().await;
+    let nats = alone.clone().with("nats", other_bus.urls().join(",")).with("node-name", "b");
+    ends(nats.clone(), FAILED, said).await;
+    assert!(first.http().is_ready().await, "the first is not disturbed");
+    // One that was killed keeps nobody away.
+    first.kill().await;
+    let second = nats.clone().start().await;
+    ends(
+        nats.with("node-name", "c").with("nats", ground.nats.urls().join(",")),
+        FAILED,
+        &["node b"],
+    )
+    .await;
+    assert!(second.http().is_ready().await);
+}
+
+#[tokio::test]
 async fn of_two_nodes_with_one_name_the_later_stays() {
     let ground = ground::shared().await;
     let mut cluster = madang_testkit::Cluster::start(ground, &launch(), 1).await;

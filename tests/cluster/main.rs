@@ -2,9 +2,19 @@
 
 mod bad_surroundings;
 mod bus;
+mod callers;
+mod clocks;
 mod commands;
+mod copies;
+mod cost;
 mod ground;
 mod nodes;
+mod partitions;
+mod presence;
+mod random;
+mod redis;
+mod redis_cost;
+mod secured;
 mod shared;
 mod single;
 mod store;

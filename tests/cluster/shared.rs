@@ -1,10 +1,10 @@
 //! What nodes share in Redis, and that nothing lives there alone.
 
 use crate::{
-    launch,
-    trouble::{Run, Stage},
+    ground, launch,
+    trouble::{Run, Stage, redis_is},
 };
-use madang_testkit::{Account, Ground, Socket, client::PASSWORD, servers, wait};
+use madang_testkit::{Account, Socket, client::PASSWORD, servers};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -17,30 +17,30 @@ const PAUSE: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_count_logins_and_connections_together() {
-    let (ground, redis) = tokio::join!(Ground::start(), servers::redis::alone());
+    let (ground, redis) = tokio::join!(ground::shared(), servers::redis::alone());
     let launch = launch().with("redis", servers::redis::url(&redis));
     let launch = launch.with("logins-per-minute", LOGINS);
-    let stage = Stage::of(&ground, &launch).await;
+    let stage = Stage::of(ground, &launch).await;
     presence_is_that_of_all_nodes(&stage).await;
     logins_are_counted_together(&stage).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_is_away_is_missed_by_nobody() {
-    let (ground, mut redis) = tokio::join!(Ground::start(), servers::redis::alone());
+    let (ground, mut redis) = tokio::join!(ground::shared(), servers::redis::alone());
     let launch = launch().with("redis", servers::redis::url(&redis));
-    let stage = Stage::of(&ground, &launch).await;
+    let stage = Stage::of(ground, &launch).await;
     let run = Run::begin(&stage).await;
     redis.kill().await;
     everything_is_answered(&stage, "killed").await;
-    says(&stage, "degraded").await;
+    redis_is(&stage, "degraded").await;
     redis.restart().await;
-    says(&stage, "ok").await;
+    redis_is(&stage, "ok").await;
     redis.pause();
     everything_is_answered(&stage, "frozen").await;
     tokio::time::sleep(PAUSE).await; // how long it stands still
     redis.resume();
-    says(&stage, "ok").await;
+    redis_is(&stage, "ok").await;
     let judged = run.end(&stage).await;
     assert_eq!(judged.refusals(), 0);
 }
@@ -116,17 +116,5 @@ async fn everything_is_answered(stage: &Stage, name: &str) {
         http.login(&account.username).await;
         http.get("/v1/rooms").token(&stage.ann.token).send().await.expect(200);
         assert!(began.elapsed() < WORST, "three calls took {:?}", began.elapsed());
-    }
-}
-
-/// Waits until every node says that Redis is so, and is ready all the same.
-async fn says(stage: &Stage, state: &str) {
-    for node in &stage.cluster.nodes {
-        let http = node.http();
-        wait::until("a node says how Redis is", wait::SOON, async || {
-            let ready = http.get("/readyz").send().await.expect(200);
-            (ready["parts"]["redis"]["state"] == json!(state)).then_some(())
-        })
-        .await;
     }
 }

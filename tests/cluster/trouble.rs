@@ -3,11 +3,12 @@
 use crate::launch;
 use madang_cluster::{NodeName, Peer, View};
 use madang_testkit::{
-    Account, Cluster, Ground, Node,
+    Account, Cluster, Ground, Launch, Node,
     history::{ACKNOWLEDGED_MIN, Event, Journal, Stored, check},
     load::{Load, WriterPlan},
     wait,
 };
+use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -29,10 +30,19 @@ impl Stage {
         Self::of(ground, &launch()).await
     }
 
-    pub(crate) async fn of(ground: &Ground, launch: &madang_testkit::Launch) -> Self {
+    pub(crate) async fn of(ground: &Ground, launch: &Launch) -> Self {
+        Self::of_each(ground, launch, |launch, _| launch).await
+    }
+
+    /// The same, each node started as `each` makes it of its launch and its place.
+    pub(crate) async fn of_each(
+        ground: &Ground,
+        launch: &Launch,
+        each: impl Fn(Launch, usize) -> Launch,
+    ) -> Self {
         static MACHINE: Mutex<()> = Mutex::const_new(());
         let alone = MACHINE.lock().await;
-        let cluster = Cluster::start(ground, launch, 3).await;
+        let cluster = Cluster::start_each(ground, launch, 3, each).await;
         let http = cluster.http(0);
         let (ann, ben) = tokio::join!(http.signup("ann"), http.signup("ben"));
         Self { cluster, ann, ben, _alone: alone }
@@ -59,6 +69,18 @@ impl Stage {
         let view = View::new(names.iter().map(|name| Peer { name: name.clone(), incarnation: 0 }));
         let home = view.home(room.parse().expect("an id of a room")).expect("nodes");
         names.iter().position(|name| *name == home.name).expect("one of them")
+    }
+}
+
+/// Waits until every node says that Redis is so, and is ready all the same.
+pub(crate) async fn redis_is(stage: &Stage, state: &str) {
+    for node in &stage.cluster.nodes {
+        let http = node.http();
+        wait::until("a node says how Redis is", wait::SOON, async || {
+            let ready = http.get("/readyz").send().await.expect(200);
+            (ready["parts"]["redis"]["state"] == json!(state)).then_some(())
+        })
+        .await;
     }
 }
 

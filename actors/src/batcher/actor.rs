@@ -17,8 +17,10 @@ use crate::{
 };
 use madang_protocol::{Ephemeral, Millis, RoomId, UserId};
 use madang_store::{
-    AccountStore, PresenceStore, ReceiptStore, RoomStore, StoreError, accounts::Touch,
-    presence::NodeLife, receipts::Read,
+    AccountStore, PresenceStore, ReceiptStore, RoomStore, StoreError,
+    accounts::Touch,
+    presence::{Edges, NodeLife},
+    receipts::Read,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -64,7 +66,7 @@ pub enum BatcherMessage {
     /// The last use of sessions was written, or not.
     LastSeenWritten(Result<Vec<(Identity, Millis)>, StoreError>),
     /// Leases are as they were due: who came, who went.
-    Leased(Result<(Due, Vec<UserId>, Vec<UserId>), StoreError>),
+    Leased(Result<(Due, Edges), StoreError>),
     /// The rooms of those who came and went.
     RoomsRead(Result<Vec<(UserId, Vec<RoomId>)>, StoreError>),
 }
@@ -187,20 +189,19 @@ impl Batcher {
         }
         let services = self.services.clone();
         let lease = async move {
-            let (came, went) =
-                leases::settle(&*services.leases, &services.life, &due, is_shared).await?;
-            Ok((due, came, went))
+            let edges = leases::settle(&*services.leases, &services.life, &due, is_shared).await?;
+            Ok((due, edges))
         };
         context.spawn(in_time(lease), BatcherMessage::Leased);
     }
 
     fn leased(
         &mut self,
-        leased: Result<(Due, Vec<UserId>, Vec<UserId>), StoreError>,
+        leased: Result<(Due, Edges), StoreError>,
         context: &mut Context<BatcherMessage>,
     ) {
         match leased {
-            Ok((due, came, went)) => {
+            Ok((due, Edges { came, went })) => {
                 self.presence.leased(&due, came, went);
                 self.read_rooms(context);
             }

@@ -5,38 +5,32 @@
 //! out, and of each the store tells one of the nodes that ask, which tells the rooms.
 
 use super::{LEASE, PRESENCE_TOLD_MAX, presence::Due};
-use madang_protocol::UserId;
-use madang_store::{PresenceStore, StoreError, presence::NodeLife};
+use madang_store::{
+    PresenceStore, StoreError,
+    presence::{Edges, Flush, NodeLife},
+};
 
-/// Who came, and who went.
-pub(super) type Edges = (Vec<UserId>, Vec<UserId>);
-
-/// Does what is due, as `life`. `is_shared`: other nodes hold leases too.
+/// Does what is due, as `life`, in one call. `is_shared`: other nodes hold leases too.
 pub(super) async fn settle(
     leases: &dyn PresenceStore,
     life: &NodeLife,
     due: &Due,
     is_shared: bool,
 ) -> Result<Edges, StoreError> {
-    let ttl_ms = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
-    let (mut came, mut went) = (Vec::new(), Vec::new());
-    if !due.renew.is_empty() {
-        came = leases.renew(life, due.renew.clone(), ttl_ms).await?;
-    }
-    if !due.end.is_empty() {
-        went = leases.end(life, due.end.clone()).await?;
-    }
-    if is_shared {
-        went.extend(leases.run_out(PRESENCE_TOLD_MAX).await?);
-    }
-    Ok((came, went))
+    let flush = Flush {
+        renew: due.renew.clone(),
+        ttl_ms: u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX),
+        end: due.end.clone(),
+        run_out_max: if is_shared { PRESENCE_TOLD_MAX } else { 0 },
+    };
+    leases.flush(life, flush).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::batcher::{GRACE, PRESENCE_EVERY, connected::Change, presence::Presence};
-    use madang_protocol::RoomId;
+    use madang_protocol::{RoomId, UserId};
     use madang_store::presence::InProcess;
     use std::{sync::Arc, time::Duration};
     use tokio::time::{Instant, advance};
@@ -44,6 +38,9 @@ mod tests {
     const ANN: UserId = UserId([1; 15]);
     const BEN: UserId = UserId([2; 15]);
     const ROOM: RoomId = RoomId([9; 15]);
+
+    /// Who came, and who went.
+    type Told = (Vec<UserId>, Vec<UserId>);
 
     /// A node's presence, looked at once in its time like the batcher does.
     struct Node {
@@ -63,10 +60,10 @@ mod tests {
         }
 
         /// Whom the rooms are told of: online, offline.
-        async fn look(&mut self) -> Edges {
+        async fn look(&mut self) -> Told {
             let due = self.presence.due(Instant::now());
             let settled = settle(&*self.leases, &self.life, &due, true).await;
-            let (came, went) = settled.expect("no faults");
+            let Edges { came, went } = settled.expect("no faults");
             self.presence.leased(&due, came, went);
             let users = self.presence.untold(100);
             let rooms = users.into_iter().map(|user| (user, vec![ROOM])).collect();
@@ -75,9 +72,9 @@ mod tests {
         }
     }
 
-    const NOTHING: Edges = (Vec::new(), Vec::new());
+    const NOTHING: Told = (Vec::new(), Vec::new());
 
-    async fn pass(nodes: &mut [&mut Node], time: Duration) -> Edges {
+    async fn pass(nodes: &mut [&mut Node], time: Duration) -> Told {
         let (mut all, until) = (NOTHING, Instant::now() + time);
         while Instant::now() < until {
             advance(PRESENCE_EVERY).await;

@@ -1,5 +1,6 @@
 //! Frames and answers in, effects out.
 
+mod asking;
 mod live;
 mod pages;
 mod wishes;
@@ -11,9 +12,8 @@ use super::{
     source::Authenticator,
 };
 use crate::{
-    audience::{AttachRequest, AudienceMessage, Member},
     hub::{Identity, LocalHub, Received, SlotId, Socket},
-    kernel::{Actor, Address, Clock, Context, Lost, Reply, start_unsupervised},
+    kernel::{Actor, Address, Clock, Context, Lost, start_unsupervised},
     metrics::{Bound, Metrics, Sent},
     route::{Receipt, Router, lost_send},
     store_reader::Reader,
@@ -23,7 +23,7 @@ use madang_protocol::{
     codec::Codec,
     frame::NodeFrame,
     object::MessageObject,
-    operation::{Hello, Subscription, Wish},
+    operation::{Subscription, Wish},
     websocket::{self, Opcode},
 };
 use madang_store::rooms::Access;
@@ -68,6 +68,8 @@ pub enum ConnectionMessage {
     Recheck(RoomId),
     /// The hub closes it.
     Closing,
+    /// The hub turned it back in rooms for which its out-queue had no place.
+    Behind,
     /// The out-queue is below half.
     Low,
     /// Answers to what the connection itself asked.
@@ -100,6 +102,8 @@ pub enum Answer {
     Changes(Result<ChangesRead, Refusal>),
     /// To `Step::Recheck`.
     Rechecked(RoomId, Result<Option<Access>, Refusal>),
+    /// To `Step::ReadPage` or `Step::ReadChanges`: we are no member any more.
+    Ended(RoomId),
     /// The time of `Step::Later`.
     Later,
 }
@@ -246,6 +250,7 @@ impl ConnectionActor {
                 self.logic.changes(page.ok(), effects);
             }
             Answer::Rechecked(room, access) => self.logic.rechecked(room, access, effects),
+            Answer::Ended(room) => self.logic.ended(room, effects),
             Answer::Later => self.logic.go(effects),
         }
     }
@@ -334,78 +339,11 @@ impl ConnectionActor {
         }
     }
 
-    /// Asks to be attached after `after`, or, without a reply, to hear what has no number.
-    fn ask_audience(
-        &self,
-        room: RoomId,
-        member_rev: u64,
-        after: Place,
-        reply: Option<Reply<Attached>>,
-    ) {
-        let Some(Identity { user, .. }) = self.logic.identity() else {
-            return;
-        };
-        let (hub, slot) = (self.hub.index(), self.slot);
-        let member = Member { user, since: member_rev };
-        let request = AttachRequest { hub, slot, member, after, reply };
-        // A full audience drops the request, which says "lost": it is made again later.
-        let _ = self.services.router.tell_audience(room, AudienceMessage::Attach(request));
-    }
-
     fn push(&self, frame: &NodeFrame) {
         if let NodeFrame::Error { code, .. } = frame {
             self.services.metrics.refusal(*code);
         }
         self.hub.push(self.slot, Sent::of(frame), self.speech.codec().encode(frame));
-    }
-
-    fn authenticate(
-        &self,
-        id: Option<u64>,
-        hello: Hello,
-        context: &mut Context<ConnectionMessage>,
-    ) {
-        let Hello { token, subscribe } = hello;
-        let authentication = self.services.authenticator.authenticate(token);
-        context.spawn(authentication, move |found| {
-            ConnectionMessage::Answer(Answer::Authenticated(id, subscribe, found))
-        });
-    }
-
-    fn ask_rooms(
-        &self,
-        id: Option<u64>,
-        user: UserId,
-        wish: Wish,
-        context: &mut Context<ConnectionMessage>,
-    ) {
-        let services = self.services.clone();
-        let ask = async move {
-            match wish {
-                Wish::All => wishes::all_rooms(&services, user).await,
-                Wish::Rooms(wished) => wishes::named_rooms(&services, user, wished).await,
-            }
-        };
-        context.spawn(ask, move |rooms| ConnectionMessage::Answer(Answer::Entered(id, rooms)));
-    }
-
-    fn ask_access(
-        &self,
-        id: Option<u64>,
-        subscription: Subscription,
-        context: &mut Context<ConnectionMessage>,
-    ) {
-        let access = self.access(subscription.room);
-        context.spawn(access, move |access| {
-            ConnectionMessage::Answer(Answer::Access(id, subscription, access))
-        });
-    }
-
-    fn recheck(&self, room: RoomId, context: &mut Context<ConnectionMessage>) {
-        let access = self.access(room);
-        context.spawn(access, move |access| {
-            ConnectionMessage::Answer(Answer::Rechecked(room, access))
-        });
     }
 
     fn now_ms(&self) -> u64 {
@@ -431,6 +369,11 @@ impl Actor for ConnectionActor {
             ConnectionMessage::Return(room) => effects.push(Effect::AskReturn(room)),
             ConnectionMessage::Recheck(room) => self.recheck(room, context),
             ConnectionMessage::Closing => self.logic.closing(),
+            ConnectionMessage::Behind => {
+                for (room, after) in self.hub.take_behind(self.slot) {
+                    self.logic.fell_behind(room, after, &mut effects);
+                }
+            }
             ConnectionMessage::Low => self.logic.go(&mut effects),
             ConnectionMessage::Answer(answer) => self.answer(answer, &mut effects),
         }

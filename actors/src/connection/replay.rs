@@ -75,8 +75,17 @@ struct Position {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     Attach,
+    Recheck,
     Changes,
     Page,
+}
+
+/// The step that is out, which is the `next` of its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Out {
+    position: Position,
+    /// False: the room is not wanted any more, or from another place on.
+    is_wanted: bool,
 }
 
 impl Next {
@@ -98,8 +107,7 @@ pub struct Replay {
     wanted: Vec<Wanted>,
     /// Those that are not live, in the order they were wanted.
     queue: VecDeque<Position>,
-    /// The one a step is out for; `None` in it when it is not wanted any more.
-    current: Option<(RoomId, Option<Position>)>,
+    current: Option<Out>,
 }
 
 impl Replay {
@@ -115,8 +123,9 @@ impl Replay {
 
     /// The step that is out attaches us to this room.
     pub fn is_attaching(&self, room: RoomId) -> bool {
-        let position = self.current.as_ref().and_then(|(_, position)| position.as_ref());
-        position.is_some_and(|out| out.room == room && out.next == Next::Attach)
+        self.current.is_some_and(|Out { position, is_wanted }| {
+            is_wanted && position.room == room && position.next == Next::Attach
+        })
     }
 
     /// Begins to receive a room after `after`, also one that is received already.
@@ -145,12 +154,21 @@ impl Replay {
         };
         self.wanted.swap_remove(place);
         self.queue.retain(|position| position.room != room);
-        if let Some((current, position)) = &mut self.current
-            && *current == room
-        {
-            *position = None;
+        if let Some(out) = self.current.as_mut().filter(|out| out.position.room == room) {
+            out.is_wanted = false;
         }
         true
+    }
+
+    /// The out-queue had no place for what a room we receive was told: it is replayed from there,
+    /// at our pace. Whether we are still a member was not looked at.
+    pub fn fell_behind(&mut self, room: RoomId, after: Place, steps: &mut Vec<Step>) {
+        let live = |wanted: &&mut Wanted| wanted.room == room && wanted.is_live;
+        if let Some(wanted) = self.wanted.iter_mut().find(live) {
+            wanted.is_live = false;
+            self.queue.push_back(Position { room, after, member_rev: 0, next: Next::Attach });
+            self.next(steps);
+        }
     }
 
     /// The out-queue is below half, or a wait is over.
@@ -162,9 +180,10 @@ impl Replay {
             return;
         };
         let Position { room, after, member_rev, next } = position;
-        self.current = Some((room, Some(position)));
+        self.current = Some(Out { position, is_wanted: true });
         steps.push(match next {
             Next::Attach => Step::Attach { room, after, member_rev },
+            Next::Recheck => Step::Recheck(room),
             Next::Changes => Step::ReadChanges { room, after },
             Next::Page => Step::ReadPage { room, after: after.seq },
         });
@@ -172,24 +191,21 @@ impl Replay {
 
     /// What became of `Step::Attach`; `None`: no answer.
     pub fn attached(&mut self, outcome: Option<Attached>, steps: &mut Vec<Step>) {
-        let Some((room, position)) = self.current.take() else {
+        let Some(position) = self.answered(steps) else {
             return;
         };
-        match (outcome, position) {
-            (Some(Attached::Live), Some(_)) => self.went_live(room),
-            (Some(Attached::Recheck), Some(position)) => {
-                self.current = Some((room, Some(position)));
-                return steps.push(Step::Recheck(room));
+        match outcome {
+            Some(Attached::Live) => self.went_live(position.room),
+            Some(Attached::Recheck) => {
+                let position = Position { next: Next::Recheck, ..position };
+                self.current = Some(Out { position, is_wanted: true });
+                return steps.push(Step::Recheck(position.room));
             }
-            (Some(Attached::Behind(head)), Some(position)) => {
+            Some(Attached::Behind(head)) => {
                 let next = Next::towards(head, position.after);
                 self.queue.push_front(Position { next, ..position });
             }
-            (None, Some(position)) => {
-                self.queue.push_front(position);
-                return steps.push(Step::Later);
-            }
-            (_, None) => {}
+            None => return self.try_again(position, steps),
         }
         self.next(steps);
     }
@@ -197,13 +213,11 @@ impl Replay {
     /// What became of `Step::ReadPage`: the last `seq` read and the room's newest; `None`: no
     /// answer. False: the page is not wanted any more.
     pub fn page(&mut self, read: Option<(u64, u64)>, steps: &mut Vec<Step>) -> bool {
-        let Some((_, Some(position))) = self.current.take() else {
-            self.next(steps);
+        let Some(position) = self.answered(steps) else {
             return false;
         };
         let Some((seq, newest)) = read else {
-            self.queue.push_front(position);
-            steps.push(Step::Later);
+            self.try_again(position, steps);
             return true;
         };
         let after = Place { seq, ..position.after };
@@ -216,13 +230,11 @@ impl Replay {
     /// What became of `Step::ReadChanges`: up to which `rev` we have them now, and where the room
     /// stands; `None`: no answer. False: they are not wanted any more.
     pub fn changes(&mut self, read: Option<(u64, Heads)>, steps: &mut Vec<Step>) -> bool {
-        let Some((_, Some(position))) = self.current.take() else {
-            self.next(steps);
+        let Some(position) = self.answered(steps) else {
             return false;
         };
         let Some((rev, heads)) = read else {
-            self.queue.push_front(position);
-            steps.push(Step::Later);
+            self.try_again(position, steps);
             return true;
         };
         let after = Place { rev, ..position.after };
@@ -232,24 +244,47 @@ impl Replay {
         true
     }
 
-    /// What became of `Step::Recheck`: the membership now; `None`: it is over, and the room is not
-    /// wanted any more.
+    /// The membership as it was found, by `Step::Recheck` or because the room's audience wanted it
+    /// looked at, which disturbs no other step; `None`: it is over, and the room is not wanted any
+    /// more.
     pub fn rechecked(&mut self, room: RoomId, member_rev: Option<u64>, steps: &mut Vec<Step>) {
-        let Some((current, position)) = self.current.take() else {
+        let is_ours = |out: Out| out.position.room == room && out.position.next == Next::Recheck;
+        if !self.current.is_some_and(is_ours) {
+            return;
+        }
+        let Some(position) = self.answered(steps) else {
             return;
         };
-        if current != room {
-            self.current = Some((current, position));
-            return;
-        }
-        match (position, member_rev) {
-            (Some(position), Some(member_rev)) => {
-                self.queue.push_front(Position { member_rev, ..position });
+        match member_rev {
+            Some(member_rev) => {
+                let position = Position { member_rev, next: Next::Attach, ..position };
+                self.queue.push_front(position);
             }
-            (Some(_), None) => self.unwant(room, steps),
-            (None, _) => {}
+            None => self.unwant(room, steps),
         }
         self.next(steps);
+    }
+
+    /// Instead of what `Step::ReadPage` or `Step::ReadChanges` wanted, the membership was found to
+    /// be over.
+    pub fn ended(&mut self, room: RoomId, steps: &mut Vec<Step>) {
+        if self.current.take_if(|out| out.position.room == room).is_some() {
+            self.next(steps);
+        }
+    }
+
+    /// The step that was out is answered: its room, unless that is not wanted any more.
+    fn answered(&mut self, steps: &mut Vec<Step>) -> Option<Position> {
+        let Out { position, is_wanted } = self.current.take()?;
+        if !is_wanted {
+            self.next(steps);
+        }
+        is_wanted.then_some(position)
+    }
+
+    fn try_again(&mut self, position: Position, steps: &mut Vec<Step>) {
+        self.queue.push_front(position);
+        steps.push(Step::Later);
     }
 
     /// The hub detached us: the membership is over.
@@ -401,5 +436,35 @@ mod tests {
         assert_eq!(steps(|s| replay.attached(Some(Attached::Live), s)), [Step::WhenLow]);
         let attach = Step::Attach { room: A, after: at(2), member_rev: 1 };
         assert_eq!(steps(|s| replay.go(s)), [attach]);
+    }
+
+    #[test]
+    fn one_that_was_turned_back_is_replayed_from_there() {
+        let mut replay = attaching();
+        assert_eq!(steps(|s| replay.fell_behind(A, at(4), s)), [], "it is not received yet");
+        steps(|s| replay.attached(Some(Attached::Live), s));
+        assert_eq!(steps(|s| replay.fell_behind(B, at(4), s)), [], "it is not wanted");
+        assert_eq!(steps(|s| replay.fell_behind(A, at(7), s)), [Step::WhenLow]);
+        assert_eq!(steps(|s| replay.fell_behind(A, at(9), s)), [], "it is on its way");
+        let attach = |member_rev| Step::Attach { room: A, after: at(7), member_rev };
+        assert_eq!(steps(|s| replay.go(s)), [attach(0)]);
+        assert_eq!(steps(|s| replay.attached(Some(Attached::Recheck), s)), [Step::Recheck(A)]);
+        assert_eq!(steps(|s| replay.rechecked(A, Some(2), s)), [Step::WhenLow]);
+        assert_eq!(steps(|s| replay.go(s)), [attach(2)]);
+        assert_eq!(steps(|s| replay.attached(Some(Attached::Live), s)), []);
+        assert_eq!(steps(|s| replay.fell_behind(A, at(9), s)), [Step::WhenLow]);
+    }
+
+    #[test]
+    fn a_look_at_the_membership_disturbs_no_other_step() {
+        let mut replay = attaching();
+        steps(|s| replay.attached(Some(Attached::Behind(at(500))), s));
+        assert_eq!(steps(|s| replay.go(s)), [Step::ReadPage { room: A, after: 5 }]);
+        assert_eq!(steps(|s| replay.rechecked(A, Some(2), s)), [], "the page is still to come");
+        assert_eq!(steps(|s| assert!(replay.page(Some((105, 500)), s))), [Step::WhenLow]);
+        assert_eq!(steps(|s| replay.go(s)), [Step::ReadPage { room: A, after: 105 }]);
+        steps(|s| replay.unwant(A, s));
+        assert_eq!(steps(|s| replay.want(B, at(0), 0, s)).len(), 1, "A's page is out");
+        assert_eq!(steps(|s| replay.ended(A, s)), [Step::WhenLow]);
     }
 }

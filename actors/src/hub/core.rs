@@ -2,6 +2,7 @@
 
 use super::{
     Identity, Item, Joined, SlotId, Socket,
+    behind::Behind,
     jobs::Jobs,
     liveness::Liveness,
     outbox::{Flushed, Outbox},
@@ -54,9 +55,13 @@ pub(super) struct Slot {
     pub(super) rooms: Vec<Wanted>,
     /// Heartbeats without a sign of life.
     pub(super) silent: u8,
+    /// The socket took nothing since then; `None`: it took all there was.
+    pub(super) blocked_at: Option<Instant>,
+    /// It was turned back, and whether it takes anything is looked at.
+    pub(super) is_watched: bool,
     is_dirty: bool,
-    is_blocked: bool,
-    is_closing: bool,
+    pub(super) is_blocked: bool,
+    pub(super) is_closing: bool,
     wants_low: bool,
 }
 
@@ -75,6 +80,7 @@ pub(super) struct Core {
     dirty: Vec<SlotId>,
     pub(super) ready: Ready,
     pub(super) jobs: Jobs,
+    pub(super) behind: Behind,
     pub(super) liveness: Liveness,
     /// The sessions that ended last, and how their connections were closed.
     ended: VecDeque<(SessionId, CloseCode)>,
@@ -99,6 +105,7 @@ impl Core {
             dirty: Vec::new(),
             ready: Ready::default(),
             jobs: Jobs::default(),
+            behind: Behind::default(),
             liveness: Liveness::new(limits.heartbeat),
             ended: VecDeque::new(),
             scratch: Vec::new(),
@@ -125,6 +132,8 @@ impl Core {
             wants_all: false,
             rooms: Vec::new(),
             silent: 0,
+            blocked_at: None,
+            is_watched: false,
             is_dirty: false,
             is_blocked: false,
             is_closing: false,
@@ -168,6 +177,7 @@ impl Core {
             return;
         }
         let gone = self.slots.remove(slot.index as usize);
+        self.behind.take(slot);
         self.metrics.connections.decrement(1);
         if let Some(identity) = gone.identity {
             self.connected.went(identity, Instant::now());
@@ -366,13 +376,21 @@ impl Core {
         self.dirty.len() == 1
     }
 
-    fn flush_one(&mut self, id: SlotId) {
+    pub(super) fn flush_one(&mut self, id: SlotId) {
         let limits = self.limits;
         let Some(slot) = find(&mut self.slots, id) else {
             return;
         };
         slot.is_dirty = false;
+        let waited = slot.outbox.bytes();
         let flushed = slot.outbox.flush(&*slot.socket, &mut self.scratch, &mut self.traffic);
+        slot.blocked_at = match &flushed {
+            Ok(Flushed::Blocked) => {
+                let since = slot.blocked_at.filter(|_| slot.outbox.bytes() == waited);
+                since.or_else(|| Some(Instant::now()))
+            }
+            _ => None,
+        };
         let now_low = slot.wants_low && slot.outbox.is_low(limits);
         if now_low {
             slot.wants_low = false;
@@ -418,7 +436,14 @@ impl Outbox {
         over(self.bytes(), limits.outbox_bytes_max) || over(self.frames(), limits.outbox_frames_max)
     }
 
-    fn is_low(&self, limits: HubLimits) -> bool {
+    /// What rooms send may fill it up to three quarters: the rest is for answers to its own requests.
+    pub(super) fn has_place(&self, frames: usize, bytes: usize, limits: HubLimits) -> bool {
+        let fits = |value: usize, bound: usize| bound == 0 || value <= bound - bound / 4;
+        fits(self.bytes_kept() + bytes, limits.outbox_bytes_max)
+            && fits(self.frames_kept() + frames, limits.outbox_frames_max)
+    }
+
+    pub(super) fn is_low(&self, limits: HubLimits) -> bool {
         let low = |value: usize, bound: usize| bound == 0 || value < bound / 2;
         low(self.bytes(), limits.outbox_bytes_max) && low(self.frames(), limits.outbox_frames_max)
     }

@@ -80,6 +80,13 @@ impl Jobs {
         }
     }
 
+    /// The reader at that place of a room's gets nothing that has a number any more.
+    pub(super) fn turn_back(&mut self, room: RoomId, place: usize) {
+        if let Some(readers) = self.rooms.get_mut(&room) {
+            readers.turn_back(place);
+        }
+    }
+
     /// Up to which `seq` the readers of a room were served.
     pub(super) fn delivered(&self, room: RoomId) -> Option<u64> {
         self.rooms.get(&room).map(|readers| readers.delivered.seq)
@@ -149,6 +156,7 @@ impl Core {
         }
         let mut slice = readers.places()[from..to].to_vec();
         *budget -= slice.len();
+        self.turn_back(&mut slice, from, &delivery, delivered);
         let mut count = 0;
         for item in delivery.items.iter().filter(|item| item.is_news_at(delivered)) {
             for reader in slice.iter().filter(|reader| reader.is_live || item.is_ephemeral) {

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 pub(super) const GOODBYE: Duration = Duration::from_secs(5);
 /// How long one may take that has much to read before its close frame can be written.
 pub(super) const LINGER: Duration = Duration::from_secs(30);
+/// A reader that was turned back is too slow when its socket took nothing for this long.
+pub(super) const STUCK: Duration = Duration::from_secs(2);
 /// Heartbeats without a sign of life after which a connection is closed.
 const SILENT_HEARTBEATS: u8 = 2;
 
@@ -19,6 +21,8 @@ pub(super) struct Liveness {
     hellos: VecDeque<(Instant, SlotId)>,
     goodbyes: VecDeque<(Instant, SlotId)>,
     lingers: VecDeque<(Instant, SlotId)>,
+    /// Readers that were turned back, each once.
+    watched: VecDeque<(Instant, SlotId)>,
     /// Sorted when it is filled, once in a node's life.
     goaways: VecDeque<(Instant, SlotId)>,
 }
@@ -30,6 +34,7 @@ impl Liveness {
             hellos: VecDeque::new(),
             goodbyes: VecDeque::new(),
             lingers: VecDeque::new(),
+            watched: VecDeque::new(),
             goaways: VecDeque::new(),
         }
     }
@@ -41,6 +46,10 @@ impl Liveness {
     pub(super) fn opened(&mut self, slot: SlotId, hello_by: Instant, random: u64) {
         self.wheel.add(slot, random);
         self.hellos.push_back((hello_by, slot));
+    }
+
+    pub(super) fn turned_back(&mut self, slot: SlotId, now: Instant) {
+        self.watched.push_back((now + STUCK, slot));
     }
 
     pub(super) fn closing(&mut self, slot: SlotId, now: Instant) {
@@ -72,6 +81,9 @@ impl Core {
             if let Some(slot) = self.get(slot) {
                 slot.connection.stop();
             }
+        }
+        for slot in due(&mut self.liveness.watched, now) {
+            self.look_after(slot, now);
         }
         self.jobs.report_left(self.index);
     }

@@ -8,7 +8,7 @@ use crate::{
     metrics::{Metrics, Sent},
 };
 use bytes::Bytes;
-use madang_protocol::{CloseCode, RoomId, codec::Codec};
+use madang_protocol::{CloseCode, Place, RoomId, codec::Codec};
 use std::{
     cell::{RefCell, RefMut},
     rc::Rc,
@@ -118,6 +118,11 @@ impl LocalHub {
     /// A connection wants no more of a room, and gets nothing of it from now on.
     pub fn detach(&self, slot: SlotId, room: RoomId) {
         self.core().detach(slot, room);
+    }
+
+    /// The rooms that a connection was turned back in since the last call, and where it stands.
+    pub fn take_behind(&self, slot: SlotId) -> Vec<(RoomId, Place)> {
+        self.core().behind.take(slot)
     }
 
     /// True when the out-queue is less than half full; otherwise the connection gets

@@ -7,7 +7,9 @@
 //!
 //! **Bounds**: an out-queue holds `outbox_bytes_max` bytes and `outbox_frames_max` frames, beyond
 //! that ephemeral frames are shed, the oldest first, and where there are none its connection is
-//! closed with 4008 and resumes; a room's delivery is worked off in slices
+//! closed with 4008 and resumes. A reader whose out-queue has no place for what a room sends is turned
+//! back before that: it catches up from where it stands, in pages, at its own pace, and is closed with
+//! 4008 if its socket takes nothing at all for [`liveness::STUCK`]. A room's delivery is worked off in slices
 //! of [`SLICE_READERS`], with a flush and a yield between them; no more than [`JOBS_MAX`]
 //! deliveries are taken in at once, others wait in the inbox of [`INBOX_BOUND`]. **Invariants**:
 //! deliveries, attachments and adoptions are worked off in the order they came, so a reader gets
@@ -15,6 +17,7 @@
 //! wants no more of it; the hub never waits for a reader.
 
 mod actor;
+mod behind;
 mod core;
 mod found;
 mod item;

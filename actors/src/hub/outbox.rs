@@ -19,6 +19,8 @@ pub struct Outbox {
     written: usize,
     /// Ephemeral frames among those that wait.
     ephemeral: usize,
+    /// Bytes of them.
+    ephemeral_bytes: usize,
     /// None of the first so many frames can be shed: found by an earlier search.
     searched: usize,
 }
@@ -49,6 +51,7 @@ impl Outbox {
     /// Adds a frame that its reader can do without.
     pub fn push_ephemeral(&mut self, what: Sent, frame: Bytes) {
         self.ephemeral += 1;
+        self.ephemeral_bytes += frame.len();
         self.add(Frame { bytes: frame, what, is_ephemeral: true });
     }
 
@@ -69,6 +72,7 @@ impl Outbox {
             return false;
         };
         self.bytes -= shed.bytes.len();
+        self.ephemeral_bytes -= shed.bytes.len();
         self.ephemeral -= 1;
         true
     }
@@ -83,6 +87,16 @@ impl Outbox {
         self.frames.len()
     }
 
+    /// Bytes waiting that cannot be shed; about, where a frame was begun.
+    pub(super) fn bytes_kept(&self) -> usize {
+        self.bytes.saturating_sub(self.ephemeral_bytes)
+    }
+
+    /// Frames waiting that cannot be shed.
+    pub(super) fn frames_kept(&self) -> usize {
+        self.frames.len() - self.ephemeral
+    }
+
     /// Nothing waits.
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
@@ -94,7 +108,9 @@ impl Outbox {
         self.frames = begun.into_iter().collect();
         self.bytes =
             self.frames.iter().map(|frame| frame.bytes.len()).sum::<usize>() - self.written;
-        self.ephemeral = self.frames.iter().filter(|frame| frame.is_ephemeral).count();
+        let ephemeral = self.frames.iter().filter(|frame| frame.is_ephemeral);
+        self.ephemeral_bytes = ephemeral.clone().map(|frame| frame.bytes.len()).sum();
+        self.ephemeral = ephemeral.count();
         self.searched = 0;
     }
 
@@ -155,7 +171,10 @@ impl Outbox {
             count -= rest;
             self.written = 0;
             traffic.sent(first.what, first.bytes.len());
-            self.ephemeral -= usize::from(first.is_ephemeral);
+            if first.is_ephemeral {
+                self.ephemeral -= 1;
+                self.ephemeral_bytes -= first.bytes.len();
+            }
             self.searched = self.searched.saturating_sub(1);
             self.frames.pop_front();
         }

@@ -43,6 +43,11 @@ impl Readers {
         }
     }
 
+    /// The one at that place gets nothing that has a number any more.
+    pub(super) fn turn_back(&mut self, place: usize) {
+        self.list[place].is_live = false;
+    }
+
     /// The readers that are there.
     pub(super) fn count(&self) -> usize {
         self.list.len() - self.gone

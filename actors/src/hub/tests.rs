@@ -1,5 +1,6 @@
 //! A hub's core with sockets of paper.
 
+mod behind;
 mod bounds;
 mod found;
 mod hearing;
@@ -264,27 +265,6 @@ fn a_big_room_is_served_in_slices_and_nobody_is_left_out() {
 }
 
 #[test]
-fn a_reader_that_takes_nothing_is_closed_and_the_others_are_not() {
-    let hub = Hub::new();
-    let (slow, fast) = (hub.reader(1), hub.reader(2));
-    hub.attach(&slow, 0, vec![]);
-    hub.attach(&fast, 0, vec![]);
-    slow.socket.is_full.set(true);
-    for seq in 1..=20 {
-        hub.deliver(vec![item(seq, "x")]);
-        hub.turns();
-    }
-    assert_eq!(fast.takes(), "x".repeat(20));
-    assert!(matches!(slow.inbox.drain()[..], [ConnectionMessage::Closing]));
-    slow.socket.is_full.set(false);
-    let slots = vec![slow.slot];
-    hub.local.core().unblock(slots);
-    hub.turns();
-    let close = websocket::close(CloseCode::TooSlow);
-    assert_eq!(slow.takes().as_bytes(), String::from_utf8_lossy(&close).as_bytes());
-}
-
-#[test]
 fn bytes_are_bounded_as_well_as_frames() {
     let hub = Hub::new();
     let ann = hub.reader(1);
@@ -318,8 +298,9 @@ fn what_is_ephemeral_is_shed_before_a_slow_reader_is_closed() {
     hub.turns();
     assert_eq!(slow.takes(), "1xxxxxxy2z", "ten frames, the newest ones and what must not be lost");
     slow.socket.is_full.set(true);
-    for seq in 3..=13 {
-        hub.deliver(vec![signal("x").ephemeral(), item(seq, "m")]);
+    for _ in 3..=13 {
+        hub.deliver(vec![signal("x").ephemeral()]);
+        hub.local.push(slow.slot, Sent::Ok, Bytes::from_static(b"m"));
     }
     hub.turns();
     assert!(matches!(slow.inbox.drain()[..], [ConnectionMessage::Closing]));

@@ -60,6 +60,11 @@ impl Stage {
         matches!(self, Self::Asked | Self::HearsAsked).then_some(Self::Live)
     }
 
+    /// It has no place for what has a number.
+    pub(super) fn turned_back(self) -> Self {
+        if self == Self::Live { Self::Hears } else { self }
+    }
+
     /// It gets nothing any more.
     fn unheard(self) -> Self {
         match self {
@@ -80,6 +85,7 @@ impl Core {
     /// A connection wants a room, or wants it from another place on: what has a number waits until
     /// it is attached there, the rest goes on if it came before.
     pub(super) fn want(&mut self, id: SlotId, room: RoomId) {
+        self.behind.forget(id, room);
         let Some(slot) = self.get(id) else {
             return;
         };
@@ -104,6 +110,7 @@ impl Core {
 
     /// A connection wants no more of a room.
     pub(super) fn detach(&mut self, id: SlotId, room: RoomId) {
+        self.behind.forget(id, room);
         let Some(slot) = self.get(id) else {
             return;
         };

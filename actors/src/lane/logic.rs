@@ -147,10 +147,7 @@ impl<R> Logic<R> {
     ) {
         let is_latest = attempt == self.attempt && self.asked.is_some();
         let mut is_moved = false;
-        let (outcomes, is_late) = match answer {
-            Ok(outcomes) => (outcomes, false),
-            Err(why) => (Vec::new(), why == NoAnswer::Late),
-        };
+        let outcomes = answer.unwrap_or_default();
         let is_answered = !outcomes.is_empty();
         for (n, outcome) in outcomes {
             match outcome {
@@ -166,7 +163,8 @@ impl<R> Logic<R> {
         self.asked = None;
         if is_answered && !is_moved {
             self.backoff.reset();
-        } else if !is_late {
+        } else {
+            // Also where the answer is late: a bus may say so at once, again and again.
             self.rest(random, effects);
         }
     }

@@ -112,8 +112,25 @@ fn a_request_without_answer_is_sent_again_with_what_came_meanwhile() {
     let mut lane = Lane::with(&["one"]);
     lane.asks();
     lane.submit("two", 2);
-    assert_eq!(lane.unanswered(1, NoAnswer::Late), []);
+    assert_eq!(lane.unanswered(1, NoAnswer::Late), [rest(10)]);
+    lane.logic.woken();
     assert_eq!(lane.asks(), (2, vec![1, 2]));
+}
+
+#[test]
+fn a_bus_that_says_at_once_that_there_is_no_answer_is_not_asked_all_the_time() {
+    let mut lane = Lane::with(&["one"]);
+    for (attempt, ms) in (1..).zip([10, 20, 40, 80, 160, 320, 500, 500]) {
+        assert_eq!(lane.asks(), (attempt, vec![1]));
+        assert_eq!(lane.unanswered(attempt, NoAnswer::Late), [rest(ms)]);
+        assert_eq!(lane.goes_on(), [], "it rests");
+        lane.logic.woken();
+    }
+    let (attempt, _) = lane.asks();
+    lane.answered(attempt, vec![(1, done(5))]);
+    lane.submit("two", 2);
+    let (attempt, _) = lane.asks();
+    assert_eq!(lane.unanswered(attempt, NoAnswer::Late), [rest(10)], "a home that answered");
 }
 
 #[test]
@@ -181,6 +198,7 @@ fn a_submit_waits_until_its_deadline() {
     // Both may be with the home; the next request is without them.
     lane.submit("three", 3);
     lane.unanswered(1, NoAnswer::Late);
+    lane.logic.woken();
     assert_eq!(lane.asks(), (2, vec![3]));
 }
 

@@ -34,8 +34,6 @@ pub struct MembershipServices {
     pub metrics: Arc<Metrics>,
     /// Ends the node, with the reason.
     pub give_up: Box<dyn Fn(&str) + Send + Sync>,
-    /// Is told of nodes that are not there any more.
-    pub gone: Box<dyn Fn(&Peer) + Send + Sync>,
 }
 
 /// How the node stands in its cluster.
@@ -178,7 +176,6 @@ impl MembershipActor {
             }
             Effect::Gone(peer) => {
                 tracing::info!(node = %peer.name, "a node is gone");
-                (services.gone)(&peer);
             }
             Effect::BusLost => {
                 tracing::error!("the node does not hear itself any more: it is nobody's home");

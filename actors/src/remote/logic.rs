@@ -126,6 +126,10 @@ impl<I, A> Logic<I, A> {
             return;
         }
         let held = std::mem::take(&mut lane.held);
+        if lane.was_refused() {
+            lane.wanted.retain(|n| lane.entries.contains_key(n));
+            return effects.extend(lane.answer());
+        }
         let is_room = self.in_work + held.len() <= IN_WORK_MAX;
         if held.is_empty() || !is_home || !is_room || lane.was_given_back() {
             for (n, _) in held {
@@ -169,6 +173,17 @@ impl<I, A> Lane<I, A> {
     fn was_given_back(&self) -> bool {
         let is_moved = |n| matches!(self.entries.get(n), Some(State::Settled(Outcome::Moved)));
         self.wanted.iter().any(is_moved)
+    }
+
+    /// One that is wanted was refused. Should the word of that be lost, the lane gives it to the next
+    /// home, which may take it: so nothing behind it is taken before the lane has heard. What is held is
+    /// left out of the answer, and comes again at once.
+    fn was_refused(&self) -> bool {
+        let is_refused = |n| match self.entries.get(n) {
+            Some(State::Settled(Outcome::Done(answer))) => answer.is_err(),
+            _ => false,
+        };
+        self.wanted.iter().any(is_refused)
     }
 
     /// The answer to the latest request, if it waits for one. What is given back is forgotten, so

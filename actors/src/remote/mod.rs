@@ -7,8 +7,8 @@
 //! There is one beside the rooms on each of their arbiters. It remembers of each lane what is with
 //! its room, and what became of what was; so a request that comes again is attached to the first, or answered
 //! again, and what was committed is never handed to a room twice. New entries wait until those before
-//! them are settled, and are given back when one of those is: so a lane's order holds over
-//! every fault of the bus.
+//! them are settled, are given back when one of those is, and wait until the lane knows when one of those
+//! was refused: so a lane's order holds over every fault of the bus, and when the home moves.
 //!
 //! **Bounds**: the inbox ([`INBOX_BOUND`]); [`IN_WORK_MAX`] entries are with rooms, and
 //! [`LANES_MAX`] lanes are remembered, for [`REMEMBERED_FOR`]: beyond, entries are given back at

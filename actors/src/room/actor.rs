@@ -114,6 +114,8 @@ pub enum Answer {
     Unsure,
     /// The time of `Effect::RetryAfter`.
     Retry,
+    /// The time of `Effect::AskAgainAfter`.
+    AskAgain,
     /// Once a second.
     Tick,
 }
@@ -162,7 +164,14 @@ impl RoomActor {
                 if let Ok(Some(access)) = &access {
                     self.logic.noticed(access.heads.member_rev, effects);
                 }
-                self.logic.standing(user, access.map(Standing::from_access), effects);
+                match access {
+                    Ok(access) => {
+                        self.logic.standing(user, Standing::from_access(access), effects);
+                    }
+                    Err(error) => {
+                        self.logic.standing_unknown(user, &error, fastrand::u64(..), effects);
+                    }
+                }
             }
             Answer::Appended(batch, Ok(outcome)) => {
                 count_reactions(&batch[..outcome.committed], &self.services.metrics);
@@ -183,6 +192,7 @@ impl RoomActor {
                 if let Err(error) = &outcome {
                     tracing::warn!(room = %self.room, %error, "a change of the room failed");
                 }
+                self.router.forget_members(self.room, user, &outcome);
                 self.logic.changed(user, outcome, effects);
             }
             Answer::Confirmed(read) => {
@@ -192,6 +202,7 @@ impl RoomActor {
             }
             Answer::Unsure => self.is_unsure = false,
             Answer::Retry => self.logic.retry(effects),
+            Answer::AskAgain => self.logic.ask_again(effects),
             Answer::Tick => {
                 self.logic.tick(now, effects);
                 context.after(TICK, RoomMessage::Answer(Answer::Tick));
@@ -229,6 +240,9 @@ impl RoomActor {
                 self.router.announce_joined(self.room, heads, vec![(user, role)]);
             }
             Effect::RetryAfter(delay) => context.after(delay, RoomMessage::Answer(Answer::Retry)),
+            Effect::AskAgainAfter(delay) => {
+                context.after(delay, RoomMessage::Answer(Answer::AskAgain));
+            }
             Effect::Stop => self.stop(context),
         }
     }

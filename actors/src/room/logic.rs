@@ -67,6 +67,8 @@ pub enum Effect<S, M> {
     },
     /// Call `retry` after this time.
     RetryAfter(Duration),
+    /// Call `ask_again` after this time.
+    AskAgainAfter(Duration),
     /// Write a change of the room or of who is in it.
     Change(Change),
     /// Answer a submit.
@@ -150,6 +152,10 @@ pub struct Logic<S, M> {
     /// When to look whether something in doubt was written after all.
     recheck_at: Option<Instant>,
     backoff: Backoff,
+    /// Between two tries to learn what users are.
+    asking: Backoff,
+    /// An `AskAgainAfter` is out.
+    asks_again: bool,
     last_activity: Instant,
     elsewhere: Elsewhere<S>,
 }
@@ -185,6 +191,8 @@ impl<S, M> Logic<S, M> {
             doubt: Doubt::default(),
             recheck_at: None,
             backoff: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
+            asking: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
+            asks_again: false,
             last_activity: now,
             elsewhere: Elsewhere::default(),
         }
@@ -248,36 +256,6 @@ impl<S, M> Logic<S, M> {
         self.accept(pending, effects);
     }
 
-    /// A user's standing was read. One that may be from before a change is read again.
-    pub fn standing(
-        &mut self,
-        user: UserId,
-        standing: Result<Standing, StoreError>,
-        effects: &mut Vec<Effect<S, M>>,
-    ) {
-        match (self.standings.take_answer(user), standing) {
-            (true, Ok(standing)) => {
-                if self.standings.end_doubt(user) {
-                    self.tell_if_joined(user, standing, effects);
-                }
-                for pending in self.standings.learn(user, standing) {
-                    self.accept(pending, effects);
-                }
-            }
-            (_, Err(error)) => {
-                let refusal = unanswered(&error, "membership is in doubt");
-                for pending in self.standings.give_up(user) {
-                    refuse(pending, &refusal, effects);
-                }
-            }
-            (false, Ok(_)) => {
-                if self.standings.must_ask(user, false) {
-                    effects.push(Effect::AskStanding(user));
-                }
-            }
-        }
-    }
-
     /// The time of a `RetryAfter` has come.
     pub fn retry(&mut self, effects: &mut Vec<Effect<S, M>>) {
         match self.state {
@@ -324,6 +302,7 @@ impl<S, M> Logic<S, M> {
             effects.push(Effect::AnswerSend(reply, Err(refusal)));
         });
         self.expire_late(now, effects);
+        self.expire_doubtful(now, effects);
         self.settle_changes(effects);
         self.settle_doubts(effects);
         self.look_out_for_others(now, effects);

@@ -218,6 +218,20 @@ impl<S> Queue<S> {
         });
     }
 
+    /// Takes out the sends of those that are meant, while no batch is under way.
+    pub fn take_sends_of(&mut self, is_meant: impl Fn(&UserId) -> bool) -> VecDeque<Pending<S>> {
+        debug_assert_eq!(self.in_flight, 0, "a batch stays whole");
+        let is_out =
+            |entry: &Pending<S>| is_meant(&entry.submit.sender) && name(&entry.submit).is_some();
+        let (taken, rest) = std::mem::take(&mut self.entries).into_iter().partition(is_out);
+        self.entries = rest;
+        let taken: VecDeque<Pending<S>> = taken;
+        for name in taken.iter().filter_map(|entry| name(&entry.submit)) {
+            self.names.remove(&name);
+        }
+        taken
+    }
+
     /// Something of `user` is pending.
     pub fn has_work_of(&self, user: UserId) -> bool {
         self.entries.iter().any(|entry| entry.submit.sender == user)

@@ -4,6 +4,7 @@ use super::pending::Pending;
 use madang_protocol::{Refusal, Role, UserId};
 use madang_store::rooms::{Access, RoomChange};
 use std::collections::{BTreeMap, VecDeque};
+use tokio::time::Instant;
 
 /// Known standings kept at most; beyond that those nobody waits for are forgotten and asked for
 /// again.
@@ -210,6 +211,24 @@ impl<S, M> Standings<S, M> {
         user.known = Some(standing);
         let sends = std::mem::take(&mut user.sends);
         self.release(sends)
+    }
+
+    /// Users whose standing sends wait for, and that was not asked for.
+    pub fn unasked(&self) -> Vec<UserId> {
+        let is_meant = |user: &User<S, M>| !user.sends.is_empty() && !user.asked;
+        self.users.iter().filter(|(_, user)| is_meant(user)).map(|(id, _)| *id).collect()
+    }
+
+    /// Takes out the sends whose wait is over.
+    pub fn expire(&mut self, now: Instant) -> Vec<Pending<S>> {
+        if self.waiting == 0 {
+            return Vec::new(); // nearly always
+        }
+        let mut late = Vec::new();
+        for user in self.users.values_mut() {
+            late.extend(user.sends.extract_if(.., |send| send.submit.deadline <= now));
+        }
+        self.release(late)
     }
 
     /// The user's standing could not be learnt: the sends that waited for it.

@@ -47,7 +47,7 @@ impl Room {
         let mut room = Self::fresh();
         room.does(|logic, effects| logic.activated(Ok(Some(activation(last_seq))), 0, effects));
         room.does(|logic, effects| {
-            logic.standing(ANN, Ok(Standing::Member(Role::Member)), effects);
+            logic.standing(ANN, Standing::Member(Role::Member), effects);
         });
         room
     }
@@ -212,7 +212,7 @@ fn time_never_runs_backwards() {
     let mut room = Room::fresh();
     let found = Activation { last_ts: 5_000, ..activation(1) };
     room.does(|logic, out| logic.activated(Ok(Some(found)), 0, out));
-    room.does(|logic, out| logic.standing(ANN, Ok(Standing::Member(Role::Member)), out));
+    room.does(|logic, out| logic.standing(ANN, Standing::Member(Role::Member), out));
     room.submit(ANN, "a", 1);
     let effects = room.batch();
     let [Effect::Append(batch)] = &effects[..] else { panic!("{effects:?}") };
@@ -239,7 +239,7 @@ fn a_retry_of_what_is_committed_is_answered_from_memory() {
 fn the_same_name_of_another_sender_is_another_message() {
     let (mut room, batch) = Room::writing(0, &["a"]);
     room.appended(&batch, 1, None);
-    room.does(|logic, out| logic.standing(BOB, Ok(Standing::Member(Role::Member)), out));
+    room.does(|logic, out| logic.standing(BOB, Standing::Member(Role::Member), out));
     assert_eq!(room.submit(BOB, "a", 2), []);
     assert_eq!(room.batch(), [appends(&[message(2, BOB, "a")])]);
 }
@@ -309,14 +309,17 @@ fn more_news_than_a_page_is_read_on() {
 }
 
 #[test]
-fn a_refused_batch_is_refused_to_its_senders_and_the_next_is_tried() {
+fn a_refused_batch_is_refused_to_its_senders_with_what_they_sent_since_and_the_next_is_tried() {
     let (mut room, batch) = Room::writing(5, &["a", "b"]);
     room.submit(ANN, "c", 3);
+    room.does(|logic, out| logic.standing(BOB, Standing::Member(Role::Member), out));
+    room.submit(BOB, "d", 4);
     let full = Stopped::Refused(StoreError::Unavailable("disk full".into()));
     let effects = room.appended(&batch, 1, Some(full));
     assert_eq!(effects[..2], [ok(1, 6, false), publish(5, &[message(6, ANN, "a")])]);
-    assert_eq!(code(&effects[2]), Some((2, ErrorCode::Unavailable)));
-    assert_eq!(room.batch(), [appends(&[message(7, ANN, "c")])]);
+    let refused: Vec<_> = effects.iter().filter_map(code).collect();
+    assert_eq!(refused, [(2, ErrorCode::Unavailable), (3, ErrorCode::Unavailable)]);
+    assert_eq!(room.batch(), [appends(&[message(7, BOB, "d")])]);
 }
 
 #[test]
@@ -327,7 +330,7 @@ fn strangers_and_outsiders_are_refused() {
         let mut room = Room::active(0);
         assert_eq!(room.submit(BOB, "a", 1), [Effect::AskStanding(BOB)]);
         assert_eq!(room.submit(BOB, "b", 2), [], "asked once");
-        let effects = room.does(|logic, out| logic.standing(BOB, Ok(standing), out));
+        let effects = room.does(|logic, out| logic.standing(BOB, standing, out));
         assert_eq!(
             effects.iter().map(code).collect::<Vec<_>>(),
             [Some((1, refused)), Some((2, refused))]

@@ -1,29 +1,84 @@
 //! Reads that look at copies first, where the store is far away.
 
 use super::{Query, Reader, refusal};
-use crate::hub::Identity;
+use crate::{
+    hub::Identity,
+    metrics::{Cache, Metrics},
+};
 use madang_protocol::{Millis, Refusal, RoomId, UserId};
 use madang_store::{
     Store, StoreError,
     accounts::{Profile, ProfileKeys, Session, TokenHash},
     cache::{Caches, Forget, Membership, Readers},
 };
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// What is looked at before the store, and how often that spared a read.
+#[derive(Clone)]
+pub(super) struct Copies {
+    readers: Readers,
+    metrics: Arc<Metrics>,
+}
+
+impl Copies {
+    /// Counts a look-up by whether the read it came with, which says so by this, was begun.
+    async fn counted<T>(&self, cache: Cache, found: impl Future<Output = T>, read: &Begun) -> T {
+        let found = found.await;
+        self.metrics.looked_up(cache, !read.0.load(Ordering::Relaxed));
+        found
+    }
+}
+
+/// Whether a read was begun.
+#[derive(Clone, Default)]
+struct Begun(Arc<AtomicBool>);
+
+impl Begun {
+    fn now(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 impl Reader {
     /// Looks at these caches before the store, for sessions, profiles and memberships. Not for a
     /// store in this process: a copy is no faster there, only older.
-    pub fn beside(mut self, caches: Caches) -> Self {
-        self.copies = Some(Readers::new(caches));
+    pub fn beside(mut self, caches: Caches, metrics: Arc<Metrics>) -> Self {
+        self.copies = Some(Copies { readers: Readers::new(caches), metrics });
         self
     }
 
-    /// To be called behind the commit of whatever made copies untrue, and by each node that hears
-    /// of it; `madang_store::cache` lists when. Costs one call to each cache concerned, at most its
-    /// deadline, and nothing where there is none. What is read here after the call has begun is true.
-    pub async fn forget(&self, forget: &Forget) {
-        if let Some(copies) = &self.copies {
-            copies.forget(forget).await;
+    /// To be called behind the commit of whatever made copies untrue; `madang_store::cache` lists
+    /// when. What is read here after the call is true. What is returned costs one call to each cache
+    /// concerned, at most its deadline, and nothing where there is none.
+    pub fn forget(&self, forget: &Forget) -> impl Future<Output = ()> + Send + use<> {
+        let forgetting = self.copies.as_ref().map(|copies| copies.readers.forget(forget));
+        async move {
+            if let Some(forgetting) = forgetting {
+                forgetting.await;
+            }
         }
+    }
+
+    /// The same by those who hear that another node has done it: calls no cache.
+    pub(crate) fn disbelieve(&self, forget: &Forget) {
+        if let Some(copies) = &self.copies {
+            copies.readers.disbelieve(forget);
+        }
+    }
+
+    /// The same about everything: what was to be forgotten may have been missed.
+    pub(crate) fn disbelieve_all(&self) {
+        if let Some(copies) = &self.copies {
+            copies.readers.disbelieve_all();
+        }
+    }
+
+    /// Whether there are any copies to be forgotten.
+    pub(crate) fn has_copies(&self) -> bool {
+        self.copies.is_some()
     }
 
     /// See `AccountStore::session`. Whoever asks uses it, which is noted. One that has ended may be
@@ -35,7 +90,16 @@ impl Reader {
     ) -> Result<Option<Session>, Refusal> {
         let stored = self.clone().stored_session(token_hash, now);
         let found = match &self.copies {
-            Some(copies) => copies.session(token_hash, now, move || stored).await,
+            Some(copies) => {
+                let read = Begun::default();
+                let begun = read.clone();
+                let load = move || {
+                    begun.now();
+                    stored
+                };
+                let found = copies.readers.session(token_hash, now, load);
+                copies.counted(Cache::Sessions, found, &read).await
+            }
             None => stored.await,
         };
         let found = found.map_err(|error| refusal(&error))?;
@@ -49,10 +113,14 @@ impl Reader {
     pub async fn profiles(&self, which: ProfileKeys) -> Result<Vec<Profile>, Refusal> {
         let found = match (&self.copies, which) {
             (Some(copies), ProfileKeys::Ids(users)) => {
-                let reader = self.clone();
-                let load =
-                    |users| async move { reader.stored_profiles(ProfileKeys::Ids(users)).await };
-                copies.profiles(users, load).await
+                let (reader, read) = (self.clone(), Begun::default());
+                let begun = read.clone();
+                let load = move |users| async move {
+                    begun.now();
+                    reader.stored_profiles(ProfileKeys::Ids(users)).await
+                };
+                let found = copies.readers.profiles(users, load);
+                copies.counted(Cache::Profiles, found, &read).await
             }
             (_, which) => self.stored_profiles(which).await,
         };
@@ -67,13 +135,18 @@ impl Reader {
         user: UserId,
         room: RoomId,
     ) -> Result<Option<Membership>, Refusal> {
-        let reader = self.clone();
+        let (reader, read) = (self.clone(), Begun::default());
+        let begun = read.clone();
         let load = move |rooms| async move {
+            begun.now();
             let found = reader.access_now(user, rooms).await?.into_iter();
             Ok(found.map(|access| access.map(Membership::from)).collect())
         };
         let found: Result<Vec<_>, StoreError> = match &self.copies {
-            Some(copies) => copies.memberships(user, vec![room], load).await,
+            Some(copies) => {
+                let found = copies.readers.memberships(user, vec![room], load);
+                copies.counted(Cache::Members, found, &read).await
+            }
             None => load(vec![room]).await,
         };
         Ok(found.map_err(|error| refusal(&error))?.pop().flatten())

@@ -1,6 +1,6 @@
 //! The typed side of the store reader.
 
-use super::{ACTIVATIONS_MAX, Ask, ErasedAnswer, Query};
+use super::{ACTIVATIONS_MAX, Ask, ErasedAnswer, Query, copies::Copies};
 use crate::{
     batcher::{LastSeen, Online, ReadPositions},
     kernel::{Address, Reply, SendError},
@@ -12,7 +12,6 @@ use madang_protocol::{
 use madang_store::{
     Store, StoreError,
     accounts::{AddressKey, Credentials},
-    cache::Readers as Copies,
     log::{Activation, ChangedPage, Mark, Page, Sent, Target},
     rooms::{Access, ListPlace, Member, RoomView},
 };

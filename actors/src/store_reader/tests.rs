@@ -59,7 +59,7 @@ async fn rooms_that_begin_together_leave_place_for_other_reads() {
 #[tokio::test(start_paused = true)]
 async fn identical_reads_beside_a_cache_are_one_however_many_and_the_cache_has_none() {
     let (actor, reader) = unanswered(INBOX_BOUND);
-    let reader = reader.beside(Caches::nothing());
+    let reader = reader.beside(Caches::nothing(), Arc::new(Metrics::new()));
     let asked = (0..1_000).map(|_| reader.session([7; 32], 1));
     let mut asked = Box::pin(join_all(asked));
     assert!(asked.as_mut().now_or_never().is_none());

@@ -85,17 +85,30 @@ impl<K: Key> LookAside<K> {
         answer.ok_or_else(gone)?.map(Arc::unwrap_or_clone)
     }
 
-    /// To be called behind the commit that made the copies of these keys untrue, and by each node
-    /// that hears of it.
+    /// To be called behind the commit that made the copies of these keys untrue.
     pub async fn forget(&self, keys: &[K]) {
         if keys.is_empty() {
             return;
         }
-        self.stop_believing(keys, COPIES_GONE);
+        self.disbelieve(keys);
         match self.inner.cache.forget(keys).await {
             Ok(()) => self.stop_believing(keys, FORGOTTEN),
             Err(error) => tracing::debug!(%error, kind = K::KIND, "copies are left to end"),
         }
+    }
+
+    /// Believes no copy of these keys until those that are there now are gone.
+    pub fn disbelieve(&self, keys: &[K]) {
+        if !keys.is_empty() {
+            self.stop_believing(keys, COPIES_GONE);
+        }
+    }
+
+    /// Believes no copy at all until those that are there now are gone.
+    pub fn disbelieve_all(&self) {
+        let mut state = self.inner.state();
+        state.flights.clear();
+        state.forgotten.set_all(Instant::now() + COPIES_GONE);
     }
 
     /// Lets nobody join a read that is under way.
@@ -143,13 +156,15 @@ impl<K: Key> Inner<K> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Copies that may be believed; none where the cache gives no answer.
-    async fn copies(&self, keys: &[K]) -> Vec<Option<K::Value>> {
+    /// Copies that may be believed; none where the cache gives no answer, and whether it gave one.
+    async fn copies(&self, keys: &[K]) -> (Vec<Option<K::Value>>, bool) {
         let believed = self.believed(keys);
         let asked: Vec<K> = of(keys, &believed).cloned().collect();
         let found = if asked.is_empty() { Ok(Vec::new()) } else { self.cache.get(&asked).await };
+        let is_there = found.is_ok();
         let mut found = found.unwrap_or_default().into_iter();
-        believed.iter().map(|believed| believed.then(|| found.next().flatten()).flatten()).collect()
+        let mut copy = |is: &bool| is.then(|| found.next().flatten()).flatten();
+        (believed.iter().map(&mut copy).collect(), is_there)
     }
 
     async fn fill(&self, loaded: Vec<(K, K::Value)>) {
@@ -193,10 +208,11 @@ async fn fly<K: Key, L>(
     L: Future<Output = Result<Vec<Option<K::Value>>, StoreError>> + Send + 'static,
 {
     let (inner, keys) = (landing.inner.clone(), landing.keys.clone());
-    let mut values = inner.copies(&keys).await;
+    let (mut values, has_cache) = inner.copies(&keys).await;
     values.iter_mut().for_each(|value| *value = value.take().filter(&good));
     let missing: Vec<bool> = values.iter().map(Option::is_none).collect();
     let wanted: Vec<K> = of(&keys, &missing).cloned().collect();
+    let count = wanted.len();
     let began = Instant::now();
     let loaded = if wanted.is_empty() { Ok(Vec::new()) } else { load(wanted.clone()).await };
     let (answer, new) = match loaded {
@@ -204,17 +220,22 @@ async fn fly<K: Key, L>(
             let places = values.iter_mut().filter(|value| value.is_none());
             places.zip(loaded.iter()).for_each(|(place, value)| place.clone_from(value));
             let new = wanted.into_iter().zip(loaded);
-            let new = new.filter_map(|(key, value)| Some((key, value.filter(&good)?))).collect();
+            let new: Vec<_> =
+                new.filter_map(|(key, value)| Some((key, value.filter(&good)?))).collect();
             (Ok(Arc::new(values)), new)
         }
         Err(error) => (Err(error), Vec::new()),
     };
-    drop(landing);
+    // Whoever comes before the copies are there joins this read instead of beginning another, unless
+    // it found something that is not to be copied.
+    let is_copied = began.elapsed() < LOAD_LONGEST && new.len() == count;
+    let landing = (has_cache && is_copied).then_some(landing);
     sender.send_replace(Some(answer));
     // Nobody waits for this.
     if began.elapsed() < LOAD_LONGEST {
         inner.fill(new).await;
     }
+    drop(landing);
 }
 
 /// Those of `keys` that are marked.

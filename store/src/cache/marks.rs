@@ -34,6 +34,11 @@ impl<K: Eq + Hash> Marks<K> {
         self.until.insert(key, until);
     }
 
+    /// Marks every key until then at least.
+    pub(super) fn set_all(&mut self, until: Instant) {
+        self.all_until = self.all_until.max(Some(until));
+    }
+
     pub(super) fn has(&self, key: &K, now: Instant) -> bool {
         let all = self.all_until.is_some_and(|until| until > now);
         all || self.until.get(key).is_some_and(|until| *until > now)
@@ -58,5 +63,8 @@ mod tests {
         marks.set(4, at(30), at(10));
         assert!(marks.has(&5, at(19)) && !marks.has(&5, at(20)) && marks.has(&4, at(29)));
         assert!(marks.until.len() <= 2);
+        marks.set_all(at(50));
+        marks.set_all(at(40));
+        assert!(marks.has(&9, at(49)) && !marks.has(&9, at(50)));
     }
 }

@@ -103,11 +103,24 @@ impl Readers {
         self.members.get(keys, |member| member.role.is_some(), load).await
     }
 
-    /// To be called behind the commit that made these untrue, and by each node that hears of it.
-    /// From the moment of the call this node believes no copy of them; when it returns, the shared
-    /// cache has none either, if it answers.
-    pub async fn forget(&self, forget: &Forget) {
-        let Forget { sessions, profiles, members, tokens } = forget;
+    /// To be called behind the commit that made these untrue. From the moment of the call this node
+    /// believes no copy of them; when what is returned has ended, the shared cache has none either, if
+    /// it answers.
+    pub fn forget(&self, forget: &Forget) -> impl Future<Output = ()> + Send + use<> {
+        self.disbelieve(forget);
+        let (readers, forget) = (self.clone(), forget.clone());
+        async move {
+            tokio::join!(
+                readers.sessions.forget(&forget.tokens),
+                readers.profiles.forget(&forget.profiles),
+                readers.members.forget(&forget.members),
+            );
+        }
+    }
+
+    /// From now on this node believes no copy of these that is there already. Asks no cache: for
+    /// those who hear that another node has had them forgotten.
+    pub fn disbelieve(&self, Forget { sessions, profiles, members, tokens }: &Forget) {
         if !sessions.is_empty() {
             let now = Instant::now();
             let mut ended = lock(&self.ended);
@@ -115,11 +128,17 @@ impl Readers {
             drop(ended);
             self.sessions.part();
         }
-        tokio::join!(
-            self.sessions.forget(tokens),
-            self.profiles.forget(profiles),
-            self.members.forget(members),
-        );
+        self.sessions.disbelieve(tokens);
+        self.profiles.disbelieve(profiles);
+        self.members.disbelieve(members);
+    }
+
+    /// From now on this node believes no copy at all that is there already: it may have missed which
+    /// were to be forgotten.
+    pub fn disbelieve_all(&self) {
+        self.sessions.disbelieve_all();
+        self.profiles.disbelieve_all();
+        self.members.disbelieve_all();
     }
 }
 

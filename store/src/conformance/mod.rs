@@ -191,17 +191,10 @@ macro_rules! presence_conformance {
             one_of_two_nodes_is_enough
             lives_of_a_node_count_apart
             leases_run_out
-            nobody_is_fine
-        }
-    };
-}
-
-/// The same for stores that tell who ran out; one may tell nobody.
-#[macro_export]
-macro_rules! presence_run_out_conformance {
-    ($make:path) => {
-        $crate::conformance_cases! { @limits presence, $make:
             what_ran_out_is_told_once
+            many_who_ran_out_are_told_some_at_a_time
+            a_flush_does_all_of_it
+            nobody_is_fine
         }
     };
 }

@@ -1,7 +1,7 @@
 //! Cases of [`PresenceStore`].
 
 use super::fixtures::user;
-use crate::presence::{NodeLife, PresenceStore};
+use crate::presence::{Edges, Flush, NodeLife, PresenceStore};
 use madang_protocol::UserId;
 use std::{
     sync::Arc,
@@ -74,18 +74,54 @@ pub async fn leases_run_out(make: Make) {
 /// Of those whose last lease ran out it is told once; of those who came again, or were ended, not.
 pub async fn what_ran_out_is_told_once(make: Make) {
     let (store, dead, alive) = (make(), life("dead", 1), life("alive", 1));
-    store.renew(&dead, users([1, 2, 3, 4]), 1).await.unwrap();
     store.renew(&alive, users([2]), LONG_MS).await.unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while online(&*store, [1, 3, 4]).await != [false; 3] {
-        assert!(Instant::now() < deadline, "leases do not run out");
-        tokio::task::yield_now().await;
-    }
+    store.renew(&dead, users([1, 2, 3, 4]), 1).await.unwrap();
+    have_run_out(&*store, [1, 3, 4]).await;
     assert_eq!(store.renew(&alive, users([3]), LONG_MS).await, Ok(users([3])));
     assert_eq!(store.end(&dead, users([4])).await, Ok(users([4])));
     assert_eq!(store.run_out(10).await, Ok(users([1])));
     assert_eq!(store.run_out(10).await, Ok(vec![]));
     assert_eq!(online(&*store, [1, 2, 3]).await, [false, true, true]);
+}
+
+/// Of any number that ran out each is told once, and not all at once.
+pub async fn many_who_ran_out_are_told_some_at_a_time(make: Make) {
+    const MANY: u64 = 2_000;
+    let (store, dead) = (make(), life("dead", 1));
+    let all: Vec<UserId> = (0..MANY).map(user).collect();
+    store.renew(&dead, all.clone(), 1).await.unwrap();
+    have_run_out(&*store, [0, MANY - 1]).await;
+    let (mut told, mut calls) = (Vec::new(), 0);
+    while told.len() < all.len() {
+        let some = store.run_out(500).await.unwrap();
+        assert!((1..600).contains(&some.len()), "{} at once", some.len());
+        told.extend(some);
+        calls += 1;
+    }
+    told.sort_unstable();
+    assert!(told == all && calls < 20, "{} told in {calls} calls", told.len());
+    assert_eq!(store.run_out(500).await, Ok(vec![]));
+}
+
+/// Leases taken, leases ended, and who ran out, in one call.
+pub async fn a_flush_does_all_of_it(make: Make) {
+    let (store, dead, here) = (make(), life("dead", 1), life("here", 1));
+    store.renew(&dead, users([1, 2]), 1).await.unwrap();
+    store.renew(&here, users([3, 4]), LONG_MS).await.unwrap();
+    have_run_out(&*store, [1, 2]).await;
+    let flush = Flush { renew: users([2, 3]), ttl_ms: LONG_MS, end: users([4]), run_out_max: 9 };
+    let edges = Edges { came: users([2]), went: users([4, 1]) };
+    assert_eq!(store.flush(&here, flush).await, Ok(edges));
+    assert_eq!(online(&*store, [1, 2, 3, 4]).await, [false, true, true, false]);
+    assert_eq!(store.flush(&here, Flush::default()).await, Ok(Edges::default()));
+}
+
+async fn have_run_out<const N: usize>(store: &dyn PresenceStore, numbers: [u64; N]) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while online(store, numbers).await != vec![false; N] {
+        assert!(Instant::now() < deadline, "leases do not run out");
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Nobody is fine.

@@ -1,7 +1,7 @@
 //! [`StoreControl`] on MongoDB, and what goes on beside the calls.
 
 use super::{Mongo, failure::Failure, positions::highest, schema::META};
-use crate::{StoreControl, metrics::Call};
+use crate::{StoreControl, StoreError, metrics::Call, open::Neighbour, presence::NodeLife};
 use ::mongodb::bson::doc;
 use async_trait::async_trait;
 use madang_resilience::Part;
@@ -22,6 +22,14 @@ impl StoreControl for Mongo {
 
     fn identity(&self) -> Option<String> {
         Some(self.identity.clone())
+    }
+
+    async fn register(&self, life: &NodeLife) -> Result<Vec<Neighbour>, StoreError> {
+        self.enlist(life).await
+    }
+
+    async fn unregister(&self, life: &NodeLife) -> Result<(), StoreError> {
+        self.strike_off(life).await
     }
 
     async fn close(&self) {

@@ -26,6 +26,7 @@
 //! | [`accounts`] | users, sessions, logins |
 //! | [`transfer`] | all of it, taken out or in |
 //! | [`transaction`] | what changes several documents together; [`tries`]: beginning anew |
+//! | [`neighbours`] | which nodes use the database |
 //! | [`turns`] | those of one node one after the other |
 //!
 //! Everything is written with `w: majority, j: true` and read from the primary with what a majority
@@ -48,6 +49,7 @@ mod ids;
 mod log;
 mod member;
 mod message;
+mod neighbours;
 mod plan;
 mod positions;
 mod receipts;

@@ -162,7 +162,7 @@ fn model(index: &Index) -> IndexModel {
     IndexModel::builder().keys(keys).options(options).build()
 }
 
-fn refused(database: &Database, what: &'static str, error: &Error) -> ClusterError {
+pub(super) fn refused(database: &Database, what: &'static str, error: &Error) -> ClusterError {
     if is_credentials(error) {
         return ClusterError::Credentials;
     }

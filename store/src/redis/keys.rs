@@ -28,6 +28,11 @@ impl Bucket {
         Self((xxh3_64(name) % BUCKETS) as u8)
     }
 
+    /// Every one there is.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (0..BUCKETS as u8).map(Self)
+    }
+
     /// What its keys have in common.
     pub(super) fn tag(self) -> String {
         format!("{{{:02x}}}", self.0)
@@ -66,6 +71,11 @@ impl Keys {
         (bucket, key)
     }
 
+    /// The one key of this kind in a bucket, which is about all names there.
+    pub(super) fn of_bucket(&self, kind: &str, bucket: Bucket) -> String {
+        format!("{}:{kind}:{}", self.prefix, bucket.tag())
+    }
+
     fn begin(&self, kind: &str, name: &[u8]) -> (Bucket, String) {
         let bucket = Bucket::of(name);
         (bucket, format!("{}:{kind}:{}:", self.prefix, bucket.tag()))
@@ -84,6 +94,8 @@ mod tests {
         let (bucket, key) = keys.of_text("wrong", "álice");
         assert_eq!(key, format!("madang:chat-1:v1:wrong:{}:álice", bucket.tag()));
         assert_eq!(Bucket(31).tag(), "{1f}");
+        assert_eq!(keys.of_bucket("ends", Bucket(31)), "madang:chat-1:v1:ends:{1f}");
+        assert_eq!(Bucket::all().last(), Some(Bucket(31)));
         for cluster in ["", "a b", "{x}", "a*"] {
             assert_eq!(Keys::new(cluster).err(), Some(OpenError::Cluster), "{cluster}");
         }

@@ -3,9 +3,11 @@
 use crate::set;
 use madang_servers::{
     free_address,
-    mongo::{Guarded, PASSWORD, ROOT, standalone},
+    mongo::{Guarded, PASSWORD, ROOT, ReplicaSet, standalone},
 };
-use madang_store::{ClusterError, ClusterOptions, StoreControl, open_cluster};
+use madang_store::{
+    ClusterError, ClusterOptions, StoreControl, check_cluster, open_cluster, presence::NodeLife,
+};
 use mongodb::{
     Client,
     bson::{Document, doc},
@@ -48,6 +50,25 @@ async fn a_store_keeps_its_identity_and_two_have_two() {
     }
     assert_eq!(identities[0], identities[1]);
     assert_ne!(identities[0], identities[2]);
+}
+
+#[tokio::test]
+async fn who_uses_the_database_is_told_those_that_came_before() {
+    let store = set::open(&set::options());
+    let life = |node: &str| NodeLife { node: node.to_owned(), incarnation: u64::MAX };
+    let register = async |node: &str| {
+        let neighbours = store.control.register(&life(node)).await.expect("a list");
+        neighbours.into_iter().map(|neighbour| (neighbour.life, neighbour.until)).unzip()
+    };
+    let none: (Vec<NodeLife>, Vec<i64>) = (Vec::new(), Vec::new());
+    assert_eq!(register("$a").await, none);
+    let first: (Vec<NodeLife>, Vec<i64>) = register("b").await;
+    assert_eq!(first.0, [life("$a")]);
+    assert_eq!(register("$a").await, none, "it stays in its place");
+    let second: (Vec<NodeLife>, Vec<i64>) = register("b").await;
+    assert!(second.0 == first.0 && second.1 > first.1, "{second:?}: its lease was prolonged");
+    store.control.unregister(&life("$a")).await.expect("a list");
+    assert_eq!(register("b").await, none);
 }
 
 /// All of them make the database; they agree on whose it is.
@@ -128,9 +149,30 @@ async fn credentials_and_permissions_are_told_apart() {
     let refused = refusal(quick(set.uri("reader", PASSWORD), "chat")).await;
     let database = "chat".to_owned();
     assert_eq!(refused, ClusterError::NotPermitted { what: "writing", database });
+    let database = "chat".to_owned();
+    let found = check_cluster(quick(set.uri("reader", PASSWORD), "chat")).await;
+    assert_eq!(found, Err(ClusterError::NotPermitted { what: "writing", database }));
+    let found = check_cluster(quick(set.uri("writer", PASSWORD), "chat")).await;
+    assert!(!found.expect("readWrite is enough").is_ours, "nothing was made");
     try_open(quick(set.uri("writer", PASSWORD), "chat")).await.expect("readWrite is enough");
     let refused = refusal(quick(set.uri("writer", PASSWORD), "other")).await;
     assert!(matches!(refused, ClusterError::NotPermitted { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_set_without_a_majority_is_told() {
+    let mut set = ReplicaSet::start().await;
+    let options = quick(set.uri(), "chat");
+    check_cluster(options.clone()).await.expect("a set that is whole");
+    let primary = set.primary().await;
+    // A member that stands still is believed in for a while; its writes are not.
+    for place in (0..3).filter(|place| *place != primary) {
+        set.member(place).pause();
+    }
+    let found = check_cluster(options).await;
+    let is_told =
+        matches!(found, Err(ClusterError::NoMajority { .. } | ClusterError::Unreachable { .. }));
+    assert!(is_told, "{found:?}");
 }
 
 /// After the end nothing is answered, and closing again is fine.

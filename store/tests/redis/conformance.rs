@@ -9,7 +9,7 @@ use madang_store::{
     accounts::AddressKey,
     cache::Caches,
     limits::{Rules, Verdict},
-    presence::NodeLife,
+    presence::{Edges, Flush, NodeLife},
     redis::Parts,
 };
 use std::sync::Arc;
@@ -64,6 +64,14 @@ impl PresenceStore for Strict {
 
     async fn end(&self, holder: &NodeLife, users: Vec<UserId>) -> Result<Vec<UserId>, StoreError> {
         self.answered(self.0.presence.end(holder, users).await)
+    }
+
+    async fn run_out(&self, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        self.answered(self.0.presence.run_out(limit).await)
+    }
+
+    async fn flush(&self, holder: &NodeLife, flush: Flush) -> Result<Edges, StoreError> {
+        self.answered(self.0.presence.flush(holder, flush).await)
     }
 
     async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, StoreError> {

@@ -1,9 +1,13 @@
 //! MongoDB: a replica set of three members, and a server that is in none.
 
-use crate::{Server, free_address, tools, wait};
+use crate::{
+    Server, free_address,
+    proxy::{Mode, Proxy},
+    tools, wait,
+};
 use mongodb::{
     Client,
-    bson::{Document, doc},
+    bson::{Bson, Document, doc},
     options::{ClientOptions, ServerAddress},
 };
 use std::{
@@ -32,6 +36,8 @@ const WRITES_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct ReplicaSet {
     members: Vec<Server>,
+    /// Before each member, if the set was started so: everybody comes through, other members too.
+    proxies: Vec<Proxy>,
 }
 
 impl ReplicaSet {
@@ -41,8 +47,25 @@ impl ReplicaSet {
     /// # Panics
     /// When that takes longer than a minute.
     pub async fn start() -> Self {
-        let (first, second, third) = tokio::join!(member(), member(), member());
-        let set = Self { members: vec![first, second, third] };
+        Self::of(three().await, Vec::new()).await
+    }
+
+    /// The same with a [`Proxy`] before each member, so that it can be cut off from the others, and
+    /// from single clients that give their application names.
+    ///
+    /// # Panics
+    /// As [`ReplicaSet::start`].
+    pub async fn behind_proxies() -> Self {
+        let members = three().await;
+        let mut proxies = Vec::new();
+        for member in &members {
+            proxies.push(Proxy::of_member(member.address()).await);
+        }
+        Self::of(members, proxies).await
+    }
+
+    async fn of(members: Vec<Server>, proxies: Vec<Proxy>) -> Self {
+        let set = Self { members, proxies };
         set.initiate().await;
         set.is_whole().await;
         set.takes_writes().await;
@@ -51,9 +74,14 @@ impl ReplicaSet {
 
     /// How a driver finds the set.
     pub fn uri(&self) -> String {
-        let hosts: Vec<_> =
-            self.members.iter().map(|member| member.address().to_string()).collect();
+        let hosts: Vec<_> = (0..self.members.len()).map(|place| self.host(place)).collect();
         format!("mongodb://{}/?replicaSet={SET}", hosts.join(","))
+    }
+
+    /// Where everybody finds a member.
+    fn host(&self, place: usize) -> String {
+        let behind = self.proxies.get(place).map(Proxy::address);
+        behind.unwrap_or_else(|| self.members[place].address()).to_string()
     }
 
     /// The members, in the order they were started in.
@@ -64,6 +92,35 @@ impl ReplicaSet {
     /// One of them, to be killed, paused or started again.
     pub fn member(&mut self, place: usize) -> &mut Server {
         &mut self.members[place]
+    }
+
+    /// What passes between one client and the set of [`ReplicaSet::behind_proxies`] from now on.
+    pub fn set_for(&self, application: &str, mode: Mode) {
+        self.proxies.iter().for_each(|proxy| proxy.set_for(application, mode));
+    }
+
+    /// What passes between one member of such a set and the others from now on.
+    pub fn set_among(&self, place: usize, mode: Mode) {
+        let port = |place: usize| self.members[place].address().port().to_string();
+        for other in (0..self.members.len()).filter(|other| *other != place) {
+            self.proxies[other].set_for(&port(place), mode);
+            self.proxies[place].set_for(&port(other), mode);
+        }
+    }
+
+    /// How often each of these commands was asked of the primary since it was started.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn asked<const N: usize>(&self, commands: [&str; N]) -> [u64; N] {
+        let primary = self.members[self.primary().await].address();
+        let status = ask(primary, doc! { "serverStatus": 1 }).await.expect("its status");
+        let all = status.get_document("metrics").and_then(|all| all.get_document("commands"));
+        let all = all.expect("commands are counted");
+        commands.map(|name| {
+            let one = all.get_document(name).expect("a command");
+            one.get_i64("total").expect("a count").unsigned_abs()
+        })
     }
 
     /// The place of the member that is primary and that a majority follows.
@@ -128,6 +185,27 @@ impl ReplicaSet {
         }
     }
 
+    /// How often all members together were asked to find something in a collection since they were
+    /// started: counted by the servers.
+    ///
+    /// # Panics
+    /// When one does not answer.
+    pub async fn reads(&self, database: &str, collection: &str) -> u64 {
+        let mut reads = 0;
+        for member in &self.members {
+            let answer = ask(member.address(), doc! { "top": 1 }).await.expect("an answer");
+            let totals = answer.get_document("totals").expect("totals of all collections");
+            let Ok(of_it) = totals.get_document(format!("{database}.{collection}")) else {
+                continue; // never asked for
+            };
+            let kinds = ["queries", "commands"];
+            let counts =
+                kinds.iter().filter_map(|kind| of_it.get_document(kind).ok()?.get("count"));
+            reads += counts.filter_map(count_of).sum::<u64>();
+        }
+        reads
+    }
+
     /// The set begins with one member, which is primary at once because nobody else could be; the
     /// others are added to it, one by one as the server wants it.
     async fn initiate(&self) {
@@ -157,10 +235,8 @@ impl ReplicaSet {
     }
 
     fn configuration(&self, count: usize, version: i64) -> Document {
-        let members = self.members.iter().take(count).enumerate();
-        let members: Vec<_> = members
-            .map(|(id, member)| doc! { "_id": id as i32, "host": member.address().to_string() })
-            .collect();
+        let members: Vec<_> =
+            (0..count).map(|id| doc! { "_id": id as i32, "host": self.host(id) }).collect();
         doc! {
             "_id": SET,
             "version": version,
@@ -168,9 +244,17 @@ impl ReplicaSet {
             "settings": {
                 "electionTimeoutMillis": ELECTION_TIMEOUT_MS,
                 "heartbeatIntervalMillis": HEARTBEAT_MS,
+                // A new primary asks even one that is cut off how far it is, and waits so long.
+                "heartbeatTimeoutSecs": ELECTION_TIMEOUT_MS / 1_000,
             },
         }
     }
+}
+
+/// Servers write small numbers as they like.
+fn count_of(value: &Bson) -> Option<u64> {
+    let count = value.as_i64().or_else(|| value.as_i32().map(i64::from));
+    u64::try_from(count?).ok()
 }
 
 async fn version_of(address: SocketAddr) -> Option<i64> {
@@ -196,7 +280,19 @@ impl Guarded {
     /// # Panics
     /// When that takes longer than a minute.
     pub async fn start() -> Self {
-        let server = start(&["--replSet", SET, "--auth", "--keyFile", "key"]).await;
+        Self::made_for(|_| Vec::new()).await
+    }
+
+    /// The same with further arguments, which depend on where it listens.
+    ///
+    /// # Panics
+    /// As [`Guarded::start`].
+    pub async fn made_for(further: impl FnOnce(SocketAddr) -> Vec<String>) -> Self {
+        let address = free_address();
+        let further = further(address);
+        let mut arguments = vec!["--replSet", SET, "--auth", "--keyFile", "key"];
+        arguments.extend(further.iter().map(String::as_str));
+        let server = start_at(address, &arguments).await;
         let guarded = Self { server };
         let address = guarded.server.address();
         let member = doc! { "_id": 0, "host": address.to_string() };
@@ -232,12 +328,20 @@ pub async fn standalone() -> Server {
     start(&[]).await
 }
 
+async fn three() -> Vec<Server> {
+    let (first, second, third) = tokio::join!(member(), member(), member());
+    vec![first, second, third]
+}
+
 async fn member() -> Server {
     start(&["--replSet", SET]).await
 }
 
 async fn start(further: &[&str]) -> Server {
-    let address = free_address();
+    start_at(free_address(), further).await
+}
+
+async fn start_at(address: SocketAddr, further: &[&str]) -> Server {
     let arguments = |directory: &Path| {
         write_key(&directory.join("key"));
         arguments(directory, address, further)

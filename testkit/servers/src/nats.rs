@@ -25,8 +25,13 @@ impl Nats {
 
     /// One server with these lines in its settings, such as an `authorization` block.
     pub async fn configured(more: &str) -> Self {
+        Self::made_for(|_| more.to_owned()).await
+    }
+
+    /// The same with lines that depend on where it listens.
+    pub async fn made_for(more: impl FnOnce(SocketAddr) -> String) -> Self {
         let (address, monitor) = (free_address(), free_address());
-        let lines = format!("{}{more}\n", listening("only", address, monitor));
+        let lines = format!("{}{}\n", listening("only", address, monitor), more(address));
         Self { servers: vec![start(address, lines).await], monitors: vec![monitor] }
     }
 
@@ -81,6 +86,20 @@ impl Nats {
     /// One of them, to be killed or started again.
     pub fn server_mut(&mut self, number: usize) -> &mut Server {
         &mut self.servers[number]
+    }
+
+    /// Messages that a server was sent by clients, and that it sent them, since it was started.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn messages(&self, number: usize) -> (u64, u64) {
+        let page = self.monitored(number, "/varz").await.expect("it is monitored");
+        let count = |name: &str| {
+            let line = page.lines().find(|line| line.contains(name)).expect("a count");
+            let digits = line.chars().filter(char::is_ascii_digit);
+            digits.collect::<String>().parse().expect("a number")
+        };
+        (count("\"in_msgs\""), count("\"out_msgs\""))
     }
 
     /// What a server says of itself at `path` of its monitoring address; `None` while it does not.

@@ -1,7 +1,9 @@
-//! A TCP proxy that fails as networks do.
+//! A TCP proxy that fails as networks do: for everybody, or for one client of MongoDB and not for
+//! another.
 
 use crate::free_address;
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -15,11 +17,16 @@ use tokio::{
     task::JoinHandle,
 };
 
+/// What is looked at to find a name.
+const FIRST_MESSAGE_MAX: usize = 4 * 1024;
+/// Between two looks whether the rest of a message came.
+const PEEK_AGAIN: std::time::Duration = std::time::Duration::from_millis(1);
+
 /// Stands between a client and a server on loopback. Ends when dropped, with its connections.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    mode: watch::Sender<Mode>,
+    rules: watch::Sender<Rules>,
     accepted: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
@@ -35,15 +42,40 @@ pub enum Mode {
     Cut,
 }
 
+/// What is done to whom.
+#[derive(Debug, Clone)]
+struct Rules {
+    /// To those that are not named.
+    others: Mode,
+    named: BTreeMap<String, Mode>,
+}
+
+impl Rules {
+    fn of(&self, caller: &str) -> Mode {
+        self.named.get(caller).copied().unwrap_or(self.others)
+    }
+}
+
 impl Proxy {
     /// Forwards to `server` from an address of its own.
     pub async fn start(server: SocketAddr) -> Self {
+        Self::on(server, false).await
+    }
+
+    /// Before a member of a replica set: knows clients by the application name they give to the
+    /// server, and other members by their ports.
+    pub async fn of_member(server: SocketAddr) -> Self {
+        Self::on(server, true).await
+    }
+
+    async fn on(server: SocketAddr, asks_names: bool) -> Self {
         let address = free_address();
         let listener = TcpListener::bind(address).await.expect("a free address");
-        let (mode, watched) = watch::channel(Mode::Forward);
+        let (rules, watched) =
+            watch::channel(Rules { others: Mode::Forward, named: BTreeMap::new() });
         let accepted = Arc::new(AtomicUsize::new(0));
-        let task = tokio::spawn(accept(listener, server, watched, accepted.clone()));
-        Self { address, mode, accepted, task }
+        let task = tokio::spawn(accept(listener, server, asks_names, watched, accepted.clone()));
+        Self { address, rules, accepted, task }
     }
 
     /// Where clients connect to.
@@ -54,7 +86,14 @@ impl Proxy {
     /// What it does from now on, to connections that are there as well. Bytes on their way when a
     /// blackhole begins are lost: a connection that was in one is closed when it ends.
     pub fn set(&self, mode: Mode) {
-        self.mode.send_replace(mode);
+        self.rules.send_replace(Rules { others: mode, named: BTreeMap::new() });
+    }
+
+    /// The same for one caller alone.
+    pub fn set_for(&self, caller: &str, mode: Mode) {
+        self.rules.send_modify(|rules| {
+            rules.named.insert(caller.to_owned(), mode);
+        });
     }
 
     /// Connections taken so far.
@@ -72,33 +111,84 @@ impl Drop for Proxy {
 async fn accept(
     listener: TcpListener,
     server: SocketAddr,
-    mode: watch::Receiver<Mode>,
+    asks_names: bool,
+    rules: watch::Receiver<Rules>,
     accepted: Arc<AtomicUsize>,
 ) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         let Ok((client, _)) = listener.accept().await else { return };
         accepted.fetch_add(1, Ordering::Relaxed);
-        connections.spawn(serve(client, server, mode.clone()));
+        let rules = rules.clone();
+        connections.spawn(async move {
+            let caller = if asks_names { name_of(&client).await } else { String::new() };
+            serve(client, &caller, server, rules).await;
+        });
         while connections.try_join_next().is_some() {}
     }
 }
 
 /// Until either side, or the mode, ends it.
-async fn serve(mut client: TcpStream, server: SocketAddr, mut mode: watch::Receiver<Mode>) {
-    let now = *mode.borrow_and_update();
+async fn serve(
+    mut client: TcpStream,
+    caller: &str,
+    server: SocketAddr,
+    mut rules: watch::Receiver<Rules>,
+) {
+    let now = rules.borrow_and_update().of(caller);
     if now == Mode::Forward
         && let Ok(mut server) = TcpStream::connect(server).await
     {
         tokio::select! {
             _ = copy_bidirectional(&mut client, &mut server) => return,
-            _ = mode.wait_for(|mode| *mode != Mode::Forward) => {}
+            _ = rules.wait_for(|rules| rules.of(caller) != Mode::Forward) => {}
         }
     }
     // Held open, unread: what the kernel's buffers do not take is not taken.
-    if *mode.borrow() == Mode::Blackhole {
-        let _ = mode.wait_for(|mode| *mode != Mode::Blackhole).await;
+    let is_swallowed = rules.borrow().of(caller) == Mode::Blackhole;
+    if is_swallowed {
+        let _ = rules.wait_for(|rules| rules.of(caller) != Mode::Blackhole).await;
     }
+}
+
+/// Whom the first message of a client of MongoDB, which is left to be read, is from; empty if it does
+/// not say.
+async fn name_of(client: &TcpStream) -> String {
+    let mut bytes = vec![0; FIRST_MESSAGE_MAX];
+    let mut seen = 0;
+    loop {
+        let Ok(peeked) = client.peek(&mut bytes).await else { return String::new() };
+        let length = bytes[..peeked].first_chunk().map(|length| i32::from_le_bytes(*length));
+        let whole = length.map_or(4, |length| usize::try_from(length).unwrap_or(0));
+        if peeked >= whole.min(FIRST_MESSAGE_MAX) || peeked == 0 {
+            return name_in(&bytes[..peeked]).unwrap_or_default();
+        }
+        if peeked == seen {
+            tokio::time::sleep(PEEK_AGAIN).await; // the rest is on its way
+        }
+        seen = peeked;
+    }
+}
+
+/// In BSON: `application: { name: "a" }` of a client, `hostInfo: "host:port"` of a member that runs
+/// with test commands enabled.
+fn name_in(message: &[u8]) -> Option<String> {
+    if let Some(host) = text_behind(message, b"hostInfo\0") {
+        return host.rsplit(':').next().map(str::to_owned);
+    }
+    let inner = behind(message, b"application\0")?;
+    text_behind(inner, b"name\0").map(str::to_owned)
+}
+
+fn text_behind<'a>(message: &'a [u8], key: &[u8]) -> Option<&'a str> {
+    let value = behind(message, key)?;
+    let length = usize::try_from(i32::from_le_bytes(*value.first_chunk()?)).ok()?;
+    std::str::from_utf8(value.get(4..)?.get(..length.checked_sub(1)?)?).ok()
+}
+
+fn behind<'a>(bytes: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
+    let at = bytes.windows(mark.len()).position(|window| window == mark)?;
+    Some(&bytes[at + mark.len()..])
 }
 
 #[cfg(test)]
@@ -127,6 +217,15 @@ mod tests {
         client.write_all(b"ping").await.ok()?;
         let read = tokio::time::timeout(Duration::from_millis(200), client.read(&mut bytes));
         read.await.ok().map(|read| read.unwrap_or(0))
+    }
+
+    #[test]
+    fn callers_say_who_they_are() {
+        let client = b"..\x03application\0....\x02name\0\x03\0\0\0n1\0\0";
+        assert_eq!(name_in(client).as_deref(), Some("n1"));
+        let member = b"..\x02hostInfo\0\x0c\0\0\0there:27017\0\x03client\0";
+        assert_eq!(name_in(member).as_deref(), Some("27017"));
+        assert_eq!(name_in(b"..\x02name\0\x03\0\0\0n1\0"), None);
     }
 
     #[tokio::test]

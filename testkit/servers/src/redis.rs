@@ -26,6 +26,13 @@ pub async fn with(settings: &[&str]) -> Server {
     server(free_address(), settings).await
 }
 
+/// One server with settings that depend on where it listens.
+pub async fn made_for(settings: impl FnOnce(SocketAddr) -> Vec<String>) -> Server {
+    let address = free_address();
+    let settings = settings(address);
+    server(address, &settings.iter().map(String::as_str).collect::<Vec<_>>()).await
+}
+
 /// A master, a replica, and three Sentinels that watch them.
 #[derive(Debug)]
 pub struct Sentinels {

@@ -1,6 +1,6 @@
 //! One process.
 
-use crate::wait;
+use crate::{pause, wait};
 use rustix::process::{Pid, Signal};
 use std::{
     ffi::OsString,
@@ -77,7 +77,7 @@ impl Server {
 
     /// Stops its clock: connections to it stay and are not answered until [`Server::resume`].
     pub fn pause(&self) {
-        self.signal(Signal::STOP);
+        pause(self.child.id().expect("the server is running"));
     }
 
     /// For a server that is never dropped, since all tests of a program share it: it is killed when

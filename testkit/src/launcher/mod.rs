@@ -66,6 +66,12 @@ impl Launch {
         self
     }
 
+    /// What a flag was set to.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        let found = self.settings.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
     /// Leaves a flag out, so that the node's default holds.
     pub fn without(mut self, name: &str) -> Self {
         self.settings.retain(|(known, _)| known != name);
@@ -243,7 +249,7 @@ impl Node {
 
     /// Stops its clock: it neither reads nor writes until [`Node::resume`].
     pub fn pause(&self) {
-        self.signal(process::Signal::STOP);
+        madang_servers::pause(self.id());
     }
 
     /// Lets a paused node go on.

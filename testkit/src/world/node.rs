@@ -385,7 +385,6 @@ impl Parts {
             began: Instant::now(),
             metrics: self.metrics.clone(),
             give_up: Box::new(give_up),
-            gone: Box::new(|_| {}),
         };
         let membership = membership::start(&Arbiter::here(), &self.root, services);
         let services = NoticingServices {
@@ -398,11 +397,7 @@ impl Parts {
             membership,
             _noticing: noticing::start(&Arbiter::here(), &self.root, &**bus, services),
             _serving: router.serve(),
-            _hearing: notices::heed(
-                bus,
-                self.metrics.clone(),
-                notices::Local::new(router.clone(), |_| {}),
-            ),
+            _hearing: notices::heed(bus, self.metrics.clone(), notices::Local::new(router.clone())),
         }
     }
 

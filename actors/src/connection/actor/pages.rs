@@ -93,7 +93,7 @@ impl ConnectionActor {
         let membership = self.membership(room);
         let read = async move {
             match membership.await.map(may_read) {
-                Ok(Err(_)) => Answer::Rechecked(room, Ok(None)),
+                Ok(Err(_)) => Answer::Ended(room),
                 Ok(Ok(_)) => answer(part.await),
                 Err(refusal) => answer(Err(refusal)),
             }

@@ -6,7 +6,7 @@ use crate::{
     hub::Identity,
 };
 use madang_protocol::{
-    Heads, MemberChange, Refusal, RoomId, frame::NodeFrame, object::MessageObject,
+    Heads, MemberChange, Place, Refusal, RoomId, frame::NodeFrame, object::MessageObject,
 };
 use madang_store::rooms::Access;
 
@@ -84,13 +84,32 @@ impl Logic {
         let member_rev = member.map(|access| access.heads.member_rev);
         self.replay.rechecked(room, member_rev, &mut self.steps);
         if member_rev.is_none() && was_wanted {
-            self.replay.unwant(room, &mut self.steps);
-            self.tell_left(room, effects);
-            // As below: what was read may be older than a new membership.
-            if self.wants_all {
-                effects.push(Effect::AskReturn(room));
-            }
+            self.leave(room, effects);
         }
+        self.take_steps(effects);
+    }
+
+    /// See [`Step::ReadPage`] and [`Step::ReadChanges`]: the membership was found to be over.
+    pub fn ended(&mut self, room: RoomId, effects: &mut Vec<Effect>) {
+        self.replay.ended(room, &mut self.steps);
+        if self.replay.has(room) {
+            self.leave(room, effects);
+        }
+        self.take_steps(effects);
+    }
+
+    fn leave(&mut self, room: RoomId, effects: &mut Vec<Effect>) {
+        self.replay.unwant(room, &mut self.steps);
+        self.tell_left(room, effects);
+        // As below: what was read may be older than a new membership.
+        if self.wants_all {
+            effects.push(Effect::AskReturn(room));
+        }
+    }
+
+    /// The hub turned us back: our out-queue had no place for what came after this.
+    pub fn fell_behind(&mut self, room: RoomId, after: Place, effects: &mut Vec<Effect>) {
+        self.replay.fell_behind(room, after, &mut self.steps);
         self.take_steps(effects);
     }
 

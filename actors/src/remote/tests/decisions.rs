@@ -7,7 +7,7 @@ use crate::{
     },
     route::Receipt,
 };
-use madang_protocol::RoomId;
+use madang_protocol::{Refusal, RoomId};
 use tokio::time::Instant;
 
 const ROOM: RoomId = RoomId([9; 15]);
@@ -107,6 +107,20 @@ fn what_stands_behind_one_that_was_given_back_is_given_back_too() {
     let all = vec![(1, done(5)), (2, Outcome::Moved), (3, Outcome::Moved)];
     assert_eq!(remote.settled(2, Outcome::Moved), [Effect::Answer("again", all)]);
     assert_eq!(remote.asked(3, &[2, 3], "third"), handed_over(&[2, 3]), "they are new");
+}
+
+/// Otherwise the next home takes what was refused here, behind what was committed here after it.
+#[test]
+fn what_stands_behind_one_that_was_refused_waits_until_its_lane_knows() {
+    let mut remote = Remote::new();
+    let refused = Outcome::Done(Err(Refusal::unavailable("x")));
+    remote.asked(1, &[1, 2], "first");
+    remote.asked(2, &[1, 2, 3], "again");
+    remote.settled(1, refused.clone());
+    let told = vec![(1, refused), (2, done(5))];
+    assert_eq!(remote.settled(2, done(5)), [Effect::Answer("again", told.clone())]);
+    assert_eq!(remote.asked(3, &[1, 2, 3, 4], "lost"), [Effect::Answer("lost", told)]);
+    assert_eq!(remote.asked(4, &[3, 4], "heard"), handed_over(&[3, 4]));
 }
 
 #[test]

@@ -17,7 +17,10 @@ use madang_store::{
     StoreError,
     log::{Activation, Appended, Mark, Sent, Stopped},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 use tokio::time::Instant;
 
 impl<S, M> Logic<S, M> {
@@ -205,7 +208,14 @@ impl<S, M> Logic<S, M> {
 
     fn refuse_batch(&mut self, error: &StoreError, effects: &mut Vec<Effect<S, M>>) {
         let refusal = unanswered(error, "the store takes no messages now");
+        let mut senders = BTreeSet::new();
         while let Some(pending) = self.queue.settle_first() {
+            senders.insert(pending.submit.sender);
+            refuse(pending, &refusal, effects);
+        }
+        // And what stands behind it: a sender who does not hear of the refusal, because this node ends,
+        // sends all of it again to the next home, in its order.
+        for pending in self.queue.take_sends_of(|sender| senders.contains(sender)) {
             refuse(pending, &refusal, effects);
         }
     }

@@ -7,11 +7,15 @@
 //! nothing is under way any more and one is still missing, it was made but its answer was lost:
 //! the readers are shown the hole, and look again whether they are members.
 
-use super::{Change, Effect, Logic, Standing, State};
+use super::{Change, Effect, Logic, RETRY_FIRST_MS, Standing, State, refuse, unanswered};
 use crate::{room::refusal, store_reader};
 use madang_protocol::{Event, EventBatch, Heads, MemberChange, Refusal, UserId};
 use madang_store::{StoreError, rooms::RoomChanged};
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// Told to senders of whom nobody could say in time what they are to the room.
+const IN_DOUBT: &str = "membership is in doubt";
 
 impl<S, M> Logic<S, M> {
     /// A change is asked for. It is written after the sends taken from the user it concerns are
@@ -85,6 +89,62 @@ impl<S, M> Logic<S, M> {
     ) {
         if let (Standing::Member(role), Some(heads)) = (standing, self.heads()) {
             effects.push(Effect::AnnounceJoined(user, role, heads));
+        }
+    }
+
+    /// A user's standing was read. One that may be from before a change is read again.
+    pub fn standing(&mut self, user: UserId, standing: Standing, effects: &mut Vec<Effect<S, M>>) {
+        self.asking.reset();
+        if !self.standings.take_answer(user) {
+            if self.standings.must_ask(user, false) {
+                effects.push(Effect::AskStanding(user));
+            }
+            return;
+        }
+        if self.standings.end_doubt(user) {
+            self.tell_if_joined(user, standing, effects);
+        }
+        for pending in self.standings.learn(user, standing) {
+            self.accept(pending, effects);
+        }
+    }
+
+    /// It could not be read. Sends wait for the next try, until their deadline; a store that has no
+    /// place for the question, or lost the answer for good, refuses them.
+    pub fn standing_unknown(
+        &mut self,
+        user: UserId,
+        error: &StoreError,
+        random: u64,
+        effects: &mut Vec<Effect<S, M>>,
+    ) {
+        self.standings.take_answer(user);
+        if matches!(error, StoreError::Overloaded | StoreError::Damaged { .. }) {
+            let refusal = unanswered(error, IN_DOUBT);
+            for pending in self.standings.give_up(user) {
+                refuse(pending, &refusal, effects);
+            }
+        } else if !std::mem::replace(&mut self.asks_again, true) {
+            let wait_ms = self.asking.next_ms(random).max(RETRY_FIRST_MS);
+            effects.push(Effect::AskAgainAfter(Duration::from_millis(wait_ms)));
+        }
+    }
+
+    /// The time of an `AskAgainAfter` has come.
+    pub fn ask_again(&mut self, effects: &mut Vec<Effect<S, M>>) {
+        self.asks_again = false;
+        for user in self.standings.unasked() {
+            if self.standings.must_ask(user, false) {
+                effects.push(Effect::AskStanding(user));
+            }
+        }
+    }
+
+    /// Answers those whose wait is over before it was known who may send.
+    pub(super) fn expire_doubtful(&mut self, now: Instant, effects: &mut Vec<Effect<S, M>>) {
+        let refusal = Refusal::unavailable(IN_DOUBT);
+        for pending in self.standings.expire(now) {
+            refuse(pending, &refusal, effects);
         }
     }
 

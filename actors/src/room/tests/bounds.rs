@@ -37,6 +37,12 @@ fn a_batch_is_bounded_by_its_entries_and_by_its_bytes() {
     assert!((9..=10).contains(&taken), "{taken}");
 }
 
+impl Room {
+    fn unknown(&mut self, user: UserId, error: StoreError) -> Effects {
+        self.does(|logic, out| logic.standing_unknown(user, &error, u64::MAX, out))
+    }
+}
+
 #[test]
 fn of_too_many_users_those_nobody_waits_for_are_asked_for_again() {
     let mut room = Room::active(0);
@@ -48,7 +54,7 @@ fn of_too_many_users_those_nobody_waits_for_are_asked_for_again() {
     for number in 0..KNOWN_MAX {
         let user = user(number);
         if room.submit(user, "a", 1) == [Effect::AskStanding(user)] {
-            room.does(|logic, out| logic.standing(user, Ok(Standing::Stranger), out));
+            room.does(|logic, out| logic.standing(user, Standing::Stranger, out));
         }
     }
     let last = user(KNOWN_MAX - 1);
@@ -78,10 +84,6 @@ fn a_store_that_is_busy_or_silent_is_told_apart() {
         (StoreError::Unavailable("slow".into()), ErrorCode::Unavailable),
     ] {
         let mut room = Room::active(0);
-        room.submit(BOB, "a", 1);
-        let effects = room.does(|logic, out| logic.standing(BOB, Err(error.clone()), out));
-        assert_eq!(effects.iter().filter_map(code).collect::<Vec<_>>(), [(1, told)]);
-
         let target = madang_protocol::operation::Target { room: ROOM, seq: 0 };
         let deadline = room.now + Duration::from_secs(15);
         room.asks(Submit { sender: ANN, work: Work::Delete(target), deadline, trace: 0 }, 2);
@@ -90,4 +92,40 @@ fn a_store_that_is_busy_or_silent_is_told_apart() {
         let effects = room.does(|logic, out| logic.looked((seq, user, life), Err(error), out));
         assert_eq!(effects.iter().filter_map(code).collect::<Vec<_>>(), [(2, told)]);
     }
+    let mut room = Room::active(0);
+    room.submit(BOB, "a", 1);
+    let effects = room.unknown(BOB, StoreError::Overloaded);
+    assert_eq!(effects.iter().filter_map(code).collect::<Vec<_>>(), [(1, ErrorCode::Overloaded)]);
+}
+
+/// A send waits for its sender's membership to be read, however often that fails, up to its deadline.
+#[test]
+fn a_membership_that_cannot_be_read_is_asked_for_again_until_the_deadline() {
+    let mut room = Room::active(0);
+    let silent = || StoreError::Unavailable("slow".into());
+    let again = |ms| Effect::AskAgainAfter(Duration::from_millis(ms));
+    assert_eq!(room.submit(BOB, "a", 1), [Effect::AskStanding(BOB)]);
+    for ms in [10, 20, 40] {
+        assert_eq!(room.unknown(BOB, silent()), [again(ms)]);
+        assert_eq!(room.does(|logic, out| logic.ask_again(out)), [Effect::AskStanding(BOB)]);
+    }
+    assert_eq!(room.unknown(BOB, silent()), [again(80)]);
+    assert_eq!(room.submit(BOB, "b", 2), [Effect::AskStanding(BOB)]);
+    assert_eq!(room.unknown(BOB, silent()), [], "one timer for all");
+    room.now += Duration::from_secs(14);
+    let now = room.now;
+    assert_eq!(room.submit(BOB, "c", 3), [Effect::AskStanding(BOB)]);
+    room.does(|logic, out| logic.tick(now, out));
+    room.now += Duration::from_secs(1);
+    let now = room.now;
+    let effects = room.does(|logic, out| logic.tick(now, out));
+    let unavailable = ErrorCode::Unavailable;
+    assert_eq!(
+        effects.iter().filter_map(code).collect::<Vec<_>>(),
+        [(1, unavailable), (2, unavailable)]
+    );
+    let known = Standing::Member(Role::Member);
+    assert_eq!(room.does(|logic, out| logic.standing(BOB, known, out)), []);
+    assert_eq!(room.batch(), [appends(&[message(1, BOB, "c")])]);
+    assert_eq!(room.does(|logic, out| logic.ask_again(out)), [], "nobody waits");
 }

@@ -85,7 +85,7 @@ impl Room {
     /// Stands at 5; Ann and Bob are members; message 3 was looked at for both.
     fn with_three() -> Self {
         let mut room = Room::active(5);
-        room.does(|logic, out| logic.standing(BOB, Ok(Standing::Member(Role::Member)), out));
+        room.does(|logic, out| logic.standing(BOB, Standing::Member(Role::Member), out));
         for user in [ANN, BOB] {
             room.looked(user, Some(message(3, ANN, "three")));
         }
@@ -144,7 +144,7 @@ fn who_may_change_what() {
     room.wants(BOB, edit("his", None), 1);
     room.wants(BOB, delete(), 2);
     assert_eq!(refused(&room.batch()), [(1, ErrorCode::Forbidden), (2, ErrorCode::Forbidden)]);
-    room.does(|logic, out| logic.standing(BOB, Ok(Standing::Member(Role::Admin)), out));
+    room.does(|logic, out| logic.standing(BOB, Standing::Member(Role::Admin), out));
     room.wants(BOB, edit("his", None), 3);
     room.wants(BOB, delete(), 4);
     let effects = room.batch();

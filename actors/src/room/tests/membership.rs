@@ -19,7 +19,7 @@ impl Room {
     }
 
     fn standing(&mut self, user: UserId, standing: Standing) -> Effects {
-        self.does(|logic, out| logic.standing(user, Ok(standing), out))
+        self.does(|logic, out| logic.standing(user, standing, out))
     }
 }
 

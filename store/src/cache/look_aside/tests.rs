@@ -105,6 +105,54 @@ async fn a_read_that_panics_leaves_nobody_waiting() {
     assert_eq!(read(&copies, "then").await.as_deref(), Some("then"));
 }
 
+/// A cache that never has done what it is told to put in.
+struct Slow;
+
+#[async_trait::async_trait]
+impl Cache<UserId> for Slow {
+    async fn get(&self, keys: &[UserId]) -> Result<Vec<Option<Profile>>, StoreError> {
+        Ok(vec![None; keys.len()])
+    }
+
+    async fn put(&self, _: Vec<(UserId, Profile)>, _: Duration) -> Result<(), StoreError> {
+        pending().await
+    }
+
+    async fn forget(&self, _: &[UserId]) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_before_a_copy_is_put_in_joins_the_read_it_is_made_of() {
+    let copies = LookAside::new(Arc::new(Slow));
+    assert_eq!(read(&copies, "first").await.as_deref(), Some("first"));
+    settled().await;
+    assert_eq!(read(&copies, "second").await.as_deref(), Some("first"));
+    copies.forget(&[user(1)]).await;
+    assert_eq!(read(&copies, "third").await.as_deref(), Some("third"), "not once it is untrue");
+    let nobody = |_| async { Ok(vec![None]) };
+    let found = copies.get(vec![user(2)], |_| true, nobody).await;
+    assert_eq!(found, Ok(vec![None]));
+    settled().await;
+    let somebody = |_| async { Ok(vec![profile("new")]) };
+    let found = copies.get(vec![user(2)], |_| true, somebody).await;
+    assert_eq!(found, Ok(vec![profile("new")]), "of nothing there is no copy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_that_are_there_are_believed_no_more_when_anything_may_have_been_missed() {
+    let copies = LookAside::new(Arc::new(InProcess::new()));
+    assert_eq!(read(&copies, "first").await.as_deref(), Some("first"));
+    settled().await;
+    copies.disbelieve_all();
+    assert_eq!(read(&copies, "second").await.as_deref(), Some("second"));
+    tokio::time::advance(COPIES_GONE).await;
+    assert_eq!(read(&copies, "third").await.as_deref(), Some("third"));
+    settled().await;
+    assert_eq!(read(&copies, "fourth").await.as_deref(), Some("third"), "copies are made again");
+}
+
 #[tokio::test(start_paused = true)]
 async fn reads_under_way_are_bounded() {
     let copies: LookAside<UserId> = LookAside::new(Arc::new(Nothing));
