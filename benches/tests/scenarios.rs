@@ -108,6 +108,33 @@ fn a_target_that_dies_leaves_a_part() {
     assert!(figure(&outcome, "node, signal", "deliveries") > 0.0, "{outcome}");
 }
 
+/// A bench that is killed leaves no server behind.
+#[test]
+fn a_bench_that_is_killed_takes_its_servers_along() {
+    let _turn = turn();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (out, node) = (directory.path().join("result.json"), node());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_madang-bench"));
+    command.args("idle --connections 5 --users 5 --silence 600".split(' '));
+    let mut bench = command.arg("--node").arg(node).arg("--out").arg(out).spawn().expect("started");
+    let floor = soon("a floor", || child_of(bench.id(), "floor-server"));
+    bench.kill().and_then(|()| bench.wait()).expect("it ends");
+    let status = PathBuf::from(format!("/proc/{floor}"));
+    soon("the floor's end", || (!status.exists()).then_some(()));
+}
+
+/// Waits for something, a minute at most.
+fn soon<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
 /// The process that `parent` started with this word on its command line.
 fn child_of(parent: u32, word: &str) -> Option<String> {
     let processes = std::fs::read_dir("/proc").expect("Linux");
