@@ -3,9 +3,11 @@
 
 use madang_bench::result::Outcome;
 use std::{
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 /// Runs take turns: each starts several processes, and a machine with two cores has no use for more.
@@ -78,6 +80,70 @@ fn fanout() {
         assert!(figure(&found, subject, "deliveries") > 0.0, "{found}");
     }
     assert!(figure(&found, "bare store", "CPU per delivery") > 0.0);
+}
+
+/// A node that is killed in the middle: what was measured before is there, and marked.
+#[test]
+fn a_target_that_dies_leaves_a_part() {
+    let _turn = turn();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (out, node) = (directory.path().join("result.json"), node());
+    let arguments = "fanout --connections 10 --rooms 2 --pairs 500 --seconds 0.2 --warm-up 0";
+    let mut command = Command::new(env!("CARGO_BIN_EXE_madang-bench"));
+    command.args(arguments.split(' ')).arg("--node").arg(&node).arg("--out").arg(&out);
+    let mut bench = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("started");
+    let mut progress = BufReader::new(bench.stderr.take().expect("a pipe")).lines();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !progress.next().expect("it goes on").expect("text").contains(" round ") {
+        assert!(Instant::now() < deadline, "no round within a minute");
+    }
+    let victim = child_of(bench.id(), "serve").expect("a node");
+    assert!(Command::new("kill").args(["-9", &victim]).status().is_ok_and(|kill| kill.success()));
+    drop(progress);
+    let output = bench.wait_with_output().expect("its end");
+    assert_eq!(output.status.code(), Some(1));
+    let outcome = Outcome::read(&out).expect("a result");
+    assert!(!outcome.complete, "{outcome}");
+    assert!(outcome.problem.as_ref().is_some_and(|what| what.contains("node")), "{outcome}");
+    assert!(figure(&outcome, "node, signal", "deliveries") > 0.0, "{outcome}");
+}
+
+/// A bench that is killed leaves no server behind.
+#[test]
+fn a_bench_that_is_killed_takes_its_servers_along() {
+    let _turn = turn();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (out, node) = (directory.path().join("result.json"), node());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_madang-bench"));
+    command.args("idle --connections 5 --users 5 --silence 600".split(' '));
+    let mut bench = command.arg("--node").arg(node).arg("--out").arg(out).spawn().expect("started");
+    let floor = soon("a floor", || child_of(bench.id(), "floor-server"));
+    bench.kill().and_then(|()| bench.wait()).expect("it ends");
+    let status = PathBuf::from(format!("/proc/{floor}"));
+    soon("the floor's end", || (!status.exists()).then_some(()));
+}
+
+/// Waits for something, a minute at most.
+fn soon<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// The process that `parent` started with this word on its command line.
+fn child_of(parent: u32, word: &str) -> Option<String> {
+    let processes = std::fs::read_dir("/proc").expect("Linux");
+    processes.flatten().find_map(|process| {
+        let read = |file: &str| std::fs::read_to_string(process.path().join(file)).ok();
+        let is_child = read("status")?.contains(&format!("PPid:\t{parent}\n"));
+        let is_it = is_child && read("cmdline")?.split('\0').any(|part| part == word);
+        is_it.then(|| process.file_name().to_string_lossy().into_owned())
+    })
 }
 
 #[test]

@@ -74,8 +74,8 @@ impl Connection {
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let kept = self.carry.len();
         match rustix::net::recv(&self.socket, &mut buffer[kept..], RecvFlags::DONTWAIT) {
-            Err(Errno::AGAIN | Errno::INTR) => return None,
-            Ok((0, _)) | Err(_) => return Some(0),
+            Err(Errno::AGAIN | Errno::INTR) => None,
+            Ok((0, _)) | Err(_) => Some(0),
             Ok((read, _)) => {
                 buffer[..kept].copy_from_slice(&self.carry);
                 self.carry = Vec::new();

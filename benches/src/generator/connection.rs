@@ -101,8 +101,8 @@ impl Connection {
         let kept = self.carry.len();
         let behind = &mut buffer[kept..];
         match rustix::net::recv(&self.socket, behind, RecvFlags::DONTWAIT) {
-            Err(Errno::AGAIN | Errno::INTR) => return None,
-            Ok((0, _)) | Err(_) => return Some(0),
+            Err(Errno::AGAIN | Errno::INTR) => None,
+            Ok((0, _)) | Err(_) => Some(0),
             Ok((read, _)) => {
                 buffer[..kept].copy_from_slice(&self.carry);
                 self.carry.clear();

@@ -211,8 +211,9 @@ impl Listener for Ear {
         let now_us = now / 1_000;
         let is_error = payload.starts_with(b"{\"op\":\"error\"");
         if !is_error && !payload.starts_with(b"{\"op\":\"ok\"") {
-            let due = number_behind(payload, b"~").filter(|due| *due >= self.from_us);
-            due.map(|due| self.heard_us.saturating_record(now_us.saturating_sub(due).max(1)));
+            if let Some(due) = number_behind(payload, b"~").filter(|due| *due >= self.from_us) {
+                self.heard_us.saturating_record(now_us.saturating_sub(due).max(1));
+            }
             return;
         }
         if is_error {
@@ -233,10 +234,9 @@ impl Listener for Ear {
 pub fn number_behind(payload: &[u8], mark: &[u8]) -> Option<u64> {
     let at = payload.windows(mark.len()).position(|bytes| bytes == mark)? + mark.len();
     let digits = payload[at..].iter().take_while(|byte| byte.is_ascii_digit());
-    let number = digits.fold(None, |number: Option<u64>, digit| {
+    digits.fold(None, |number: Option<u64>, digit| {
         Some(number.unwrap_or(0) * 10 + u64::from(digit - b'0'))
-    });
-    number
+    })
 }
 
 #[cfg(test)]

@@ -130,9 +130,9 @@ impl Bench {
         need_descriptors(connections as u64 + SPARE_DESCRIPTORS)
     }
 
-    /// Says how far it is: on a terminal in place, elsewhere at most every ten seconds.
+    /// Says how far it is: on a terminal in place, elsewhere at most every five seconds.
     pub fn progress(&mut self, text: &str) {
-        const SELDOM: Duration = Duration::from_secs(10);
+        const SELDOM: Duration = Duration::from_secs(5);
         let seconds = self.begun.elapsed().as_secs();
         if std::io::stderr().is_terminal() {
             eprint!("\r\x1b[K{seconds:4} s  {text}");

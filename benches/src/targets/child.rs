@@ -6,6 +6,7 @@ use crate::{
 };
 use std::{
     fs::{self, OpenOptions},
+    io::Write,
     path::{Path, PathBuf},
     process::{Child as Process, Command, Stdio},
     time::{Duration, Instant},
@@ -23,6 +24,8 @@ pub struct Child {
     name: String,
     process: Process,
     directory: TempDir,
+    /// Kills the process when this program ends without dropping it, as one that is killed does.
+    guard: Process,
 }
 
 impl Child {
@@ -30,7 +33,8 @@ impl Child {
     /// there.
     pub fn start(name: &str, command: Command, directory: TempDir) -> Done<Self> {
         let process = spawn(name, command, directory.path())?;
-        Ok(Self { name: name.to_owned(), process, directory })
+        let guard = guard(process.id(), directory.path())?;
+        Ok(Self { name: name.to_owned(), process, directory, guard })
     }
 
     /// How it is called in tables.
@@ -91,6 +95,8 @@ impl Child {
     pub fn again(&mut self, command: Command) -> Done<()> {
         self.kill();
         self.process = spawn(&self.name, command, self.directory.path())?;
+        dismiss(&mut self.guard);
+        self.guard = guard(self.process.id(), self.directory.path())?;
         Ok(())
     }
 }
@@ -98,6 +104,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
+        dismiss(&mut self.guard);
     }
 }
 
@@ -108,6 +115,23 @@ fn spawn(name: &str, mut command: Command, directory: &Path) -> Done<Process> {
     let copy = out.try_clone().doing(|| format!("making {}", path.display()))?;
     command.current_dir(directory).stdin(Stdio::null()).stdout(out).stderr(copy);
     on_server_core(|| command.spawn())?.doing(|| format!("starting {name}"))
+}
+
+/// A process that kills another and removes its directory once nobody holds its standard input; told
+/// anything, it ends and does neither.
+fn guard(id: u32, directory: &Path) -> Done<Process> {
+    let script = "read -r _ && exit; kill -9 \"$0\"; rm -rf \"$1\"";
+    let mut guard = Command::new("sh");
+    guard.args(["-c", script, &id.to_string()]).arg(directory).stdin(Stdio::piped());
+    guard.spawn().doing(|| "starting a shell".to_owned())
+}
+
+/// One that is not there any more has nothing to do either.
+fn dismiss(guard: &mut Process) {
+    if let Some(mut input) = guard.stdin.take() {
+        let _ = input.write_all(b"dismissed\n");
+    }
+    let _ = guard.wait();
 }
 
 /// Where what it prints is kept.

@@ -5,17 +5,22 @@ use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// An answer that has not come by then is a stuck server.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// After a pause of this a connection is made anew: servers close those that are silent.
+const PAUSE_MAX: Duration = Duration::from_secs(3);
 
 /// A connection for calls.
 #[derive(Debug)]
 pub struct Http {
     address: SocketAddr,
     stream: BufReader<TcpStream>,
+    /// When it was of use last.
+    used: Instant,
 }
 
 /// What came back.
@@ -38,7 +43,7 @@ impl Http {
         let ready =
             stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(ANSWER_WITHIN)));
         ready.doing(|| format!("connecting to {address}"))?;
-        Ok(Self { address, stream: BufReader::new(stream) })
+        Ok(Self { address, stream: BufReader::new(stream), used: Instant::now() })
     }
 
     /// Whether `/readyz` answers 200; false also when nobody does.
@@ -84,6 +89,10 @@ impl Http {
         body: Option<&str>,
     ) -> Done<Answer> {
         let address = self.address;
+        if self.used.elapsed() > PAUSE_MAX {
+            *self = Self::connect(address)?;
+        }
+        self.used = Instant::now();
         self.exchange(method, path, token, body).doing(|| format!("{method} {path} at {address}"))
     }
 
