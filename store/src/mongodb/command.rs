@@ -37,7 +37,7 @@ impl Mongo {
         collection: &str,
         pipeline: Vec<Document>,
     ) -> Result<Vec<T>, Failure> {
-        self.aggregate_with(ReadConcern::majority(), None, collection, pipeline).await
+        Box::pin(self.aggregate_with(ReadConcern::majority(), None, collection, pipeline)).await
     }
 
     /// The same, of one moment: everything the pipeline looks at is as it was together. `from`:
@@ -48,7 +48,7 @@ impl Mongo {
         collection: &str,
         pipeline: Vec<Document>,
     ) -> Result<Vec<T>, Failure> {
-        self.aggregate_with(ReadConcern::snapshot(), from, collection, pipeline).await
+        Box::pin(self.aggregate_with(ReadConcern::snapshot(), from, collection, pipeline)).await
     }
 
     async fn aggregate_with<T: DeserializeOwned>(
