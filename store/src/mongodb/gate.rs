@@ -6,6 +6,7 @@ use crate::{
     cluster::ClusterOptions,
     metrics::{Call, Metrics},
 };
+use madang_resilience::{BreakerRules, Interrupted};
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
@@ -80,13 +81,26 @@ impl Drop for Waits<'_> {
 }
 
 impl Mongo {
-    /// Runs `body`, which only reads, within its time.
+    /// Runs `body`, which only reads, within its time. While the set gives no answers, those that
+    /// users wait for are refused at once, but for one in a while that tries. Rooms ask one question
+    /// at a time and wait: their users' sends are in doubt meanwhile, not refused.
     pub(super) async fn read<T>(
         &self,
         call: Call,
         body: impl Future<Output = Result<T, Failure>> + Send,
     ) -> Result<T, StoreError> {
-        self.within(call, self.options.read_timeout, Failure::of_read, body).await
+        let limit = self.options.read_timeout;
+        let read = self.within(call, limit, Failure::of_read, body);
+        if is_asked_by_rooms(call) {
+            return read.await;
+        }
+        let is_down = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
+        let read = self.reads.call(limit + self.options.place_wait, is_down, read).await;
+        read.map_err(|interrupted| match interrupted {
+            Interrupted::Failed(error) => error,
+            Interrupted::Late => StoreError::Unavailable("no answer in time".into()),
+            Interrupted::Open { .. } => StoreError::Unavailable("not asked: no answers".into()),
+        })
     }
 
     /// Runs `body`, which may write, within its time. An error that does not say that nothing was
@@ -119,6 +133,17 @@ impl Mongo {
         self.gate.metrics.answered(call, began.elapsed(), answer.as_ref().err());
         answer
     }
+}
+
+/// What goes on behind the users' backs, or is tried again until its time is over.
+fn is_asked_by_rooms(call: Call) -> bool {
+    matches!(call, Call::Activate | Call::FindSent | Call::Marks | Call::Target | Call::News)
+}
+
+/// As everywhere, but that a set which elected another primary is used again within a second.
+pub(super) fn breaker() -> BreakerRules {
+    let default = BreakerRules::default();
+    BreakerRules { open_longest_ms: default.open_first_ms, ..default }
 }
 
 #[cfg(test)]

@@ -76,6 +76,7 @@ use ::mongodb::Database;
 use condition::Condition;
 use gate::Gate;
 use madang_protocol::{RoomId, UserId};
+use madang_resilience::Circuit;
 use positions::Positions;
 use std::sync::Arc;
 use turns::Turns;
@@ -84,6 +85,8 @@ use turns::Turns;
 pub(crate) struct Mongo {
     database: Database,
     gate: Gate,
+    /// Whether what users wait to read is asked at all.
+    reads: Circuit,
     condition: Arc<Condition>,
     /// Read positions that were moved by sending.
     positions: Positions,

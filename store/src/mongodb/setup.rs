@@ -5,7 +5,7 @@ use super::{
     condition::Condition,
     connection,
     failure::{UNAUTHORIZED, code, describe, is_credentials},
-    gate::Gate,
+    gate::{Gate, breaker},
     positions::Positions,
     schema::{Index, META, indexes},
     turns::Turns,
@@ -21,6 +21,7 @@ use ::mongodb::{
     error::Error,
     options::IndexOptions,
 };
+use madang_resilience::Circuit;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The format this version writes, and the newest it reads.
@@ -65,9 +66,20 @@ impl Mongo {
         let identity = claim(&database).await?;
         make_indexes(&database).await?;
         let gate = Gate::new(&options, metrics);
+        let reads = Circuit::new(breaker());
         let positions = Positions::default();
         let (room_turns, user_turns) = (Turns::default(), Turns::default());
-        Ok(Self { database, gate, condition, positions, room_turns, user_turns, options, identity })
+        Ok(Self {
+            database,
+            gate,
+            reads,
+            condition,
+            positions,
+            room_turns,
+            user_turns,
+            options,
+            identity,
+        })
     }
 
     pub(super) fn store(self: &Arc<Self>) -> Store {

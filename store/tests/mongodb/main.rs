@@ -8,6 +8,7 @@ mod plans;
 mod profile;
 mod racing;
 mod set;
+mod silent;
 mod transactions;
 mod transfer;
 mod writes;
