@@ -26,13 +26,7 @@ async fn time_in_a_room_never_runs_backwards() {
     assert!(second < third && third < first, "{first} {second} {third}: clocks agree");
     let room = stage.make_room().await;
     let run = Run::begin_in(&stage, &room).await;
-    let home = stage.home_of(&room);
-    for place in [home, (home + 1) % 3] {
-        stage.cluster.nodes[place].kill().await;
-        run.goes_on(200).await;
-        stage.cluster.nodes[place].restart().await;
-        run.goes_on(200).await;
-    }
+    run.outlives_two_nodes(&mut stage, &room).await;
     run.end(&stage).await;
     let log = stage.cluster.http(0).whole_log(&stage.ann, &room).await;
     let times: Vec<u64> = log.iter().filter_map(|message| message["ts"].as_u64()).collect();

@@ -20,13 +20,7 @@ async fn nodes_that_are_killed_lose_nothing_acknowledged() {
     let mut stage = Stage::set(ground::shared().await).await;
     let room = stage.make_room().await;
     let run = Run::begin_in(&stage, &room).await;
-    let home = stage.home_of(&room);
-    for place in [home, (home + 1) % 3] {
-        stage.cluster.nodes[place].kill().await;
-        run.goes_on(200).await;
-        stage.cluster.nodes[place].restart().await;
-        run.goes_on(200).await;
-    }
+    run.outlives_two_nodes(&mut stage, &room).await;
     let judged = run.end(&stage).await;
     let silence = judged.longest_silence();
     println!("longest silence {silence:?}, {} refusals", judged.refusals());

@@ -64,30 +64,24 @@ async fn while_it_is_cut() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_home_that_is_cut_from_the_bus_and_not_from_the_store() {
-    let parted = Parted::set(&launch()).await;
-    let room = parted.stage.make_room().await;
-    let home = parted.stage.home_of(&room);
-    let run = Run::begin_in(&parted.stage, &room).await;
-    parted.buses[home].set(Blackhole);
-    while_it_is_cut().await;
-    parted.buses[home].set(Forward);
-    run.goes_on(300).await;
-    parted.stage.is_ready().await;
-    let judged = run.end(&parted.stage).await;
-    println!("longest silence {:?}, {} refusals", judged.longest_silence(), judged.refusals());
-    assert_eq!(judged.refusals(), 0, "sends in doubt wait rather than being refused");
+    a_home_is_cut_off(|parted, home, mode| parted.buses[home].set(mode)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_home_that_is_cut_from_the_store_and_not_from_the_bus() {
+    a_home_is_cut_off(Parted::store).await;
+}
+
+async fn a_home_is_cut_off(cut: impl Fn(&Parted, usize, Mode)) {
     let parted = Parted::set(&launch()).await;
     let room = parted.stage.make_room().await;
     let home = parted.stage.home_of(&room);
     let run = Run::begin_in(&parted.stage, &room).await;
-    parted.store(home, Blackhole);
+    cut(&parted, home, Blackhole);
     while_it_is_cut().await;
-    parted.store(home, Forward);
+    cut(&parted, home, Forward);
     run.goes_on(300).await;
+    parted.stage.is_ready().await;
     let judged = run.end(&parted.stage).await;
     println!("longest silence {:?}, {} refusals", judged.longest_silence(), judged.refusals());
     assert_eq!(judged.refusals(), 0, "sends in doubt wait rather than being refused");

@@ -141,6 +141,18 @@ impl Run {
         self.load.acknowledged(self.acknowledged() + count).await;
     }
 
+    /// Kills the home of `room` and then the node that comes next, and starts each again; the run goes
+    /// on each time.
+    pub(crate) async fn outlives_two_nodes(&self, stage: &mut Stage, room: &str) {
+        let home = stage.home_of(room);
+        for place in [home, (home + 1) % 3] {
+            stage.cluster.nodes[place].kill().await;
+            self.goes_on(200).await;
+            stage.cluster.nodes[place].restart().await;
+            self.goes_on(200).await;
+        }
+    }
+
     /// Ends it once the cluster has shown that it is well, and judges it.
     ///
     /// # Panics
