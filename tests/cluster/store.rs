@@ -43,6 +43,9 @@ async fn what_needs_no_store_goes_on_while_all_of_it_stands_still() {
     let room = stage.make_room().await;
     let mut ann = Socket::join(stage.cluster.nodes[0].address(), &stage.ann).await;
     let mut ben = Socket::join(stage.cluster.nodes[1].address(), &stage.ben).await;
+    // Who hears the other receives the room, and is asked for no more than that.
+    hears(&mut ben, &mut ann, &room).await;
+    hears(&mut ann, &mut ben, &room).await;
     let members = ground.mongo.members();
     members.iter().for_each(|member| member.pause());
     let until = Instant::now() + PAUSE;
@@ -60,4 +63,19 @@ async fn what_needs_no_store_goes_on_while_all_of_it_stands_still() {
     let judged = run.end(&stage).await;
     println!("longest silence {:?}, {} refusals", judged.longest_silence(), judged.refusals());
     assert_eq!(judged.refusals(), 0, "sends in doubt wait rather than being refused");
+}
+
+/// Rooms are received a moment after `hello` was answered; what is not heard until then is lost.
+async fn hears(listener: &mut Socket, talker: &mut Socket, room: &str) {
+    let is_heard = |listener: &Socket| listener.queued().any(|frame| frame["op"] == "signal");
+    wait::within("a signal is heard", wait::SOON, async {
+        while !is_heard(listener) {
+            talker.ok("signal", json!({"room": room, "data": "are you there"})).await;
+            listener.ok("ping", json!({})).await;
+        }
+    })
+    .await;
+    while is_heard(listener) {
+        listener.expect("signal").await;
+    }
 }
