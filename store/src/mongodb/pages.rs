@@ -28,7 +28,7 @@ impl Mongo {
     ) -> Result<Snapshot, Failure> {
         let page = || Question::about(room).with_messages(range, limit);
         let anywhere = ReadPreference::SecondaryPreferred { options: None };
-        let (question, about) = (page(), Question::about(room).with_uncounted());
+        let (question, about) = (page(), Question::about(room).with_any_uncounted());
         let elsewhere = timeout(SECONDARY_WITHIN, self.ask_once(&question, Some(anywhere)));
         let (elsewhere, now) = tokio::join!(elsewhere, self.ask_once(&about, None));
         match (elsewhere, now?) {

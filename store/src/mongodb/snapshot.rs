@@ -104,7 +104,13 @@ impl Question {
 
     /// Also the first messages with reactions that no change has told.
     pub(super) fn with_uncounted(mut self) -> Self {
-        self.and(MESSAGES, uncounted(self.room));
+        self.and(MESSAGES, uncounted(self.room, UNCOUNTED_MAX as i64));
+        self
+    }
+
+    /// Also whether there are any.
+    pub(super) fn with_any_uncounted(mut self) -> Self {
+        self.and(MESSAGES, uncounted(self.room, 1));
         self
     }
 
@@ -166,11 +172,11 @@ fn changed(room: RoomId, after_rev: u64, to_seq: u64, limit: usize) -> Vec<Docum
     ]
 }
 
-fn uncounted(room: RoomId) -> Vec<Document> {
+fn uncounted(room: RoomId, limit: i64) -> Vec<Document> {
     vec![
         doc! { "$match": { "room": room.bson(), "uncounted": true } },
         doc! { "$sort": { "room": 1, "seq": 1 } },
-        doc! { "$limit": UNCOUNTED_MAX as i64 },
+        doc! { "$limit": limit },
         doc! { "$project": { "_id": 0, "uncounted": "$seq" } },
     ]
 }

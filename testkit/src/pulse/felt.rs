@@ -48,7 +48,8 @@ impl Felt {
     pub fn percentile(&self, kind: Kind, percent: usize) -> Duration {
         let mut sorted = self.0[kind as usize].clone();
         sorted.sort_unstable();
-        sorted.get(sorted.len().saturating_sub(1) * percent / 100).copied().unwrap_or_default()
+        let rank = (sorted.len() * percent).div_ceil(100).max(1);
+        sorted.get(rank - 1).copied().unwrap_or_default()
     }
 }
 
