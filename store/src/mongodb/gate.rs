@@ -90,7 +90,7 @@ impl Mongo {
         body: impl Future<Output = Result<T, Failure>> + Send,
     ) -> Result<T, StoreError> {
         let limit = self.options.read_timeout;
-        let read = self.within(call, limit, Failure::of_read, body);
+        let read = Box::pin(self.within(call, limit, Failure::of_read, body));
         if is_asked_by_rooms(call) {
             return read.await;
         }
