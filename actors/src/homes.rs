@@ -14,7 +14,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, futures::Notified, watch},
+    time::Instant,
+};
 
 /// A view is trusted for so long after the node heard itself: well before others count it out, so
 /// that what is told from memory was true when it was told.
@@ -41,6 +44,9 @@ struct Shared {
     is_alone: bool,
     /// Without this node while it drains, unless it is the only one.
     view: watch::Sender<Arc<View>>,
+    /// Wakes those who wait for another view in the order they came, which a `watch` does not, so that
+    /// a simulated world repeats itself.
+    changed: Notify,
     /// What `heard` counts from.
     origin: Instant,
     /// When the node last heard itself, in ms from `origin`, plus one; 0: never.
@@ -65,6 +71,7 @@ impl Homes {
             me,
             is_alone,
             view: watch::Sender::new(Arc::new(view)),
+            changed: Notify::new(),
             origin: Instant::now(),
             heard: AtomicU64::new(0),
             is_draining: AtomicBool::new(false),
@@ -122,13 +129,17 @@ impl Homes {
     /// there. True: that is another view than before. The empty one says that nobody is home.
     pub fn update(&self, view: View) -> bool {
         let view = if self.is_draining() { without(&self.0.me.name, view) } else { view };
-        self.0.view.send_if_modified(|known| {
+        let is_other = self.0.view.send_if_modified(|known| {
             let is_other = **known != view;
             if is_other {
                 *known = Arc::new(view);
             }
             is_other
-        })
+        });
+        if is_other {
+            self.0.changed.notify_waiters();
+        }
+        is_other
     }
 
     /// Who is there.
@@ -136,7 +147,13 @@ impl Homes {
         self.0.view.borrow().clone()
     }
 
-    /// Tells of each change of the view, the latest alone if several came together.
+    /// The first change of the view after this call, for the many who wait for one.
+    pub fn next_change(&self) -> Notified<'_> {
+        self.0.changed.notified()
+    }
+
+    /// Tells of each change of the view, the latest alone if several came together, for the few who
+    /// follow all.
     pub fn changes(&self) -> watch::Receiver<Arc<View>> {
         self.0.view.subscribe()
     }

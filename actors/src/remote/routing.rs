@@ -81,10 +81,9 @@ impl Router {
         change: Change,
         deadline: Instant,
     ) -> Result<Option<Role>, Refusal> {
-        let mut changes = self.0.services.homes.changes();
         let mut forwarding: Option<Forwarding> = None;
         loop {
-            changes.mark_unchanged();
+            let next_view = self.0.services.homes.next_change();
             let outcome = match self.0.services.homes.home(room) {
                 Home::Here => self.change_here(room, change.clone()).await,
                 Home::There(peer) => {
@@ -104,7 +103,7 @@ impl Router {
                 Outcome::Done(Ok(_)) | Outcome::Moved => {}
             }
             // Another view is what helps; or the home was asked too early.
-            let _ = tokio::time::timeout(CHANGE_AGAIN, changes.changed()).await;
+            let _ = tokio::time::timeout(CHANGE_AGAIN, next_view).await;
         }
     }
 

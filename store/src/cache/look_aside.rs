@@ -2,12 +2,13 @@
 
 use super::{Cache, FORGOTTEN, Key, LOAD_LONGEST, TTL, marks::Marks};
 use crate::StoreError;
+use futures_util::{FutureExt, future::Shared};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::{
-    sync::watch,
+    sync::oneshot,
     time::{Duration, Instant},
 };
 
@@ -42,11 +43,15 @@ struct State<K: Key> {
 
 struct Flight<K: Key> {
     number: u64,
-    answer: watch::Receiver<Option<Answer<K>>>,
+    answer: Awaited<K>,
 }
 
 /// What was found of each key, in the order asked.
 type Answer<K> = Result<Arc<Vec<Option<<K as Key>::Value>>>, StoreError>;
+
+/// Wakes those who wait in the same order each time, which a `watch` does not, so that a simulated
+/// world repeats itself.
+type Awaited<K> = Shared<oneshot::Receiver<Answer<K>>>;
 
 impl<K: Key> Clone for LookAside<K> {
     fn clone(&self) -> Self {
@@ -76,13 +81,9 @@ impl<K: Key> LookAside<K> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut answer = self.join_or_begin(keys, good, load)?;
-        let answer = match answer.wait_for(Option::is_some).await {
-            Ok(answer) => answer.clone(),
-            Err(_) => None,
-        };
-        let gone = || StoreError::Unavailable("the read was dropped".to_owned());
-        answer.ok_or_else(gone)?.map(Arc::unwrap_or_clone)
+        let answer = self.join_or_begin(keys, good, load)?.await;
+        let gone = |_| StoreError::Unavailable("the read was dropped".to_owned());
+        answer.map_err(gone)?.map(Arc::unwrap_or_clone)
     }
 
     /// To be called behind the commit that made the copies of these keys untrue.
@@ -128,7 +129,7 @@ impl<K: Key> LookAside<K> {
         keys: Vec<K>,
         good: impl Fn(&K::Value) -> bool + Send + 'static,
         load: impl FnOnce(Vec<K>) -> L + Send + 'static,
-    ) -> Result<watch::Receiver<Option<Answer<K>>>, StoreError>
+    ) -> Result<Awaited<K>, StoreError>
     where
         L: Future<Output = Result<Vec<Option<K::Value>>, StoreError>> + Send + 'static,
     {
@@ -139,7 +140,8 @@ impl<K: Key> LookAside<K> {
         if state.flights.len() >= FLIGHTS_MAX {
             return Err(StoreError::Overloaded);
         }
-        let (sender, answer) = watch::channel(None);
+        let (sender, answer) = oneshot::channel();
+        let answer = answer.shared();
         state.last_flight += 1;
         let number = state.last_flight;
         state.flights.insert(keys.clone(), Flight { number, answer: answer.clone() });
@@ -201,7 +203,7 @@ impl<K: Key> Drop for Landing<K> {
 
 async fn fly<K: Key, L>(
     landing: Landing<K>,
-    sender: watch::Sender<Option<Answer<K>>>,
+    sender: oneshot::Sender<Answer<K>>,
     good: impl Fn(&K::Value) -> bool + Send + 'static,
     load: impl FnOnce(Vec<K>) -> L + Send + 'static,
 ) where
@@ -230,8 +232,8 @@ async fn fly<K: Key, L>(
     // it found something that is not to be copied.
     let is_copied = began.elapsed() < LOAD_LONGEST && new.len() == count;
     let landing = (has_cache && is_copied).then_some(landing);
-    sender.send_replace(Some(answer));
-    // Nobody waits for this.
+    // Whoever asked may have gone away; and nobody waits for what follows.
+    let _ = sender.send(answer);
     if began.elapsed() < LOAD_LONGEST {
         inner.fill(new).await;
     }
