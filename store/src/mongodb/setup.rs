@@ -2,6 +2,7 @@
 
 use super::{
     Mongo,
+    abandoned::Abandoned,
     condition::Condition,
     connection,
     failure::{UNAUTHORIZED, code, describe, is_credentials},
@@ -77,6 +78,7 @@ impl Mongo {
             positions,
             room_turns,
             user_turns,
+            abandoned: Abandoned::default(),
             options,
             identity,
         })
