@@ -88,8 +88,8 @@ use turns::Turns;
 pub(crate) struct Mongo {
     database: Database,
     gate: Gate,
-    /// Whether what users wait to read is asked at all.
-    reads: Circuit,
+    /// Whether what users wait for is asked at all.
+    users: Circuit,
     condition: Arc<Condition>,
     /// Read positions that were moved by sending.
     positions: Positions,

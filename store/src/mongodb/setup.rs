@@ -67,13 +67,13 @@ impl Mongo {
         let identity = claim(&database).await?;
         make_indexes(&database).await?;
         let gate = Gate::new(&options, metrics);
-        let reads = Circuit::new(breaker());
+        let users = Circuit::new(breaker());
         let positions = Positions::default();
         let (room_turns, user_turns) = (Turns::default(), Turns::default());
         Ok(Self {
             database,
             gate,
-            reads,
+            users,
             condition,
             positions,
             room_turns,
