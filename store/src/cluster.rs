@@ -129,6 +129,14 @@ pub enum ClusterError {
         /// The newest this version knows.
         known: i64,
     },
+    /// The primary went again and again while the database was looked at, or made ready.
+    #[error("the primary of MongoDB was lost while {what}: {detail}")]
+    PrimaryLost {
+        /// What we tried.
+        what: &'static str,
+        /// What was said.
+        detail: String,
+    },
     /// Anything else that the server refused.
     #[error("MongoDB refused {what}: {detail}")]
     Refused {

@@ -17,12 +17,18 @@ pub struct Ground {
 impl Ground {
     /// Starts them, all at once.
     pub async fn start() -> Self {
+        let (mongo, nats) = tokio::join!(ReplicaSet::start(), Nats::one());
+        Self { mongo, nats }
+    }
+
+    /// The same for tests that leave MongoDB alone.
+    pub async fn steady() -> Self {
         Self::with(Nats::one()).await
     }
 
     /// The same with another NATS.
     pub async fn with(nats: impl Future<Output = Nats>) -> Self {
-        let (mongo, nats) = tokio::join!(ReplicaSet::start(), nats);
+        let (mongo, nats) = tokio::join!(ReplicaSet::steady(), nats);
         Self { mongo, nats }
     }
 

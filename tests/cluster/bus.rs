@@ -9,7 +9,7 @@ const AWAY: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bus_that_goes_and_comes_back_loses_nothing() {
-    let mut ground = Ground::start().await;
+    let mut ground = Ground::steady().await;
     let stage = Stage::set(&ground).await;
     let run = Run::begin(&stage).await;
     ground.nats.server_mut(0).kill().await;

@@ -18,7 +18,7 @@ const READS: [&str; 2] = ["find", "aggregate"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_cost_the_servers_less_than_one_call_each() {
-    let ground = Ground::start().await;
+    let ground = Ground::steady().await;
     let stage = Stage::set(&ground).await;
     let run = Run::begin(&stage).await;
     let (before, began) = (ground.mongo.asked(WRITES).await, run.acknowledged());
@@ -46,7 +46,7 @@ async fn messages_cost_the_servers_less_than_one_call_each() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receipts_are_written_in_bulk_and_a_room_list_takes_the_same_calls_however_long() {
-    let ground = Ground::start().await;
+    let ground = Ground::steady().await;
     let stage = Stage::set(&ground).await;
     let http = stage.cluster.http(0);
     let room = stage.make_room().await;

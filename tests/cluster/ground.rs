@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
 static GROUND: LazyLock<Ground> = LazyLock::new(|| {
-    thread::spawn(|| RUNTIME.block_on(Ground::start())).join().expect("the servers start")
+    thread::spawn(|| RUNTIME.block_on(Ground::steady())).join().expect("the servers start")
 });
 
 /// What all tests share that leave the servers alone.

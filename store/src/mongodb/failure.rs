@@ -15,6 +15,9 @@ pub(super) const WRITE_CONFLICT: i32 = 112;
 pub(super) const SNAPSHOT_UNAVAILABLE: i32 = 246;
 /// The server's code for what this user may not do.
 pub(super) const UNAUTHORIZED: i32 = 13;
+/// The server's codes for what a primary no longer does, or what it gave up doing: it stops, steps
+/// down, is none any more, or recovers.
+const PRIMARY_GOES: [i32; 7] = [91, 189, 10_107, 11_600, 11_602, 13_435, 13_436];
 /// The server's code for credentials it does not accept.
 const AUTHENTICATION_FAILED: i32 = 18;
 
@@ -131,6 +134,17 @@ pub(super) fn code(error: &Error) -> Option<i32> {
 pub(super) fn is_credentials(error: &Error) -> bool {
     matches!(*error.kind, ErrorKind::Authentication { .. })
         || code(error) == Some(AUTHENTICATION_FAILED)
+}
+
+/// It comes of a primary that goes, and there will be another one.
+pub(super) fn is_passing(error: &Error) -> bool {
+    let is_lost = matches!(
+        *error.kind,
+        ErrorKind::Io(_)
+            | ErrorKind::ConnectionPoolCleared { .. }
+            | ErrorKind::ServerSelection { .. }
+    );
+    is_lost || code(error).is_some_and(|code| PRIMARY_GOES.contains(&code))
 }
 
 /// The error without what it quotes.

@@ -5,7 +5,7 @@ use super::{
     abandoned::Abandoned,
     condition::Condition,
     connection,
-    failure::{UNAUTHORIZED, code, describe, is_credentials},
+    failure::{UNAUTHORIZED, code, describe, is_credentials, is_passing},
     gate::{Gate, breaker},
     positions::Positions,
     schema::{Index, META, indexes},
@@ -23,8 +23,15 @@ use ::mongodb::{
     options::IndexOptions,
 };
 use madang_resilience::Circuit;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
 
+/// Between two tries to make the database ready.
+const BEGIN_ANEW: Duration = Duration::from_millis(250);
 /// The format this version writes, and the newest it reads.
 const FORMAT: i64 = 1;
 /// The id of the one document in [`META`].
@@ -64,8 +71,7 @@ impl Mongo {
         options: ClusterOptions,
         metrics: Metrics,
     ) -> Result<Self, ClusterError> {
-        let identity = claim(&database).await?;
-        make_indexes(&database).await?;
+        let identity = ready(&database, options.reach_within).await?;
         let gate = Gate::new(&options, metrics);
         let users = Circuit::new(breaker());
         let positions = Positions::default();
@@ -91,6 +97,24 @@ impl Mongo {
             receipts: self.clone(),
             accounts: self.clone(),
             control: self.clone(),
+        }
+    }
+}
+
+/// Claims the database and makes its indexes; begins anew when the primary goes meanwhile.
+async fn ready(database: &Database, within: Duration) -> Result<String, ClusterError> {
+    let began = Instant::now();
+    loop {
+        let claimed = async {
+            let identity = claim(database).await?;
+            make_indexes(database).await.map(|()| identity)
+        };
+        match claimed.await {
+            Err(error @ ClusterError::PrimaryLost { .. }) if began.elapsed() < within => {
+                tracing::warn!(%error, "begun anew");
+                sleep(BEGIN_ANEW).await;
+            }
+            ready => return ready,
         }
     }
 }
@@ -183,5 +207,9 @@ pub(super) fn refused(database: &Database, what: &'static str, error: &Error) ->
     if code(error) == Some(UNAUTHORIZED) {
         return ClusterError::NotPermitted { what, database: database.name().to_owned() };
     }
-    ClusterError::Refused { what, detail: describe(error) }
+    let detail = describe(error);
+    if is_passing(error) {
+        return ClusterError::PrimaryLost { what, detail };
+    }
+    ClusterError::Refused { what, detail }
 }

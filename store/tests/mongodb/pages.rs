@@ -20,7 +20,7 @@ const EDITS: u64 = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_are_spread_and_no_older_than_the_primary() {
-    let set = ReplicaSet::start().await;
+    let set = ReplicaSet::steady().await;
     let store = open_cluster(ClusterOptions::at(set.uri(), "chat")).await.expect("a store");
     make_group(&store, 2).await;
     append(&store, messages(1, 1, MESSAGES)).await;

@@ -25,7 +25,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 static SET: LazyLock<ReplicaSet> = LazyLock::new(|| {
     wait_for(async {
-        let set = ReplicaSet::start().await;
+        let set = ReplicaSet::steady().await;
         // So whatever a test here asks must find an index.
         set.refuse_scans().await;
         set
