@@ -223,6 +223,11 @@ impl RoomActor {
         effect: Effect<SendReply, ChangeReply>,
         context: &mut Context<RoomMessage>,
     ) {
+        mutate!(NoRecheck, {
+            if matches!(effect, Effect::Recheck) {
+                return;
+            }
+        });
         match effect {
             Effect::AnswerSend(reply, answer) => reply.send(answer),
             Effect::AnswerChange(reply, answer) => reply.send(Outcome::Role(answer)),
