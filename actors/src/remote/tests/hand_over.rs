@@ -102,6 +102,25 @@ fn while_nobody_is_home_a_send_waits() {
     });
 }
 
+/// An edit waits for the message it is about to be read, as a send does for its sender's membership.
+#[test]
+fn while_its_message_cannot_be_read_an_edit_waits() {
+    with_nodes(1, 2, |nodes| async move {
+        let other = &nodes.nodes[nodes.other()];
+        let seq = other.send(ANN, "first words").await.unwrap().seq;
+        nodes.is_silent.store(true, Ordering::Relaxed);
+        let target = Target { room: ROOM, seq };
+        let edit = || Work::Edit(Edit { target, body: "better".into(), if_rev: None });
+        let heals = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            nodes.is_silent.store(false, Ordering::Relaxed);
+        };
+        let (edited, ()) = futures_util::future::join(other.ask(ANN, edit()), heals).await;
+        assert_eq!(edited.unwrap().rev, 1);
+        assert_eq!(*nodes.log().await[0].body, *"better");
+    });
+}
+
 #[test]
 fn a_home_that_cannot_be_asked_is_waited_for_until_another_is_there() {
     with_nodes(1, 3, |mut nodes| async move {

@@ -31,7 +31,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -48,6 +48,8 @@ pub(super) struct Nodes {
     pub(super) store: Store,
     /// See `TestBus`.
     pub(super) trouble: Arc<AtomicU64>,
+    /// The store answers no question.
+    pub(super) is_silent: Arc<AtomicBool>,
 }
 
 /// One of them.
@@ -86,11 +88,12 @@ impl Nodes {
         store.rooms.create(new_room()).await.expect("a store");
         let first = InProcess::new(peer(0));
         // What one node's calls come to grief by is nothing to the others.
-        let of_node = |trouble| faulty::around(store.clone(), Arc::new(Slow(trouble)));
-        let start =
-            |place| Node::start(&of_node(trouble.clone()), first.join(peer(place)), &trouble);
+        let is_silent: Arc<AtomicBool> = Arc::default();
+        let slow = || Slow { trouble: trouble.clone(), is_silent: is_silent.clone() };
+        let of_node = || faulty::around(store.clone(), Arc::new(slow()));
+        let start = |place| Node::start(&of_node(), first.join(peer(place)), &trouble);
         let nodes = (0..count).map(start).collect();
-        Self { nodes, store, trouble }
+        Self { nodes, store, trouble, is_silent }
     }
 
     /// From now on these see each other, and the rest sees nobody.
@@ -176,15 +179,20 @@ impl Node {
 
 /// A store that takes its time; of appends some are answered "unknown", and written, in part or
 /// later.
-struct Slow(Arc<AtomicU64>);
+struct Slow {
+    trouble: Arc<AtomicU64>,
+    is_silent: Arc<AtomicBool>,
+}
 
 impl faulty::Script for Slow {
     fn fate(&self, call: Call) -> Fate {
         let millis = |max: u64| Duration::from_micros(fastrand::u64(..max * 1_000));
-        let is_lost = call == Call::Append && fastrand::u64(..100) < self.0.load(Relaxed);
+        let is_lost = call == Call::Append && fastrand::u64(..100) < self.trouble.load(Relaxed);
         let outcome = if is_lost {
             let rest = fastrand::bool().then(|| millis(700));
             Outcome::Unknown { done: Share(fastrand::u8(..)), told: Share(0), rest }
+        } else if call == Call::Read && self.is_silent.load(Relaxed) {
+            Outcome::Refused { done: Share(0) }
         } else {
             Outcome::Done
         };
