@@ -68,6 +68,24 @@ async fn nats_that_refuses() {
 }
 
 #[tokio::test]
+async fn nats_that_knows_nodes_by_their_creds() {
+    let (operator, another) = (servers::Operator::default(), servers::Operator::default());
+    let settings = operator.settings();
+    let (ground, nats) = tokio::join!(ground::shared(), servers::Nats::configured(&settings));
+    let launch = ground.cluster(&launch()).with("nats", nats.urls().join(","));
+    let launch = launch.with("node-name", "a");
+    let directory = tempfile::tempdir().expect("a directory");
+    let with_file = |name: &str, text: String| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        launch.clone().with("nats-credentials", path.display())
+    };
+    ends(with_file("other", another.creds()), FAILED, &["refuses the credentials"]).await;
+    let node = with_file("right", operator.creds()).start().await;
+    assert!(node.http().is_ready().await);
+}
+
+#[tokio::test]
 async fn nodes_that_do_not_agree_or_have_one_name() {
     let ground = ground::shared().await;
     let cluster = madang_testkit::Cluster::start(ground, &launch(), 1).await;

@@ -53,6 +53,31 @@ async fn check_names_each_server_that_cannot_be_used() {
     assert!(!text.contains("hidden"), "{text}");
 }
 
+/// Of MongoDB no old server runs here: its version is looked at in `store/src/mongodb/connection.rs`.
+#[tokio::test]
+async fn old_servers_are_named_with_what_is_needed() {
+    let (ground, nats, redis) =
+        tokio::join!(ground::shared(), servers::Nats::old(), servers::redis::old());
+    let directory = tempfile::tempdir().expect("a directory");
+    let (uri, nats, redis) =
+        (ground.mongo.uri(), nats.urls().join(","), servers::redis::url(&redis));
+    let settings = [
+        ("mongo", &*uri),
+        ("mongo-database", "checked_old"),
+        ("nats", &*nats),
+        ("node-name", "a"),
+        ("redis", &*redis),
+    ];
+    let (code, text) = madang(&["check"], &settings, directory.path()).await;
+    assert_eq!(code, 1, "{text}");
+    for words in ["is 2.9.", "at least 2.10", "is 5.0.", "6.2 or newer"] {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    let (code, text) = madang(&["serve"], &settings, directory.path()).await;
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("is 2.9.") && text.contains("at least 2.10"), "{text}");
+}
+
 #[tokio::test]
 async fn an_embedded_node_moves_to_mongodb_and_back() {
     let ground = ground::shared().await;

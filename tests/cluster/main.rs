@@ -14,6 +14,7 @@ mod presence;
 mod random;
 mod redis;
 mod redis_cost;
+mod redis_masters;
 mod secured;
 mod shared;
 mod single;

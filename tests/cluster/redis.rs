@@ -137,14 +137,14 @@ async fn answers_at_once(http: &Http, ann: &Account) {
 }
 
 /// Two users who stay connected, each to another node, and hear of each other.
-struct Quiet {
+pub(crate) struct Quiet {
     users: [String; 2],
     readers: [Socket; 2],
     room: String,
 }
 
 impl Quiet {
-    async fn begin(stage: &Stage) -> Self {
+    pub(crate) async fn begin(stage: &Stage) -> Self {
         let http = stage.cluster.http(0);
         let (cleo, dora) = tokio::join!(http.signup("cleo"), http.signup("dora"));
         let room = http.make_group(&cleo, "quiet", &[&dora]).await;
@@ -173,7 +173,7 @@ impl Quiet {
         }
     }
 
-    fn nobody_went(&self) {
+    pub(crate) fn nobody_went(&self) {
         for reader in &self.readers {
             let gone: Vec<_> =
                 reader.presence().filter(|frame| is_any(&frame["offline"])).collect();

@@ -109,7 +109,7 @@ async fn join(stage: &Stage, place: usize, account: &Account) -> Socket {
 }
 
 /// Signups, logins and reads at every node: none fails, none takes long.
-async fn everything_is_answered(stage: &Stage, name: &str) {
+pub(crate) async fn everything_is_answered(stage: &Stage, name: &str) {
     for (place, node) in stage.cluster.nodes.iter().enumerate() {
         let (http, began) = (node.http(), Instant::now());
         let account = http.signup(&format!("{name}{place}")).await;

@@ -2,7 +2,7 @@
 
 use crate::support::{fresh_cluster, open, options};
 use madang_cluster::nats::{self, Credentials, OpenError, Options};
-use madang_servers::{self as servers, free_address, wait};
+use madang_servers::{self as servers, Operator, free_address, wait};
 use std::{fs, time::Duration};
 
 /// Two users: one may do all that a cluster needs, the others less.
@@ -68,6 +68,34 @@ async fn tokens_nkeys_and_passwords_in_the_address() {
     assert!(matches!(error, OpenError::File { .. }), "{error}");
 }
 
+/// The server knows nobody but by what an account signed that its operator signed.
+#[tokio::test]
+async fn creds_files() {
+    let (operator, another) = (Operator::default(), Operator::default());
+    let nats = servers::Nats::configured(&operator.settings()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        fs::write(directory.path().join(name), text).unwrap();
+        Credentials::File(directory.path().join(name))
+    };
+    let right = operator.creds();
+    told(nats.urls(), file("right", &right)).await.unwrap();
+    // Signed by somebody else; the token of one and the seed of another; nothing at all.
+    let (token, _) = right.split_once("\n\n").unwrap();
+    let other = operator.creds();
+    let (_, seed) = other.split_once("\n\n").unwrap();
+    for (name, text) in [("stranger", another.creds()), ("mixed", format!("{token}\n\n{seed}"))] {
+        let error = told(nats.urls(), file(name, &text)).await.unwrap_err();
+        assert!(matches!(error, OpenError::Credentials { .. }), "{name}: {error}");
+        let said = error.to_string();
+        assert!(said.contains(&nats.server(0).address().to_string()), "{said}");
+        let secrets = text.lines().filter(|line| !line.is_empty());
+        assert!(secrets.into_iter().all(|secret| !said.contains(secret)), "{said}");
+    }
+    let error = told(nats.urls(), Credentials::None).await.unwrap_err();
+    assert!(matches!(error, OpenError::Credentials { .. }), "{error}");
+}
+
 #[tokio::test]
 async fn nobody_is_there() {
     let nowhere = format!("nats://user:secret@{}", free_address());
@@ -99,6 +127,15 @@ async fn a_server_that_comes_later_is_waited_for() {
     wait::until("it waits", wait::SOON, || async { heard.try_recv().ok() }).await;
     nats.server_mut(0).restart().await;
     assert!(wait::within("it is there", wait::SOON, opened).await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_old_is_refused() {
+    let nats = servers::Nats::old().await;
+    let error = told(nats.urls(), Credentials::None).await.unwrap_err();
+    assert!(matches!(error, OpenError::Old { .. }), "{error}");
+    let said = error.to_string();
+    assert!(said.contains(" is 2.9.") && said.contains("at least 2.10"), "{said}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Finding the set, and refusing what we could not rely on.
 
 use super::{
+    abandoned,
     condition::Condition,
     failure::{describe, is_credentials},
 };
@@ -73,6 +74,7 @@ async fn client_options(options: &ClusterOptions) -> Result<ClientOptions, Clust
         ));
     }
     client.app_name.get_or_insert_with(|| "madang".into());
+    client.driver_info = Some(abandoned::mark(&options.database));
     client.max_pool_size = Some(options.connections_max);
     client.min_pool_size = Some(options.connections_warm);
     client.max_connecting = Some(CONNECTING_AT_ONCE);

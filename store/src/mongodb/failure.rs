@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// The server's code for a value that a unique index has already.
 pub(super) const DUPLICATE_KEY: i32 = 11_000;
+/// The server's code for what another transaction holds.
+pub(super) const WRITE_CONFLICT: i32 = 112;
 /// The server's code for what cannot be read yet because it was only just made.
 pub(super) const SNAPSHOT_UNAVAILABLE: i32 = 246;
 /// The server's code for what this user may not do.

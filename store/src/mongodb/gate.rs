@@ -81,9 +81,7 @@ impl Drop for Waits<'_> {
 }
 
 impl Mongo {
-    /// Runs `body`, which only reads, within its time. While the set gives no answers, those that
-    /// users wait for are refused at once, but for one in a while that tries. Rooms ask one question
-    /// at a time and wait: their users' sends are in doubt meanwhile, not refused.
+    /// Runs `body`, which only reads, within its time, behind the breaker: see [`Mongo::guarded`].
     pub(super) async fn read<T>(
         &self,
         call: Call,
@@ -91,26 +89,43 @@ impl Mongo {
     ) -> Result<T, StoreError> {
         let limit = self.options.read_timeout;
         let read = Box::pin(self.within(call, limit, Failure::of_read, body));
-        if is_asked_by_rooms(call) {
-            return read.await;
-        }
-        let is_down = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
-        let read = self.reads.call(limit + self.options.place_wait, is_down, read).await;
-        read.map_err(|interrupted| match interrupted {
-            Interrupted::Failed(error) => error,
-            Interrupted::Late => StoreError::Unavailable("no answer in time".into()),
-            Interrupted::Open { .. } => StoreError::Unavailable("not asked: no answers".into()),
-        })
+        self.guarded(call, limit, Failure::of_read, read).await
     }
 
-    /// Runs `body`, which may write, within its time. An error that does not say that nothing was
-    /// sent is `Unknown`.
+    /// Runs `body`, which may write, within its time, behind the breaker likewise. An error that does
+    /// not say that nothing was sent is `Unknown`.
     pub(super) async fn write<T>(
         &self,
         call: Call,
         body: impl Future<Output = Result<T, Failure>> + Send,
     ) -> Result<T, StoreError> {
-        self.within(call, self.options.write_timeout, Failure::of_write, body).await
+        let limit = self.options.write_timeout;
+        let write = Box::pin(self.within(call, limit, Failure::of_write, body));
+        self.guarded(call, limit, Failure::of_write, write).await
+    }
+
+    /// While the set gives no answers, what users wait for is refused at once, but for one in a
+    /// while that tries. Rooms ask one question at a time and wait: their users' sends are in doubt
+    /// meanwhile, not refused. So does what goes on behind the users' backs.
+    async fn guarded<T>(
+        &self,
+        call: Call,
+        limit: Duration,
+        judge: fn(Failure) -> StoreError,
+        asked: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        if waits_anyway(call) {
+            return asked.await;
+        }
+        let is_down = |error: &StoreError| {
+            matches!(error, StoreError::Unavailable(_) | StoreError::Unknown(_))
+        };
+        let asked = self.users.call(limit + self.options.place_wait, is_down, asked).await;
+        asked.map_err(|interrupted| match interrupted {
+            Interrupted::Failed(error) => error,
+            Interrupted::Late => judge(Failure::Late(limit)),
+            Interrupted::Open { .. } => StoreError::Unavailable("not asked: no answers".into()),
+        })
     }
 
     async fn within<T>(
@@ -135,9 +150,15 @@ impl Mongo {
     }
 }
 
-/// What goes on behind the users' backs, or is tried again until its time is over.
-fn is_asked_by_rooms(call: Call) -> bool {
-    matches!(call, Call::Activate | Call::FindSent | Call::Marks | Call::Target | Call::News)
+/// What is asked for rooms, or behind the users' backs, and tried again until its time is over.
+fn waits_anyway(call: Call) -> bool {
+    let is_of_rooms = matches!(
+        call,
+        Call::Append | Call::Activate | Call::FindSent | Call::Marks | Call::Target | Call::News
+    );
+    let is_of_nodes =
+        matches!(call, Call::PutReads | Call::TouchSessions | Call::Register | Call::Probe);
+    is_of_rooms || is_of_nodes
 }
 
 /// As everywhere, but that a set which elected another primary is used again within a second.

@@ -27,6 +27,7 @@
 //! | [`accounts`] | users, sessions, logins |
 //! | [`transfer`] | all of it, taken out or in |
 //! | [`transaction`] | what changes several documents together; [`tries`]: beginning anew |
+//! | [`abandoned`] | ending those that nobody goes on with |
 //! | [`neighbours`] | which nodes use the database |
 //! | [`turns`] | those of one node one after the other |
 //!
@@ -34,6 +35,7 @@
 //! has, but for pages, which are held against it. Writes rest on unique indexes alone: which home of a room is the right one is decided by
 //! who inserts (room, seq) first.
 
+mod abandoned;
 mod accounts;
 mod append;
 mod apply;
@@ -73,6 +75,7 @@ use crate::{
     metrics::Metrics,
 };
 use ::mongodb::Database;
+use abandoned::Abandoned;
 use condition::Condition;
 use gate::Gate;
 use madang_protocol::{RoomId, UserId};
@@ -85,8 +88,8 @@ use turns::Turns;
 pub(crate) struct Mongo {
     database: Database,
     gate: Gate,
-    /// Whether what users wait to read is asked at all.
-    reads: Circuit,
+    /// Whether what users wait for is asked at all.
+    users: Circuit,
     condition: Arc<Condition>,
     /// Read positions that were moved by sending.
     positions: Positions,
@@ -94,6 +97,8 @@ pub(crate) struct Mongo {
     room_turns: Turns<RoomId>,
     /// Who starts a session of which user now.
     user_turns: Turns<UserId>,
+    /// Transactions that hold what others wait for.
+    abandoned: Abandoned,
     options: ClusterOptions,
     /// Random, from when the database was made.
     identity: String,

@@ -2,6 +2,7 @@
 
 use super::{
     Mongo,
+    abandoned::Abandoned,
     condition::Condition,
     connection,
     failure::{UNAUTHORIZED, code, describe, is_credentials},
@@ -66,17 +67,18 @@ impl Mongo {
         let identity = claim(&database).await?;
         make_indexes(&database).await?;
         let gate = Gate::new(&options, metrics);
-        let reads = Circuit::new(breaker());
+        let users = Circuit::new(breaker());
         let positions = Positions::default();
         let (room_turns, user_turns) = (Turns::default(), Turns::default());
         Ok(Self {
             database,
             gate,
-            reads,
+            users,
             condition,
             positions,
             room_turns,
             user_turns,
+            abandoned: Abandoned::default(),
             options,
             identity,
         })

@@ -1,13 +1,12 @@
 //! Transactions: snapshot reads, majority writes, begun anew as long as they lose against others.
 //!
 //! A transaction holds what it has written until it ends, and one that a dying node leaves open is
-//! ended by MongoDB only after a while (`transactionLifetimeLimitSeconds`, 60 s unless set). So
-//! they are short, write nothing that messages, receipts or logins write, and are used only where
+//! ended by whoever waits for it, after a while ([`super::abandoned`]). So they are short, write nothing that messages, receipts or logins write, and are used only where
 //! several documents must change together: rooms with their members, and users made in bulk.
 
 use super::{
-    Mongo, connection,
-    failure::{Failure, describe, duplicate},
+    Mongo, abandoned, connection,
+    failure::{Failure, WRITE_CONFLICT, code, describe, duplicate},
     tries::Tries,
 };
 use crate::StoreError;
@@ -54,7 +53,8 @@ impl Mongo {
     /// Does `work` in a transaction, within the time of a call that writes.
     pub(super) async fn transact<W: Work>(&self, work: &W) -> Result<W::Answer, Failure> {
         let limit = self.options.write_timeout;
-        let deadline = Instant::now() + limit.saturating_sub(SPARE);
+        let began = Instant::now();
+        let deadline = began + limit.saturating_sub(SPARE);
         let mut tries = Tries::default();
         let mut last = None;
         loop {
@@ -70,6 +70,10 @@ impl Mongo {
             };
             if duplicate(&error).is_some() {
                 tries.refused()?;
+            }
+            if code(&error) == Some(WRITE_CONFLICT) && began.elapsed() >= abandoned::LASTS {
+                // What it has not done when the time is up the next one does.
+                let _ = timeout_at(deadline, self.end_abandoned()).await;
             }
             last = Some(error);
             tries.pause().await;

@@ -3,6 +3,9 @@
 use super::link::{Batch, Link};
 use std::{sync::Arc, time::Duration};
 
+/// The oldest server that we work with.
+const OLDEST: (&str, (u64, u64)) = ("6.2", (6, 2));
+
 /// What a server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -38,6 +41,16 @@ pub enum InspectError {
         /// How it runs.
         mode: String,
     },
+    /// It lacks what we rest on.
+    #[error("redis at {servers} is {found}, {needed} or newer is needed")]
+    TooOld {
+        /// The servers as the URL names them.
+        servers: String,
+        /// Its version.
+        found: String,
+        /// The oldest this version works with.
+        needed: &'static str,
+    },
 }
 
 pub(super) async fn inspect(link: &Arc<Link>, wait: Duration) -> Result<Report, InspectError> {
@@ -52,7 +65,20 @@ pub(super) async fn inspect(link: &Arc<Link>, wait: Duration) -> Result<Report, 
     if (report.mode == "cluster") != link.is_cluster() {
         return Err(InspectError::OtherMode { servers: servers(), mode: report.mode });
     }
+    if !is_new_enough(&report.version) {
+        let (found, needed) = (report.version, OLDEST.0);
+        return Err(InspectError::TooOld { servers: servers(), found, needed });
+    }
     Ok(report)
+}
+
+/// One that cannot be read is.
+fn is_new_enough(version: &str) -> bool {
+    let mut numbers = version.split('.').map_while(|part| part.parse::<u64>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) => (major, minor) >= OLDEST.1,
+        _ => true,
+    }
 }
 
 fn read(text: &str) -> Report {
@@ -66,5 +92,20 @@ fn read(text: &str) -> Report {
         role: field("role").unwrap_or_default(),
         maxmemory_policy: field("maxmemory_policy").unwrap_or_default(),
         maxmemory_bytes: field("maxmemory").and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_server_is_known_by_its_version() {
+        for (version, fits) in
+            [("6.2.0", true), ("7.0.15", true), ("10.0", true), ("6.0.16", false), ("5.0.6", false)]
+        {
+            assert_eq!(is_new_enough(version), fits, "{version}");
+        }
+        assert!(is_new_enough("odd"));
     }
 }

@@ -1,5 +1,6 @@
 //! The store on MongoDB, on a real replica set of three members.
 
+mod abandoned;
 mod calls;
 mod healing;
 mod opening;

@@ -85,7 +85,7 @@ macro_rules! against {
             use super::*;
 
             fn parts(rules: Rules) -> Parts {
-                rig::open($url, &rig::fresh(), rules)
+                rig::patient($url, rules)
             }
 
             fn limits(rules: Rules) -> Arc<dyn LoginLimits> {

@@ -21,6 +21,14 @@ async fn every_kind_of_server_says_what_it_is() {
     }
 }
 
+#[tokio::test]
+async fn a_server_that_is_too_old_is_refused() {
+    let old = redis::old().await;
+    let said = refused(redis::url(&old)).await;
+    let words = [&*old.address().to_string(), " is 5.0.", "6.2 or newer"];
+    assert!(words.iter().all(|words| said.contains(words)), "{said}");
+}
+
 async fn refused(url: String) -> String {
     let parts = rig::open(url, &rig::fresh(), RULES);
     let error = parts.control.inspect(WAIT).await.unwrap_err().to_string();

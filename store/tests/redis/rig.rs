@@ -26,6 +26,9 @@ pub(crate) const ANSWERED_WITHIN: Duration = Duration::from_millis(700);
 /// The same behind an open breaker.
 pub(crate) const REFUSED_WITHIN: Duration = Duration::from_millis(50);
 
+/// How long an answer may take where it does not matter.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Runs on a thread of its own for as long as the program does: a server belongs to the runtime it
 /// was started on, and that of a test ends with it.
 fn keep<T: Send + Sync + 'static>(
@@ -80,6 +83,12 @@ pub(crate) fn fresh() -> String {
 
 pub(crate) fn open(url: impl Into<String>, cluster: &str, rules: Rules) -> Parts {
     madang_store::redis::open(&Options::new(url, cluster), rules).expect("good options")
+}
+
+/// For what is not about time, on a machine that is as busy as it likes.
+pub(crate) fn patient(url: impl Into<String>, rules: Rules) -> Parts {
+    let options = Options { call_wait: PATIENCE, ..Options::new(url, fresh()) };
+    madang_store::redis::open(&options, rules).expect("good options")
 }
 
 pub(crate) fn at(address: SocketAddr) -> Parts {

@@ -3,6 +3,7 @@
 //!
 //! * [`Server`] is one process on a loopback address of its own, with a directory of its own.
 //! * [`Nats`] is one server of NATS, or three that form a cluster.
+//! * [`Operator`] signs who may come onto one.
 //! * [`ReplicaSet`] is three `mongod`, [`mongo::Guarded`] one that wants credentials,
 //!   [`mongo::standalone`] one that is in no set.
 //! * [`redis`] starts a Redis alone, one with Sentinels, and a cluster of it.
@@ -16,6 +17,7 @@ mod address;
 pub mod mongo;
 mod monitor;
 mod nats;
+mod operator;
 mod pause;
 pub mod proxy;
 pub mod redis;
@@ -27,6 +29,7 @@ pub use address::free_address;
 pub use mongo::ReplicaSet;
 pub use monitor::Monitor;
 pub use nats::Nats;
+pub use operator::Operator;
 pub use pause::pause;
 pub use proxy::Proxy;
 pub use server::Server;

@@ -99,6 +99,11 @@ impl ReplicaSet {
         self.proxies.iter().for_each(|proxy| proxy.set_for(application, mode));
     }
 
+    /// How often this was said by those to whom such a set was a blackhole.
+    pub fn swallowed(&self, what: &[u8]) -> usize {
+        self.proxies.iter().map(|proxy| proxy.swallowed(what)).sum()
+    }
+
     /// What passes between one member of such a set and the others from now on.
     pub fn set_among(&self, place: usize, mode: Mode) {
         let port = |place: usize| self.members[place].address().port().to_string();

@@ -32,7 +32,14 @@ impl Nats {
     pub async fn made_for(more: impl FnOnce(SocketAddr) -> String) -> Self {
         let (address, monitor) = (free_address(), free_address());
         let lines = format!("{}{}\n", listening("only", address, monitor), more(address));
-        Self { servers: vec![start(address, lines).await], monitors: vec![monitor] }
+        Self { servers: vec![start("nats-server", address, lines).await], monitors: vec![monitor] }
+    }
+
+    /// One server of a version that is too old for a node.
+    pub async fn old() -> Self {
+        let (address, monitor) = (free_address(), free_address());
+        let server = start("nats-server-old", address, listening("only", address, monitor)).await;
+        Self { servers: vec![server], monitors: vec![monitor] }
     }
 
     /// Three servers, each with routes to the others.
@@ -51,7 +58,7 @@ impl Nats {
                  routes: [{others}] }}"
             );
             writeln!(lines, "{cluster}").expect("a string takes everything");
-            servers.push(start(address, lines).await);
+            servers.push(start("nats-server", address, lines).await);
             monitors.push(monitor);
         }
         let nats = Self { servers, monitors };
@@ -112,13 +119,13 @@ fn listening(name: &str, address: SocketAddr, monitor: SocketAddr) -> String {
     format!("server_name: \"{name}\"\nlisten: \"{address}\"\nhttp: \"{monitor}\"\n")
 }
 
-async fn start(address: SocketAddr, settings: String) -> Server {
+async fn start(program: &str, address: SocketAddr, settings: String) -> Server {
     let arguments = move |directory: &Path| {
         let path = directory.join("nats.conf");
         fs::write(&path, settings).expect("a file");
         vec![OsString::from("-c"), path.into()]
     };
-    Server::start(tools::find("nats-server"), address, arguments).await
+    Server::start(tools::find(program), address, arguments).await
 }
 
 async fn page(address: SocketAddr, path: &str) -> Option<String> {

@@ -6,17 +6,19 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinHandle,
 };
 
+/// Bytes of one connection that a blackhole keeps.
+const SAID_MAX: usize = 256 * 1024;
 /// What is looked at to find a name.
 const FIRST_MESSAGE_MAX: usize = 4 * 1024;
 /// Between two looks whether the rest of a message came.
@@ -28,8 +30,12 @@ pub struct Proxy {
     address: SocketAddr,
     rules: watch::Sender<Rules>,
     accepted: Arc<AtomicUsize>,
+    swallowed: Swallowed,
     task: JoinHandle<()>,
 }
+
+/// What was said to blackholes, by connection.
+type Swallowed = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// What a [`Proxy`] does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +80,10 @@ impl Proxy {
         let (rules, watched) =
             watch::channel(Rules { others: Mode::Forward, named: BTreeMap::new() });
         let accepted = Arc::new(AtomicUsize::new(0));
-        let task = tokio::spawn(accept(listener, server, asks_names, watched, accepted.clone()));
-        Self { address, rules, accepted, task }
+        let swallowed = Swallowed::default();
+        let door = Door { server, asks_names, swallowed: swallowed.clone() };
+        let task = tokio::spawn(accept(listener, door, watched, accepted.clone()));
+        Self { address, rules, accepted, swallowed, task }
     }
 
     /// Where clients connect to.
@@ -96,6 +104,13 @@ impl Proxy {
         });
     }
 
+    /// How often this was said to blackholes so far.
+    pub fn swallowed(&self, what: &[u8]) -> usize {
+        let said = lock(&self.swallowed);
+        let count = |said: &Vec<u8>| said.windows(what.len()).filter(|part| *part == what).count();
+        said.iter().map(count).sum()
+    }
+
     /// Connections taken so far.
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
@@ -108,10 +123,17 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// What every connection passes.
+#[derive(Clone)]
+struct Door {
     server: SocketAddr,
     asks_names: bool,
+    swallowed: Swallowed,
+}
+
+async fn accept(
+    listener: TcpListener,
+    door: Door,
     rules: watch::Receiver<Rules>,
     accepted: Arc<AtomicUsize>,
 ) {
@@ -119,36 +141,57 @@ async fn accept(
     loop {
         let Ok((client, _)) = listener.accept().await else { return };
         accepted.fetch_add(1, Ordering::Relaxed);
-        let rules = rules.clone();
+        let (rules, door) = (rules.clone(), door.clone());
         connections.spawn(async move {
-            let caller = if asks_names { name_of(&client).await } else { String::new() };
-            serve(client, &caller, server, rules).await;
+            let caller = if door.asks_names { name_of(&client).await } else { String::new() };
+            door.serve(client, &caller, rules).await;
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
-/// Until either side, or the mode, ends it.
-async fn serve(
-    mut client: TcpStream,
-    caller: &str,
-    server: SocketAddr,
-    mut rules: watch::Receiver<Rules>,
-) {
-    let now = rules.borrow_and_update().of(caller);
-    if now == Mode::Forward
-        && let Ok(mut server) = TcpStream::connect(server).await
-    {
-        tokio::select! {
-            _ = copy_bidirectional(&mut client, &mut server) => return,
-            _ = rules.wait_for(|rules| rules.of(caller) != Mode::Forward) => {}
+impl Door {
+    /// Until either side, or the mode, ends it.
+    async fn serve(&self, mut client: TcpStream, caller: &str, mut rules: watch::Receiver<Rules>) {
+        let now = rules.borrow_and_update().of(caller);
+        if now == Mode::Forward
+            && let Ok(mut server) = TcpStream::connect(self.server).await
+        {
+            tokio::select! {
+                _ = copy_bidirectional(&mut client, &mut server) => return,
+                _ = rules.wait_for(|rules| rules.of(caller) != Mode::Forward) => {}
+            }
+        }
+        let is_swallowed = rules.borrow().of(caller) == Mode::Blackhole;
+        if is_swallowed {
+            tokio::select! {
+                () = self.listen(client) => {}
+                _ = rules.wait_for(|rules| rules.of(caller) != Mode::Blackhole) => {}
+            }
         }
     }
-    // Held open, unread: what the kernel's buffers do not take is not taken.
-    let is_swallowed = rules.borrow().of(caller) == Mode::Blackhole;
-    if is_swallowed {
-        let _ = rules.wait_for(|rules| rules.of(caller) != Mode::Blackhole).await;
+
+    /// Takes what is said and never ends: also whoever has said all stays. Beyond [`SAID_MAX`] nothing
+    /// is taken but by the kernel's buffers.
+    async fn listen(&self, mut client: TcpStream) {
+        let place = {
+            let mut all = lock(&self.swallowed);
+            all.push(Vec::new());
+            all.len() - 1
+        };
+        let (mut part, mut taken) = ([0; 4 * 1024], 0);
+        while taken < SAID_MAX {
+            let Ok(count @ 1..) = client.read(&mut part).await else { break };
+            taken += count;
+            lock(&self.swallowed)[place].extend_from_slice(&part[..count]);
+        }
+        std::future::pending::<()>().await;
     }
+}
+
+/// Every change is complete in itself, so a panic elsewhere spoils nothing.
+fn lock(swallowed: &Swallowed) -> MutexGuard<'_, Vec<Vec<u8>>> {
+    swallowed.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whom the first message of a client of MongoDB, which is left to be read, is from; empty if it does
@@ -196,7 +239,7 @@ mod tests {
     use super::*;
     use crate::wait;
     use std::time::Duration;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncWriteExt;
 
     async fn echo() -> SocketAddr {
         let listener = TcpListener::bind(free_address()).await.unwrap();
@@ -236,6 +279,7 @@ mod tests {
         proxy.set(Mode::Blackhole);
         let mut swallowed = TcpStream::connect(proxy.address()).await.unwrap();
         assert_eq!((asked(&mut client).await, asked(&mut swallowed).await), (None, None));
+        assert_eq!((proxy.swallowed(b"ping"), proxy.swallowed(b"pong")), (2, 0));
         proxy.set(Mode::Forward);
         wait::within("it is closed", wait::SOON, swallowed.read(&mut [0; 4])).await.unwrap_or(0);
         let mut again = TcpStream::connect(proxy.address()).await.unwrap();

@@ -7,9 +7,11 @@ use tokio::{
     net::TcpStream,
 };
 
-/// How long a Sentinel hears nothing of a master before it holds it for down; a cluster's nodes
-/// likewise.
+/// How long a Sentinel hears nothing of a master before it holds it for down.
 pub const DOWN_AFTER: Duration = Duration::from_millis(500);
+/// A cluster's nodes likewise; longer, since nobody takes the place of a master there, and one that
+/// had to wait for a busy machine would stop them all.
+const GONE_AFTER: Duration = Duration::from_secs(2);
 /// The name of the master among the Sentinels.
 pub const SERVICE: &str = "madang";
 /// A question to a healthy server is answered within this.
@@ -19,6 +21,17 @@ const SLOTS: usize = 16_384;
 /// One server that keeps nothing on disk.
 pub async fn alone() -> Server {
     with(&[]).await
+}
+
+/// One server of a version that is too old for a node.
+pub async fn old() -> Server {
+    let address = free_address();
+    let [ip, port] = parts(address);
+    let words = ["--bind", &ip, "--port", &port, "--save", "", "--protected-mode", "no"];
+    let arguments = words.map(OsString::from).to_vec();
+    let server = Server::start(tools::find("redis-server-old"), address, |_| arguments).await;
+    answers(&server).await;
+    server
 }
 
 /// One server with further settings, each with its value.
@@ -88,7 +101,7 @@ impl Cluster {
     /// Started, and every slot is served.
     pub async fn start() -> Self {
         let mut masters = Vec::new();
-        let timeout = DOWN_AFTER.as_millis().to_string();
+        let timeout = GONE_AFTER.as_millis().to_string();
         for _ in 0..3 {
             let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", &timeout];
             masters.push(server(bus_address(), &settings).await);
