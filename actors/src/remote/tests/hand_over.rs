@@ -1,9 +1,13 @@
 //! Sends, changes and questions from any node, while homes move.
 
 use super::nodes::{ANN, BOB, Node, Nodes, ROOM, SEND_WAIT, with_nodes};
-use crate::{kernel::Reply, remote::ROOMS_ASKED_MAX, room::pending::Work};
+use crate::{
+    kernel::Reply,
+    remote::{ROOMS_ASKED_MAX, USERS_ASKED_MAX},
+    room::pending::Work,
+};
 use madang_protocol::{
-    ErrorCode, Heads, Place,
+    ErrorCode, Heads, Place, UserId,
     operation::{Edit, Target},
 };
 use madang_store::rooms::RoomChange;
@@ -68,6 +72,32 @@ fn a_home_that_is_behind_reads_before_it_tells() {
         let known = Heads { last_seq: seq, ..Heads::default() };
         let told = nodes.nodes[other].heads_at(&nodes.nodes[home], known).await.unwrap();
         assert_eq!(told.last_seq, seq);
+    });
+}
+
+/// For a node that cannot read of it whether a user whose last connection to it ended is gone.
+#[test]
+fn nodes_tell_each_other_who_is_online_by_them() {
+    with_nodes(1, 3, |mut nodes| async move {
+        let mut number = 0_u64;
+        let mut many: Vec<UserId> = Vec::new();
+        many.resize_with(USERS_ASKED_MAX + 1, || {
+            number += 1;
+            let mut id = [7; 15];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            UserId(id)
+        });
+        let (first, last) = (many[0], many[USERS_ASKED_MAX]);
+        nodes.nodes[0].connected.came(BOB, Instant::now());
+        nodes.nodes[1].connected.came(first, Instant::now());
+        nodes.nodes[2].connected.came(last, Instant::now());
+        let mut users = many.clone();
+        nodes.nodes[0].router.retain_elsewhere_offline(&mut users).await;
+        assert_eq!(users, many[1..USERS_ASKED_MAX]);
+        nodes.nodes[1].serving = None;
+        let mut users = vec![first, last, BOB];
+        nodes.nodes[0].router.retain_elsewhere_offline(&mut users).await;
+        assert_eq!(users, [first, BOB], "who does not answer holds nobody");
     });
 }
 

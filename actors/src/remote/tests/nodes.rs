@@ -56,6 +56,8 @@ pub(super) struct Nodes {
 pub(super) struct Node {
     pub(super) router: Router,
     pub(super) homes: Homes,
+    /// Who has a connection to it.
+    pub(super) connected: Connected,
     /// While it is held, others can ask the node.
     pub(super) serving: Option<Subscription>,
     peer: Peer,
@@ -134,7 +136,8 @@ impl Node {
         let writer = start_supervised(&arbiter, bound, &tree, Exhausted::Escalate, move |_| {
             StoreWriter::new(log.clone())
         });
-        let reader = reader(store, &tree, &metrics);
+        let connected = Connected::new(LastSeen::off());
+        let reader = reader(store, &tree, &metrics, connected.clone());
         let homes = Homes::joining(peer.clone());
         let services = Arc::new(Services {
             reader,
@@ -151,7 +154,7 @@ impl Node {
         let router = Router::new(vec![arbiter], rooms, services, Hubs::new(Vec::new()), SEND_WAIT);
         let serving = Some(router.serve());
         hear_oneself(homes.clone());
-        Self { router, homes, serving, peer }
+        Self { router, homes, connected, serving, peer }
     }
 
     pub(super) async fn send(&self, sender: UserId, name: &str) -> Result<Receipt, Refusal> {
@@ -214,14 +217,19 @@ fn hear_oneself(homes: Homes) {
     });
 }
 
-fn reader(store: &Store, tree: &Supervisor, metrics: &Arc<Metrics>) -> Reader {
+fn reader(
+    store: &Store,
+    tree: &Supervisor,
+    metrics: &Arc<Metrics>,
+    connected: Connected,
+) -> Reader {
     let (of_actor, metrics) = (store.clone(), metrics.clone());
     let bound = store_reader::INBOX_BOUND;
     let actor = start_supervised(&Arbiter::here(), bound, tree, Exhausted::Escalate, move |_| {
         StoreReader::new(of_actor.clone(), metrics.clone())
     });
     let leases = Arc::new(madang_store::presence::InProcess::new());
-    let online = Online::new(Connected::new(LastSeen::off()), leases);
+    let online = Online::new(connected, leases);
     Reader::new(actor, Duration::from_secs(5), ReadPositions::new(), online, LastSeen::off())
 }
 
