@@ -41,6 +41,12 @@ pub enum Mutation {
     NeverStale,
     /// Nobody asks homes, or looks into the store, for what readers missed.
     NoNoticing,
+    /// A room does not look again for what may have been written late.
+    NoRecheck,
+    /// How far the changes of a room are is looked at after they were read.
+    HeadsReadLast,
+    /// A change counts by its own number, though messages before it did not come yet.
+    ChangedCountedEarly,
 }
 
 thread_local! {

@@ -40,6 +40,8 @@ pub struct Edges {
     pub came: Vec<UserId>,
     /// These are not any more.
     pub went: Vec<UserId>,
+    /// Other nodes may hold leases that were not looked at.
+    pub is_partial: bool,
 }
 
 /// Which users have a connection anywhere. A user is online while a life of some node holds a
@@ -72,7 +74,7 @@ pub trait PresenceStore: Send + Sync + 'static {
         if flush.run_out_max > 0 {
             went.extend(self.run_out(flush.run_out_max).await?);
         }
-        Ok(Edges { came, went })
+        Ok(Edges { came, went, is_partial: false })
     }
 
     /// Whether each of `users` is online, in the order asked.

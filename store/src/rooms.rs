@@ -5,6 +5,10 @@ use async_trait::async_trait;
 use madang_protocol::{ClientId, Event, Heads, Message, Millis, Role, RoomId, RoomKind, UserId};
 use std::sync::Arc;
 
+/// Users of whom a room remembers that they were removed. Beyond: the earliest is forgotten, and looks as
+/// if it had left.
+pub const REMOVED_MAX: usize = 32;
+
 /// The rooms and who is in them. Writes are durable when they return.
 #[async_trait]
 pub trait RoomStore: Send + Sync + 'static {
@@ -182,6 +186,9 @@ pub struct Access {
     pub heads: Heads,
     /// Up to where the user has read; 0 for one who is no member.
     pub read_seq: u64,
+    /// The user is no member any more because another one wanted it so. Of those who were removed a room
+    /// remembers the latest [`REMOVED_MAX`].
+    pub was_removed: bool,
 }
 
 /// A change of a room that somebody asks for.

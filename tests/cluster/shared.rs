@@ -34,6 +34,7 @@ async fn a_redis_that_is_away_is_missed_by_nobody() {
     redis.kill().await;
     everything_is_answered(&stage, "killed").await;
     redis_is(&stage, "degraded").await;
+    nobody_goes_who_is_there(&stage).await;
     redis.restart().await;
     redis_is(&stage, "ok").await;
     redis.pause();
@@ -60,27 +61,41 @@ async fn logins_are_counted_together(stage: &Stage) {
     assert_eq!(refused, 1, "the {}th is blocked", LOGINS + 1);
 }
 
-/// Whoever has a connection on two nodes is offline when the last one ends; another user, who goes
-/// together with the first of them, shows when that would have been told.
+/// Whoever has a connection on two nodes is offline when the last one ends.
 async fn presence_is_that_of_all_nodes(stage: &Stage) {
+    let Shown { room, dora, mut ann, second } = nobody_goes_who_is_there(stage).await;
+    let answer = ann.ok("presence", json!({"room": room})).await;
+    assert!(names(&answer["online"], &dora), "{answer}");
+    second.close().await;
+    until_told(&mut ann, "offline", &room, &dora, &mut Vec::new()).await;
+}
+
+/// A room, who is told of it, and a user who has one connection left.
+struct Shown {
+    room: String,
+    ann: Socket,
+    dora: Account,
+    second: Socket,
+}
+
+/// Of Dora's connections on two nodes the first ends, and nobody is told that she is offline; another
+/// user, who goes together with it, shows when that would have been told.
+async fn nobody_goes_who_is_there(stage: &Stage) -> Shown {
     let http = stage.cluster.http(0);
-    let cleo = http.signup("cleo").await;
-    let room = http.make_group(&stage.ann, "three", &[&stage.ben, &cleo]).await;
+    let (cleo, dora) = tokio::join!(http.signup("cleo"), http.signup("dora"));
+    let room = http.make_group(&stage.ann, "three", &[&dora, &cleo]).await;
     let mut ann = join(stage, 0, &stage.ann).await;
-    let (first, second) = (join(stage, 1, &stage.ben).await, join(stage, 2, &stage.ben).await);
+    let (first, second) = (join(stage, 1, &dora).await, join(stage, 2, &dora).await);
     let third = join(stage, 1, &cleo).await;
     let mut told = Vec::new();
-    until_told(&mut ann, "online", &room, &stage.ben, &mut told).await;
+    until_told(&mut ann, "online", &room, &dora, &mut told).await;
     until_told(&mut ann, "online", &room, &cleo, &mut told).await;
     first.close().await;
     third.close().await;
     until_told(&mut ann, "offline", &room, &cleo, &mut told).await;
-    let is_ben = |frame: &&Value| is_about(frame, "offline", &room, &stage.ben);
-    assert_eq!(told.iter().find(is_ben), None, "there is a connection on another node");
-    let answer = ann.ok("presence", json!({"room": room})).await;
-    assert!(names(&answer["online"], &stage.ben), "{answer}");
-    second.close().await;
-    until_told(&mut ann, "offline", &room, &stage.ben, &mut told).await;
+    let is_dora = |frame: &&Value| is_about(frame, "offline", &room, &dora);
+    assert_eq!(told.iter().find(is_dora), None, "there is a connection on another node");
+    Shown { room, ann, dora, second }
 }
 
 /// Reads until a `presence` of the room names a user there, or one before did.

@@ -3,6 +3,7 @@
 //! (`--features fail_points`; what they are is in `actors/src/fail_points.rs`).
 
 mod batch;
+mod clustered;
 mod given_up;
 mod poison;
 mod restart;

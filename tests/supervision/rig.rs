@@ -53,10 +53,7 @@ impl Rig {
 
     /// Panics and restarts of actors of this kind so far.
     pub(crate) async fn faults(&self, kind: &str) -> (u64, u64) {
-        let metrics = self.stage.http.metrics().await;
-        let label = format!("actor=\"{kind}\"");
-        let count = |name| metrics.sum(name, &[&label]) as u64;
-        (count("madang_actor_panics_total"), count("madang_actor_restarts_total"))
+        faults_at(&self.stage.http, kind).await
     }
 
     /// Waits until the tree shows so many restarts, and everything up.
@@ -137,7 +134,16 @@ impl Ear {
     }
 }
 
-async fn set_point(path: &Path, line: &str) {
+/// Panics and restarts of actors of this kind on a node so far.
+pub(crate) async fn faults_at(node: &Http, kind: &str) -> (u64, u64) {
+    let metrics = node.metrics().await;
+    let label = format!("actor=\"{kind}\"");
+    let count = |name| metrics.sum(name, &[&label]) as u64;
+    (count("madang_actor_panics_total"), count("madang_actor_restarts_total"))
+}
+
+/// Sets a point of the node that listens here.
+pub(crate) async fn set_point(path: &Path, line: &str) {
     let mut stream = UnixStream::connect(path).await.expect("the node listens");
     stream.write_all(line.as_bytes()).await.expect("the node reads");
     stream.shutdown().await.expect("the node reads");

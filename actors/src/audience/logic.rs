@@ -250,6 +250,10 @@ impl<A> Logic<A> {
         if self.may_be_gone(member) {
             return effects.push(Effect::Recheck(reader));
         }
+        mutate!(HeadsReadLast, {
+            let after = Place { rev: head.rev, ..after };
+            return effects.push(Effect::Attach { reader, after, head });
+        });
         effects.push(Effect::Attach { reader, after, head });
     }
 
@@ -270,6 +274,17 @@ impl<A> Logic<A> {
         mutate!(NoHoleRepair, {
             self.heads = batch.after;
             return effects.push(Effect::Deliver(batch.events.clone()));
+        });
+        mutate!(ChangedCountedEarly, {
+            let (known, before) = (self.heads, batch.before);
+            let is_change = batch.after.last_rev > before.last_rev;
+            if is_change
+                && before.last_rev == known.last_rev
+                && batch.after.last_seq == before.last_seq
+            {
+                self.heads = Heads { last_seq: known.last_seq, ..batch.after };
+                return effects.push(Effect::Deliver(batch.events.clone()));
+            }
         });
         if batch.before != self.heads {
             return self.catch_up(effects);

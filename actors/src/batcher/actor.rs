@@ -90,7 +90,9 @@ impl Batcher {
         };
         let logic = Logic::new(every, &mut effects);
         let mut presence = Presence::default();
-        for user in services.connected.users() {
+        let users = services.connected.users();
+        services.connected.hold_only(&users);
+        for user in users {
             presence.changed(user, Change { is_connected: true, at: Instant::now() });
         }
         Self { services, logic, effects, presence }
@@ -177,9 +179,13 @@ impl Batcher {
         let changed = self.services.connected.take_changed();
         self.services.router.metrics().gathered(Coalesced::Presence, changed.len() as u64);
         for (user, change) in changed {
+            if change.is_connected {
+                self.services.connected.hold(user);
+            }
             self.presence.changed(user, change);
         }
         let due = self.presence.due(Instant::now());
+        self.services.connected.let_go(&due.end);
         let is_shared = !self.services.router.is_alone();
         if due.is_empty() && !is_shared {
             return self.read_rooms(context);
@@ -189,7 +195,11 @@ impl Batcher {
         }
         let services = self.services.clone();
         let lease = async move {
-            let edges = leases::settle(&*services.leases, &services.life, &due, is_shared).await?;
+            let settled = leases::settle(&*services.leases, &services.life, &due, is_shared);
+            let mut edges = settled.await?;
+            if edges.is_partial && is_shared && !edges.went.is_empty() {
+                services.router.retain_elsewhere_offline(&mut edges.went).await;
+            }
             Ok((due, edges))
         };
         context.spawn(in_time(lease), BatcherMessage::Leased);
@@ -201,7 +211,7 @@ impl Batcher {
         context: &mut Context<BatcherMessage>,
     ) {
         match leased {
-            Ok((due, Edges { came, went })) => {
+            Ok((due, Edges { came, went, .. })) => {
                 self.presence.leased(&due, came, went);
                 self.read_rooms(context);
             }

@@ -5,7 +5,7 @@ use crate::hub::Identity;
 use madang_protocol::UserId;
 use madang_store::{PresenceStore, StoreError};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::time::Instant;
@@ -23,6 +23,8 @@ struct State {
     counts: HashMap<UserId, u32>,
     /// Users whose first connection came or whose last one ended since the last look.
     changed: HashMap<UserId, Change>,
+    /// Users who are online by this node: also those whose last connection ended just now.
+    held: HashSet<UserId>,
 }
 
 /// How a user stands since when.
@@ -70,6 +72,22 @@ impl Connected {
         std::mem::take(&mut self.state().changed)
     }
 
+    /// From now on these are online by this node, and nobody else.
+    pub(super) fn hold_only(&self, users: &[UserId]) {
+        self.state().held = users.iter().copied().collect();
+    }
+
+    /// This one is too.
+    pub(super) fn hold(&self, user: UserId) {
+        self.state().held.insert(user);
+    }
+
+    /// These are not any more.
+    pub(super) fn let_go(&self, users: &[UserId]) {
+        let mut state = self.state();
+        users.iter().for_each(|user| _ = state.held.remove(user));
+    }
+
     /// How many users have a connection.
     pub fn count(&self) -> usize {
         self.state().counts.len()
@@ -97,6 +115,12 @@ impl Online {
     /// By these.
     pub fn new(connected: Connected, leases: Arc<dyn PresenceStore>) -> Self {
         Self { connected, leases }
+    }
+
+    /// Keeps those of `users` who are online by a connection to this node, or were until just now.
+    pub fn retain_held(&self, users: &mut Vec<UserId>) {
+        let state = self.connected.state();
+        users.retain(|user| state.counts.contains_key(user) || state.held.contains(user));
     }
 
     /// Whether each of `users` is online, in the order asked.

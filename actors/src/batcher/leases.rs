@@ -63,7 +63,7 @@ mod tests {
         async fn look(&mut self) -> Told {
             let due = self.presence.due(Instant::now());
             let settled = settle(&*self.leases, &self.life, &due, true).await;
-            let Edges { came, went } = settled.expect("no faults");
+            let Edges { came, went, .. } = settled.expect("no faults");
             self.presence.leased(&due, came, went);
             let users = self.presence.untold(100);
             let rooms = users.into_iter().map(|user| (user, vec![ROOM])).collect();

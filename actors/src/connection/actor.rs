@@ -20,7 +20,7 @@ use crate::{
     store_reader::Reader,
 };
 use madang_protocol::{
-    CloseCode, ErrorCode, Heads, Place, Refusal, Role, RoomId, UserId,
+    CloseCode, ErrorCode, Heads, MemberChange, Place, Refusal, Role, RoomId, UserId,
     codec::Codec,
     frame::NodeFrame,
     object::MessageObject,
@@ -104,7 +104,7 @@ pub enum Answer {
     /// To `Step::Recheck`.
     Rechecked(RoomId, Result<Option<Access>, Refusal>),
     /// To `Step::ReadPage` or `Step::ReadChanges`: we are no member any more.
-    Ended(RoomId),
+    Ended(RoomId, MemberChange),
     /// The time of `Step::Later`.
     Later,
 }
@@ -256,7 +256,7 @@ impl ConnectionActor {
                 self.logic.changes(page.ok(), effects);
             }
             Answer::Rechecked(room, access) => self.logic.rechecked(room, access, effects),
-            Answer::Ended(room) => self.logic.ended(room, effects),
+            Answer::Ended(room, end) => self.logic.ended(room, end, effects),
             Answer::Later => self.logic.go(effects),
         }
     }

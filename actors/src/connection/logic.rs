@@ -5,6 +5,7 @@ mod live;
 mod receiving;
 
 pub use live::Live;
+pub use receiving::end_of;
 
 use super::{
     ConnectionLimits, REQUESTS_MAX,

@@ -137,6 +137,7 @@ fn access(last_seq: u64) -> Access {
         role: Some(Role::Member),
         heads: Heads { last_seq, last_rev: 0, member_rev: 4 },
         read_seq: 3,
+        was_removed: false,
     }
 }
 

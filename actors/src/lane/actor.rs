@@ -5,9 +5,13 @@ use super::{
     logic::{Effect, Logic, NoAnswer},
 };
 use crate::{
+    fail_points,
     kernel::{Actor, Context, Reply},
     remote::{self, Outcome},
-    room::{Services, pending::Submit},
+    room::{
+        Services,
+        pending::{Submit, Work},
+    },
     route::{Receipt, Router},
 };
 use madang_cluster::Peer;
@@ -124,7 +128,12 @@ impl Actor for LaneActor {
     fn handle(&mut self, message: LaneMessage, context: &mut Context<LaneMessage>) {
         let (now, effects) = (Instant::now(), &mut self.effects);
         match message {
-            LaneMessage::Submit(submit, reply) => self.logic.submit(submit, reply, now, effects),
+            LaneMessage::Submit(submit, reply) => {
+                if let Work::Send { body, .. } = &submit.work {
+                    fail_points::pass_saying(Self::KIND, "submit", body);
+                }
+                self.logic.submit(submit, reply, now, effects);
+            }
             LaneMessage::Begin(given) => {
                 given.into_iter().for_each(|(submit, reply)| self.logic.take(submit, reply, now));
             }

@@ -2,8 +2,11 @@
 
 use super::{
     ANSWER_BYTES_MAX, Asked, HEADS_WAIT, INBOX_BOUND, Outcome, ROOMS_ASKED_MAX, TICK,
+    USERS_ASKED_MAX,
     logic::{Effect, Logic, Request},
-    wire::{self, Ask, AskHeads, CatchUp, Forward, RoomHeads, Told, WireCaught, WireOutcome},
+    wire::{
+        self, Ask, AskHeads, AskHolds, CatchUp, Forward, RoomHeads, Told, WireCaught, WireOutcome,
+    },
 };
 use crate::{
     kernel::{
@@ -30,6 +33,8 @@ pub enum RemoteMessage {
     CatchUp(CatchUp, Answer),
     /// Where are these rooms?
     Heads(AskHeads, Answer),
+    /// Who of these is online by this node?
+    Holds(AskHolds, Answer),
     /// A room settled an entry of a lane, or gave it back.
     Settled(RoomId, u64, u64, Outcome),
     /// A room told what an audience missed.
@@ -80,6 +85,7 @@ fn take(remotes: &[Address<RemoteMessage>], metrics: &Metrics, asked: &bus::Aske
             let first = question.rooms.first().map(|known| known.room);
             (first.unwrap_or(RoomId([0; 15])), RemoteMessage::Heads(question, answer))
         }
+        Ask::Holds(question) => (RoomId([0; 15]), RemoteMessage::Holds(question, answer)),
     };
     let remote = &remotes[place(room, remotes.len())];
     if remote.try_send(message).is_err() {
@@ -228,6 +234,11 @@ impl Actor for RemoteActor {
             RemoteMessage::Forward(forward, answer) => self.forward(forward, answer),
             RemoteMessage::CatchUp(question, answer) => self.catch_up(&question, answer, context),
             RemoteMessage::Heads(question, answer) => self.heads(question, answer),
+            RemoteMessage::Holds(AskHolds { mut users }, answer) => {
+                users.truncate(USERS_ASKED_MAX);
+                self.services.reader.retain_held(&mut users);
+                answer(wire::encode(&Told::Holds(users)));
+            }
             RemoteMessage::Settled(room, lane, n, outcome) => {
                 let is_home = self.is_home(room);
                 self.logic.settled(lane, n, outcome, is_home, &mut self.effects);

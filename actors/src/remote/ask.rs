@@ -2,7 +2,7 @@
 
 use super::{
     Outcome,
-    wire::{self, Ask, AskHeads, CatchUp, Forward, RoomHeads, Told, WireItem},
+    wire::{self, Ask, AskHeads, AskHolds, CatchUp, Forward, RoomHeads, Told, WireItem},
 };
 use crate::{
     lane::{REQUEST_WAIT, logic::NoAnswer},
@@ -12,7 +12,7 @@ use madang_cluster::{
     Bus, Peer,
     bus::{AskError, Question},
 };
-use madang_protocol::{Heads, Place, RoomId};
+use madang_protocol::{Heads, Place, RoomId, UserId};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -101,6 +101,15 @@ pub(crate) async fn heads(
     match ask(bus, to, 0, Ask::Heads(AskHeads { rooms })).await {
         Ok(Told::Heads(rooms)) => rooms.into_iter().map(|it| (it.room, it.heads.into())).collect(),
         _ => Vec::new(),
+    }
+}
+
+/// Asks `to` which of these are online by a connection there, at most [`super::USERS_ASKED_MAX`]; `None`:
+/// no answer.
+pub(crate) async fn holds(bus: Arc<dyn Bus>, to: Peer, users: Vec<UserId>) -> Option<Vec<UserId>> {
+    match ask(bus, to, 0, Ask::Holds(AskHolds { users })).await {
+        Ok(Told::Holds(users)) => Some(users),
+        _ => None,
     }
 }
 

@@ -50,6 +50,8 @@ pub const ANSWER_BYTES_MAX: usize = 384 * 1024;
 pub const HEADS_WAIT: Duration = Duration::from_millis(800);
 /// Rooms of one question where they stand.
 pub const ROOMS_ASKED_MAX: usize = 500;
+/// Users of one question who of them is online.
+pub const USERS_ASKED_MAX: usize = 1_000;
 
 /// What is asked of a room for somebody on another node.
 #[derive(Debug, Clone, PartialEq, Eq)]

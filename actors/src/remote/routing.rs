@@ -1,7 +1,7 @@
 //! The router's part in a cluster: changes for homes elsewhere, views that change, rooms that are
 //! given up.
 
-use super::{Forwarding, Outcome, actor::serve, ask};
+use super::{Forwarding, Outcome, USERS_ASKED_MAX, actor::serve, ask};
 use crate::{
     homes::Home,
     kernel::Reply,
@@ -9,9 +9,10 @@ use crate::{
     room::{RoomMessage, standing::Change},
     route::{Registry, Router},
 };
+use futures_util::future::join_all;
 use madang_cluster::{Peer, Subscription};
-use madang_protocol::{Heads, Refusal, Role, RoomId};
-use std::{sync::Arc, time::Duration};
+use madang_protocol::{Heads, Refusal, Role, RoomId, UserId};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How often it is looked whether rooms are given up.
@@ -27,6 +28,29 @@ impl Router {
     /// [`remote::ROOMS_ASKED_MAX`]; those that are not in the answer are to be asked again.
     pub async fn ask_heads(&self, to: Peer, rooms: Vec<(RoomId, Heads)>) -> Vec<(RoomId, Heads)> {
         ask::heads(self.0.services.bus.clone(), to, rooms).await
+    }
+
+    /// Takes out those of `users` who are online by another node, for one that cannot read of it. A node
+    /// that does not answer is not asked on.
+    pub(crate) async fn retain_elsewhere_offline(&self, users: &mut Vec<UserId>) {
+        let services = &self.0.services;
+        let view = services.homes.view();
+        let others = view.nodes().iter().filter(|peer| *peer != services.homes.me());
+        let asked = others.map(|peer| self.held_by(peer.clone(), users));
+        let held: HashSet<UserId> = join_all(asked).await.into_iter().flatten().collect();
+        users.retain(|user| !held.contains(user));
+    }
+
+    async fn held_by(&self, peer: Peer, users: &[UserId]) -> Vec<UserId> {
+        let mut held = Vec::new();
+        for asked in users.chunks(USERS_ASKED_MAX) {
+            let bus = self.0.services.bus.clone();
+            match ask::holds(bus, peer.clone(), asked.to_vec()).await {
+                Some(users) => held.extend(users),
+                None => break,
+            }
+        }
+        held
     }
 
     /// Serves what other nodes ask, and moves rooms and lanes when the view changes, until it is

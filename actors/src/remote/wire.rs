@@ -8,7 +8,7 @@ mod submit;
 pub use message::WireCaught;
 pub use submit::{WireItem, WireOutcome};
 
-use madang_protocol::{Heads, Place, RoomId};
+use madang_protocol::{Heads, Place, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 
 /// The bytes are none of these, or of a later version that says something new.
@@ -26,6 +26,8 @@ pub enum Ask {
     CatchUp(CatchUp),
     /// Where rooms stand.
     Heads(AskHeads),
+    /// Which of these are online by a connection to the node asked.
+    Holds(AskHolds),
 }
 
 /// What is answered.
@@ -38,6 +40,8 @@ pub enum Told {
     Caught(WireCaught),
     /// Where those of the rooms stand that are known here.
     Heads(Vec<RoomHeads>),
+    /// Those of the users that are.
+    Holds(Vec<UserId>),
     /// Nothing was done: the room is at home elsewhere, or the home has too much to do.
     Moved,
 }
@@ -82,6 +86,13 @@ pub struct CatchUp {
 pub struct AskHeads {
     /// The rooms, at most [`super::ROOMS_ASKED_MAX`].
     pub rooms: Vec<RoomHeads>,
+}
+
+/// Who of these has a connection there?
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AskHolds {
+    /// The users, at most [`super::USERS_ASKED_MAX`].
+    pub users: Vec<UserId>,
 }
 
 /// Where a room stands.

@@ -2,6 +2,7 @@
 
 mod commit;
 mod leaving;
+mod looking;
 mod membership;
 #[cfg(feature = "mutations")]
 mod mutated;
@@ -9,6 +10,7 @@ mod mutated;
 use super::{
     ACTIVE_FOR, QUEUE_MAX,
     board::Board,
+    looking::Looking,
     pending::{Pending, Queue, Submit, Work},
     standing::{Change, Standing, Standings},
     window::Window,
@@ -16,16 +18,16 @@ use super::{
 use crate::route::Receipt;
 use leaving::Elsewhere;
 use madang_protocol::{
-    ClientId, Entry, ErrorCode, Event, EventBatch, Heads, Message, Millis, Place, Refusal, Role,
-    RoomId, RoomKind, UserId,
+    ClientId, Entry, Event, EventBatch, Heads, Message, Millis, Place, Refusal, Role, RoomId,
+    RoomKind, UserId,
 };
 use madang_resilience::Backoff;
 use madang_store::{
     StoreError,
-    log::{Activation, ChangedPage, Mark, Page, Sent, Target},
+    log::{Activation, ChangedPage, Mark, Page, Sent},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -142,8 +144,8 @@ pub struct Logic<S, M> {
     /// What is told once the changes before it are; see `membership`.
     early: BTreeMap<u64, Vec<Event>>,
     board: Board,
-    /// Changes whose message is being read; counted in `QUEUE_MAX`.
-    looking: BTreeMap<(u64, UserId), Vec<Pending<S>>>,
+    /// Changes whose message has to be read first.
+    looking: Looking<S>,
     /// Messages with reactions that were not told yet.
     uncounted: BTreeSet<u64>,
     /// Messages whose reactions were told just now, and when they may be told again.
@@ -152,7 +154,7 @@ pub struct Logic<S, M> {
     /// When to look whether something in doubt was written after all.
     recheck_at: Option<Instant>,
     backoff: Backoff,
-    /// Between two tries to learn what users are.
+    /// Between two tries to learn what users are, or what messages are.
     asking: Backoff,
     /// An `AskAgainAfter` is out.
     asks_again: bool,
@@ -185,7 +187,7 @@ impl<S, M> Logic<S, M> {
             standings: Standings::new(),
             early: BTreeMap::new(),
             board: Board::default(),
-            looking: BTreeMap::new(),
+            looking: Looking::new(),
             uncounted: BTreeSet::new(),
             counted: HashMap::new(),
             doubt: Doubt::default(),
@@ -245,9 +247,8 @@ impl<S, M> Logic<S, M> {
     /// Something is to be committed.
     pub fn submit(&mut self, pending: Pending<S>, now: Instant, effects: &mut Vec<Effect<S, M>>) {
         self.last_activity = now;
-        let looking: usize = self.looking.values().map(Vec::len).sum();
-        let late = self.elsewhere.late.len();
-        if self.queue.len() + self.standings.waiting() + looking + late >= QUEUE_MAX {
+        let (waiting, late) = (self.standings.waiting(), self.elsewhere.late.len());
+        if self.queue.len() + waiting + self.looking.len() + late >= QUEUE_MAX {
             return refuse(pending, &Refusal::overloaded("the room is busy"), effects);
         }
         if self.is_leaving() {
@@ -269,31 +270,6 @@ impl<S, M> Logic<S, M> {
         }
     }
 
-    /// A message was read; `life` is that of the question.
-    pub fn looked(
-        &mut self,
-        (seq, user, life): (u64, UserId, u64),
-        read: Result<Option<Target>, StoreError>,
-        effects: &mut Vec<Effect<S, M>>,
-    ) {
-        if life != self.board.life() {
-            // Read before something was found out that was in doubt.
-            return effects.push(Effect::Look { seq, user, life: self.board.life() });
-        }
-        let waiting = self.looking.remove(&(seq, user)).unwrap_or_default();
-        let refusal = match read {
-            Ok(Some(target)) => {
-                self.heard_of(Place { seq, rev: target.message.rev() }, effects);
-                self.board.forget_if_many(|| pinned(&self.queue, &self.looking, &self.uncounted));
-                self.board.learn(seq, user, target);
-                return waiting.into_iter().for_each(|pending| self.queue.push(pending));
-            }
-            Ok(None) => Refusal::new(ErrorCode::NotFound, "no such message"),
-            Err(error) => unanswered(&error, "the message cannot be read now"),
-        };
-        waiting.into_iter().for_each(|pending| refuse(pending, &refusal, effects));
-    }
-
     /// Once a second: late sends are answered, readers are told where the room stands, a room
     /// where nothing happens goes.
     pub fn tick(&mut self, now: Instant, effects: &mut Vec<Effect<S, M>>) {
@@ -303,6 +279,7 @@ impl<S, M> Logic<S, M> {
         });
         self.expire_late(now, effects);
         self.expire_doubtful(now, effects);
+        self.expire_looking(now, effects);
         self.settle_changes(effects);
         self.settle_doubts(effects);
         self.look_out_for_others(now, effects);
@@ -365,29 +342,15 @@ impl<S, M> Logic<S, M> {
         self.window.sent(user, client_id)
     }
 
-    /// Waits until the message that a change is about was read.
-    fn look_up(&mut self, pending: Pending<S>, effects: &mut Vec<Effect<S, M>>) {
-        let Some(seq) = pending.submit.work.target() else {
-            return self.queue.push(pending);
-        };
-        let user = pending.submit.sender;
-        let waiting = self.looking.entry((seq, user)).or_default();
-        waiting.push(pending);
-        if waiting.len() == 1 {
-            effects.push(Effect::Look { seq, user, life: self.board.life() });
-        }
-    }
-
     /// Something taken from `user` is not settled.
     fn has_work_of(&self, user: UserId) -> bool {
-        self.queue.has_work_of(user) || self.looking.keys().any(|(_, of)| *of == user)
+        self.queue.has_work_of(user) || self.looking.has_work_of(user)
     }
 
     fn become_absent(&mut self, effects: &mut Vec<Effect<S, M>>) {
         self.state = State::Absent;
         let (sends, changes) = self.standings.drain();
-        let looking = std::mem::take(&mut self.looking).into_values().flatten();
-        for pending in self.queue.drain().chain(sends).chain(looking) {
+        for pending in self.queue.drain().chain(sends).chain(self.looking.drain()) {
             refuse(pending, &Refusal::no_room(), effects);
         }
         for reply in changes {
@@ -434,16 +397,6 @@ fn unanswered(error: &StoreError, otherwise: &'static str) -> Refusal {
         StoreError::Overloaded => Refusal::overloaded("the store is busy"),
         _ => Refusal::unavailable(otherwise),
     }
-}
-
-/// The messages that something pending is about.
-fn pinned<S>(
-    queue: &Queue<S>,
-    looking: &BTreeMap<(u64, UserId), Vec<Pending<S>>>,
-    uncounted: &BTreeSet<u64>,
-) -> HashSet<u64> {
-    let looking = looking.keys().map(|(seq, _)| *seq);
-    queue.targets().chain(looking).chain(uncounted.iter().copied()).collect()
 }
 
 /// A submit with one who waits for it.

@@ -20,6 +20,7 @@
 mod actor;
 pub mod board;
 pub mod logic;
+pub mod looking;
 pub mod pending;
 pub mod refusal;
 pub mod standing;

@@ -132,6 +132,15 @@ impl<S> Queue<S> {
         same.expect("every name has its entry").replies.extend(pending.replies);
     }
 
+    /// Takes back what was taken out by `Decision::Look`, in its order: it is before everything that is not
+    /// with the store writer, for what came after it about the same message may stand there.
+    pub fn put_back(&mut self, changes: Vec<Pending<S>>) {
+        for (place, change) in (self.in_flight..).zip(changes) {
+            debug_assert_eq!(name(&change.submit), None, "no send is looked up");
+            self.entries.insert(place, change);
+        }
+    }
+
     /// Works through the queue from the front until the batch is full or has to end. What is to
     /// be written is with the store writer from now on.
     pub fn begin_batch(

@@ -133,6 +133,11 @@ impl Reader {
         Ok(members)
     }
 
+    /// Keeps those of `users` who are online by a connection to this node.
+    pub(crate) fn retain_held(&self, users: &mut Vec<UserId>) {
+        self.online.retain_held(users);
+    }
+
     /// Whether each of `users` is online, in the order asked.
     pub async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, Refusal> {
         match tokio::time::timeout(self.wait, self.online.of(users)).await {

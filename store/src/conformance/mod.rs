@@ -118,6 +118,7 @@ macro_rules! store_conformance {
             adds_members
             refuses_additions
             removes_members
+            remembers_removals
             keeps_banned_users_out
             refuses_removals
             gives_roles

@@ -110,7 +110,7 @@ pub async fn a_flush_does_all_of_it(make: Make) {
     store.renew(&here, users([3, 4]), LONG_MS).await.unwrap();
     have_run_out(&*store, [1, 2]).await;
     let flush = Flush { renew: users([2, 3]), ttl_ms: LONG_MS, end: users([4]), run_out_max: 9 };
-    let edges = Edges { came: users([2]), went: users([4, 1]) };
+    let edges = Edges { came: users([2]), went: users([4, 1]), is_partial: false };
     assert_eq!(store.flush(&here, flush).await, Ok(edges));
     assert_eq!(online(&*store, [1, 2, 3, 4]).await, [false, true, true, false]);
     assert_eq!(store.flush(&here, Flush::default()).await, Ok(Edges::default()));

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Store,
-    rooms::{Member, NewRoom, RoomChange, RoomChanged, RoomRefusal, RoomView},
+    rooms::{Member, NewRoom, REMOVED_MAX, RoomChange, RoomChanged, RoomRefusal, RoomView},
 };
 use RoomChange::{Join, Leave};
 use RoomRefusal::{
@@ -240,6 +240,40 @@ pub async fn removes_members(store: Store) {
     done(&store, 2, remove(3), &[removed(3)], 5, None).await;
     done(&store, 2, remove(2), &[removed(2)], 6, None).await;
     assert_eq!(roles(&store, 1).await, [(1, Role::Owner), (4, Role::Member)]);
+}
+
+/// For those whose node did not hear of it: of the latest `REMOVED_MAX` of a room, until they are members
+/// again. Who leaves was not removed.
+pub async fn remembers_removals(store: Store) {
+    const LAST: u64 = REMOVED_MAX as u64 + 2;
+    make_users(&store, 1..=LAST).await;
+    make_room(&store, new_group(1, 1, &[2, 3])).await;
+    changed(&store, 1, 2, Leave).await;
+    assert!(!was_removed(&store, 2).await, "it left");
+    changed(&store, 1, 1, ban(3)).await;
+    assert!(was_removed(&store, 3).await);
+    changed(&store, 1, 1, RoomChange::Add(user(3))).await;
+    assert!(!was_removed(&store, 3).await, "it is a member");
+    changed(&store, 1, 3, Leave).await;
+    assert!(!was_removed(&store, 3).await, "it left");
+    for number in (3..=LAST).chain([3]) {
+        changed(&store, 1, 1, RoomChange::Add(user(number))).await;
+        changed(&store, 1, 1, remove(number)).await;
+    }
+    // As many as are remembered; the first of them came again, and is the last now.
+    for (number, expected) in [(3, true), (4, true), (5, true), (LAST, true)] {
+        assert_eq!(was_removed(&store, number).await, expected, "{number}");
+    }
+    changed(&store, 1, 1, RoomChange::Add(user(2))).await;
+    changed(&store, 1, 1, remove(2)).await;
+    for (number, expected) in [(2, true), (3, true), (4, false), (5, true), (LAST, true)] {
+        assert_eq!(was_removed(&store, number).await, expected, "{number}");
+    }
+}
+
+async fn was_removed(store: &Store, number: u64) -> bool {
+    let access = store.rooms.access(user(number), vec![room(1)]).await.unwrap();
+    access[0].unwrap().was_removed
 }
 
 /// Members and others, until owner or admin add them.

@@ -212,6 +212,7 @@ pub async fn gives_access_in_the_order_asked(store: Store) {
         role: Some(Role::Member),
         heads: Heads { last_seq: 4, ..Heads::default() },
         read_seq: 0,
+        was_removed: false,
     };
     let second =
         Access { private: false, role: None, heads: Heads::default(), read_seq: 0, ..first };

@@ -1,7 +1,7 @@
 //! Who is in a room, as what, and its name. What is refused has changed nothing.
 
 use super::{Bounds, Data, room::Room};
-use crate::rooms::{Member, RoomChange, RoomChanged, RoomRefusal};
+use crate::rooms::{Member, REMOVED_MAX, RoomChange, RoomChanged, RoomRefusal};
 use madang_protocol::{Event, MemberChange, MemberEvent, Millis, Role, RoomId, RoomKind, UserId};
 
 /// What was made: what to tell, and the role of the user concerned.
@@ -114,6 +114,7 @@ impl ChangeOf<'_> {
             return refused(RoomRefusal::Full);
         }
         of_room.bans.remove(&user);
+        of_room.removed.retain(|other| *other != user);
         of_room.put_member(user, role, at);
         self.data.rooms_of.entry(user).or_default().insert(self.room);
         Ok((vec![told(user, MemberChange::Joined, Some(role))], Some(role)))
@@ -146,7 +147,13 @@ impl ChangeOf<'_> {
 
     /// Ends a membership.
     fn exit(&mut self, user: UserId, change: MemberChange) -> Made {
-        self.of_room()?.members.remove(&user);
+        let of_room = self.of_room()?;
+        of_room.members.remove(&user);
+        if change == MemberChange::Removed {
+            of_room.removed.push(user);
+            let forgotten = of_room.removed.len().saturating_sub(REMOVED_MAX);
+            of_room.removed.drain(..forgotten);
+        }
         if let Some(rooms) = self.data.rooms_of.get_mut(&user) {
             rooms.remove(&self.room);
         }

@@ -27,6 +27,8 @@ pub(super) struct Room {
     pub(super) active_at: Millis,
     pub(super) members: BTreeMap<UserId, Member>,
     pub(super) bans: BTreeSet<UserId>,
+    /// The latest who were removed and are no members again; at most `REMOVED_MAX`.
+    pub(super) removed: Vec<UserId>,
     /// By `seq`, which begins with 1.
     pub(super) messages: Vec<Arc<Message>>,
     pub(super) sent: HashMap<(UserId, ClientId), Sent>,
@@ -72,6 +74,7 @@ impl Room {
             role: member.map(|member| member.role),
             heads: self.heads,
             read_seq: member.map_or(0, |member| member.read_seq),
+            was_removed: self.removed.contains(&user),
         }
     }
 

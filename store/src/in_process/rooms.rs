@@ -193,6 +193,7 @@ fn empty(new: &NewRoom) -> Room {
         active_at: new.created_at,
         members: BTreeMap::new(),
         bans: BTreeSet::new(),
+        removed: Vec::new(),
         messages: Vec::new(),
         sent: HashMap::new(),
         marks: Vec::new(),

@@ -19,7 +19,7 @@ const ALL_ARE_BACK_AFTER: Duration = Duration::from_secs(40);
 
 /// Keeps leases in the shared store and, of this node's users, here as well. A call that gets no
 /// answer there is answered from here: a user is then online if this node says so, comes when this
-/// node's first lease begins, and goes when it ends. Once the shared store is back, the next flush of
+/// node's first lease begins, and goes when it ends, which is partial ([`Edges`]). Once the shared store is back, the next flush of
 /// each node, which renews everybody's lease, makes it whole again; if it came back empty, users
 /// come once more. Who ran out is not told meanwhile, nor until every node had the time to renew.
 pub struct Fallback<S> {
@@ -99,7 +99,8 @@ impl<S: PresenceStore> PresenceStore for Fallback<S> {
         let is_whole = self.known().is_whole(Instant::now());
         let local = self.local.flush(holder, own.clone()).await;
         let flush = if is_whole { flush } else { own };
-        self.noted(self.shared.flush(holder, flush).await).or(local)
+        let shared = self.noted(self.shared.flush(holder, flush).await);
+        shared.or_else(|_| Ok(Edges { is_partial: true, ..local? }))
     }
 
     async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, StoreError> {
@@ -194,6 +195,10 @@ mod tests {
         }
     }
 
+    fn came(user: UserId) -> Edges {
+        Edges { came: vec![user], ..Edges::default() }
+    }
+
     async fn pass(seconds: u64) {
         advance(Duration::from_secs(seconds)).await;
     }
@@ -206,15 +211,15 @@ mod tests {
         there.flush().await;
         shared.set_away(true);
         pass(1).await;
-        assert_eq!(here.flush().await, Edges::default());
+        assert_eq!(here.flush().await, Edges { is_partial: true, ..Edges::default() });
         pass(60).await;
         shared.set_away(false);
-        assert_eq!(here.flush().await, Edges { came: vec![ANN], went: vec![] }, "once more");
+        assert_eq!(here.flush().await, came(ANN), "once more");
         for _ in 0..39 {
             pass(1).await;
             assert_eq!(here.flush().await, Edges::default(), "the other is not back yet");
         }
-        assert_eq!(there.flush().await, Edges { came: vec![BEN], went: vec![] }, "it is now");
+        assert_eq!(there.flush().await, came(BEN), "it is now");
         pass(2).await;
         assert_eq!(here.flush().await, Edges::default());
         pass(9).await;

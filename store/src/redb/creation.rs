@@ -85,6 +85,7 @@ fn write_room(tables: &mut Tables<'_>, new: &NewRoom, members: u64) -> Result<()
         private: new.private,
         created_at: new.created_at,
         creator: Raw(new.creator.0),
+        removed: Vec::new(),
     };
     let heads =
         HeadsRecord { last_seq: 0, last_rev: 0, member_rev: 0, members, active_at: new.created_at };

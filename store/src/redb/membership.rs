@@ -6,6 +6,7 @@
 use super::{
     Bounds,
     log::heads,
+    record::Raw,
     tables::{
         Bans, HeadsRecord, Marker, MemberRecord, Members, RoomCounts, RoomHeads, RoomRecord, Rooms,
         UserRooms, Users,
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    rooms::{RoomChange, RoomChanged, RoomRefusal},
+    rooms::{REMOVED_MAX, RoomChange, RoomChanged, RoomRefusal},
 };
 use madang_protocol::{Event, MemberChange, MemberEvent, Millis, Role, RoomId, RoomKind, UserId};
 use std::sync::Arc;
@@ -129,6 +130,7 @@ impl ChangeOf<'_, '_> {
         if self.is_banned(user)? {
             self.tables.remove::<Bans>(&(self.room, user))?;
         }
+        self.remember(user, false)?;
         let member = MemberRecord { role, joined_at: self.at, read_seq: self.known.last_seq };
         write_member(self.tables, self.room, user, &member, room_count)?;
         self.known.members += 1;
@@ -174,7 +176,26 @@ impl ChangeOf<'_, '_> {
         self.tables.remove::<UserRooms>(&(user, self.room))?;
         self.tables.put::<RoomCounts>(&user, &room_count.saturating_sub(1))?;
         self.known.members = self.known.members.saturating_sub(1);
+        if change == MemberChange::Removed {
+            self.remember(user, true)?;
+        }
         self.done(vec![told(user, change, None)], None)
+    }
+
+    /// Whether a user who is no member was removed.
+    fn remember(&mut self, user: UserId, was_removed: bool) -> Result<(), StoreError> {
+        let mut record = self.tables.expect::<Rooms>(&self.room)?;
+        let user = Raw(user.0);
+        if was_removed {
+            record.removed.push(user);
+            let forgotten = record.removed.len().saturating_sub(REMOVED_MAX);
+            record.removed.drain(..forgotten);
+        } else if !record.removed.contains(&user) {
+            return Ok(());
+        } else {
+            record.removed.retain(|other| *other != user);
+        }
+        self.tables.put::<Rooms>(&self.room, &record)
     }
 
     /// `owner` is the caller's membership.

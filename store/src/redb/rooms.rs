@@ -6,6 +6,7 @@ use super::{
     keys::Key,
     log::{heads, message},
     membership,
+    record::Raw,
     tables::{HeadsRecord, MemberRecord, Members, RoomHeads, Rooms, UserRooms},
     transaction::{Read, Tables},
 };
@@ -170,6 +171,7 @@ fn access(read: &impl Read, room: RoomId, user: UserId) -> Result<Option<Access>
         role: member.map(|member| member.role),
         heads: heads(&known),
         read_seq: member.map_or(0, |member| member.read_seq),
+        was_removed: record.removed.contains(&Raw(user.0)),
     }))
 }
 

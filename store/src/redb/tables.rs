@@ -137,6 +137,9 @@ pub(super) struct RoomRecord {
     pub(super) private: bool,
     pub(super) created_at: Millis,
     pub(super) creator: Raw<15>,
+    /// The latest who were removed and are no members again; at most `REMOVED_MAX`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) removed: Vec<Raw<15>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -148,7 +148,7 @@ impl PresenceStore for Redis {
         let came = alone(renew, &mut answers);
         let mut went = alone(end, &mut answers);
         went.extend(answers.flat_map(users));
-        Ok(Edges { came, went })
+        Ok(Edges { came, went, is_partial: false })
     }
 
     async fn online(&self, users: &[UserId]) -> Result<Vec<bool>, StoreError> {

@@ -139,6 +139,9 @@ pub struct RoomLine {
     pub members: u64,
     /// `ts` of the newest message, else the time of creation.
     pub active_at: Millis,
+    /// The latest who were removed and are no members again; beyond `REMOVED_MAX` they are passed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<UserId>,
 }
 
 /// A member of the room above.

@@ -16,7 +16,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All of them, with their names.
-    pub const ALL: [(&'static str, Self); 20] = [
+    pub const ALL: [(&'static str, Self); 23] = [
         ("ack_before_commit", Self::Node(mutations::Mutation::AckBeforeCommit)),
         ("publish_before_commit", Self::Node(mutations::Mutation::PublishBeforeCommit)),
         ("dedupe_filled_on_accept", Self::Node(mutations::Mutation::DedupeFilledOnAccept)),
@@ -34,6 +34,9 @@ impl Mutation {
         ("lane_does_not_wait", Self::Node(mutations::Mutation::LaneDoesNotWait)),
         ("never_stale", Self::Node(mutations::Mutation::NeverStale)),
         ("no_noticing", Self::Node(mutations::Mutation::NoNoticing)),
+        ("no_recheck", Self::Node(mutations::Mutation::NoRecheck)),
+        ("heads_read_last", Self::Node(mutations::Mutation::HeadsReadLast)),
+        ("changed_counted_early", Self::Node(mutations::Mutation::ChangedCountedEarly)),
         ("local_read_back", Self::Reads(Reads::LocalReadBack)),
         ("local_activation", Self::Reads(Reads::LocalActivation)),
         ("stale_pages", Self::Reads(Reads::StalePages)),

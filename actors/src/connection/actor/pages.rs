@@ -2,7 +2,10 @@
 
 use super::{Answer, ChangesRead, ConnectionActor, ConnectionMessage, PageRead};
 use crate::{
-    connection::{REPLAY_PAGE_MESSAGES, logic::may_read},
+    connection::{
+        REPLAY_PAGE_MESSAGES,
+        logic::{end_of, may_read},
+    },
     hub::Identity,
     kernel::Context,
 };
@@ -90,10 +93,10 @@ impl ConnectionActor {
         answer: fn(Result<T, Refusal>) -> Answer,
         context: &mut Context<ConnectionMessage>,
     ) {
-        let membership = self.membership(room);
+        let (membership, access) = (self.membership(room), self.access(room));
         let read = async move {
             match membership.await.map(may_read) {
-                Ok(Err(_)) => Answer::Ended(room),
+                Ok(Err(_)) => Answer::Ended(room, end_of(access.await.ok().flatten())),
                 Ok(Ok(_)) => answer(part.await),
                 Err(refusal) => answer(Err(refusal)),
             }

@@ -80,27 +80,28 @@ impl Logic {
             return;
         };
         let was_wanted = self.replay.has(room);
+        let end = end_of(access);
         let member = access.filter(|access| access.role.is_some());
         let member_rev = member.map(|access| access.heads.member_rev);
         self.replay.rechecked(room, member_rev, &mut self.steps);
         if member_rev.is_none() && was_wanted {
-            self.leave(room, effects);
+            self.leave(room, end, effects);
         }
         self.take_steps(effects);
     }
 
     /// See [`Step::ReadPage`] and [`Step::ReadChanges`]: the membership was found to be over.
-    pub fn ended(&mut self, room: RoomId, effects: &mut Vec<Effect>) {
+    pub fn ended(&mut self, room: RoomId, end: MemberChange, effects: &mut Vec<Effect>) {
         self.replay.ended(room, &mut self.steps);
         if self.replay.has(room) {
-            self.leave(room, effects);
+            self.leave(room, end, effects);
         }
         self.take_steps(effects);
     }
 
-    fn leave(&mut self, room: RoomId, effects: &mut Vec<Effect>) {
+    fn leave(&mut self, room: RoomId, end: MemberChange, effects: &mut Vec<Effect>) {
         self.replay.unwant(room, &mut self.steps);
-        self.tell_left(room, effects);
+        self.tell_end(room, end, effects);
         // As below: what was read may be older than a new membership.
         if self.wants_all {
             effects.push(Effect::AskReturn(room));
@@ -122,16 +123,22 @@ impl Logic {
         }
     }
 
-    fn tell_left(&self, room: RoomId, effects: &mut Vec<Effect>) {
+    fn tell_end(&self, room: RoomId, change: MemberChange, effects: &mut Vec<Effect>) {
         if let Some(Identity { user, .. }) = self.identity() {
             effects.push(Effect::Push(NodeFrame::Member {
                 room,
                 user,
-                change: MemberChange::Left,
+                change,
                 role: None,
                 last_seq: None,
                 last_rev: None,
             }));
         }
     }
+}
+
+/// How a membership ended of which nobody told, as the store has it.
+pub fn end_of(access: Option<Access>) -> MemberChange {
+    let was_removed = access.is_some_and(|access| access.was_removed);
+    if was_removed { MemberChange::Removed } else { MemberChange::Left }
 }

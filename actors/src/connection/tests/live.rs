@@ -4,12 +4,12 @@ use super::{ANN, Connection, ROOM, access, limits, subscribe};
 use crate::{
     batcher::Moved,
     connection::{
-        REQUESTS_MAX,
+        Attached, REQUESTS_MAX,
         logic::{Effect, Live, Logic},
     },
 };
 use madang_protocol::{
-    Ephemeral, ErrorCode, Operation, Refusal, UserId,
+    Ephemeral, ErrorCode, MemberChange, Operation, Refusal, UserId,
     frame::NodeFrame,
     operation::{Signal, Target, Typing},
 };
@@ -170,4 +170,21 @@ fn a_room_that_was_joined_unheard_is_looked_at_unless_it_was_left_out() {
     connection.frame(4, subscribe(None));
     connection.does(|logic, out| logic.detached(ROOM, out));
     assert_eq!(connection.does(found), [Effect::AskReturn(ROOM)]);
+}
+
+/// Who was removed, and did not hear of it, is not told to have left.
+#[test]
+fn a_removal_that_nobody_told_of_is_told_as_one() {
+    let removed = |frame: &Effect| {
+        matches!(frame, Effect::Push(NodeFrame::Member { change: MemberChange::Removed, .. }))
+    };
+    let gone = Ok(Some(Access { role: None, was_removed: true, ..access(9) }));
+    let mut connection = Connection::attaching(None, 9);
+    connection.does(|logic, out| logic.attached(Some(Attached::Live), out));
+    let effects = connection.does(|logic, out| logic.rechecked(ROOM, gone, out));
+    assert!(removed(&effects[0]), "{effects:?}");
+    // Found out by one that is not live yet.
+    let mut connection = Connection::attaching(None, 9);
+    let effects = connection.does(|logic, out| logic.ended(ROOM, MemberChange::Removed, out));
+    assert!(removed(&effects[0]), "{effects:?}");
 }

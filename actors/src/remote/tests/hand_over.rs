@@ -1,9 +1,13 @@
 //! Sends, changes and questions from any node, while homes move.
 
 use super::nodes::{ANN, BOB, Node, Nodes, ROOM, SEND_WAIT, with_nodes};
-use crate::{kernel::Reply, remote::ROOMS_ASKED_MAX, room::pending::Work};
+use crate::{
+    kernel::Reply,
+    remote::{ROOMS_ASKED_MAX, USERS_ASKED_MAX},
+    room::pending::Work,
+};
 use madang_protocol::{
-    ErrorCode, Heads, Place,
+    ErrorCode, Heads, Place, UserId,
     operation::{Edit, Target},
 };
 use madang_store::rooms::RoomChange;
@@ -71,6 +75,32 @@ fn a_home_that_is_behind_reads_before_it_tells() {
     });
 }
 
+/// For a node that cannot read of it whether a user whose last connection to it ended is gone.
+#[test]
+fn nodes_tell_each_other_who_is_online_by_them() {
+    with_nodes(1, 3, |mut nodes| async move {
+        let mut number = 0_u64;
+        let mut many: Vec<UserId> = Vec::new();
+        many.resize_with(USERS_ASKED_MAX + 1, || {
+            number += 1;
+            let mut id = [7; 15];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            UserId(id)
+        });
+        let (first, last) = (many[0], many[USERS_ASKED_MAX]);
+        nodes.nodes[0].connected.came(BOB, Instant::now());
+        nodes.nodes[1].connected.came(first, Instant::now());
+        nodes.nodes[2].connected.came(last, Instant::now());
+        let mut users = many.clone();
+        nodes.nodes[0].router.retain_elsewhere_offline(&mut users).await;
+        assert_eq!(users, many[1..USERS_ASKED_MAX]);
+        nodes.nodes[1].serving = None;
+        let mut users = vec![first, last, BOB];
+        nodes.nodes[0].router.retain_elsewhere_offline(&mut users).await;
+        assert_eq!(users, [first, BOB], "who does not answer holds nobody");
+    });
+}
+
 #[test]
 fn of_a_question_about_many_rooms_the_first_are_answered() {
     with_nodes(1, 2, |nodes| async move {
@@ -99,6 +129,25 @@ fn while_nobody_is_home_a_send_waits() {
         let refusal = other.send(ANN, "too long").await.unwrap_err();
         assert_eq!(refusal.code, ErrorCode::Unavailable);
         assert!(begun.elapsed() < SEND_WAIT + Duration::from_secs(1), "{:?}", begun.elapsed());
+    });
+}
+
+/// An edit waits for the message it is about to be read, as a send does for its sender's membership.
+#[test]
+fn while_its_message_cannot_be_read_an_edit_waits() {
+    with_nodes(1, 2, |nodes| async move {
+        let other = &nodes.nodes[nodes.other()];
+        let seq = other.send(ANN, "first words").await.unwrap().seq;
+        nodes.is_silent.store(true, Ordering::Relaxed);
+        let target = Target { room: ROOM, seq };
+        let edit = || Work::Edit(Edit { target, body: "better".into(), if_rev: None });
+        let heals = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            nodes.is_silent.store(false, Ordering::Relaxed);
+        };
+        let (edited, ()) = futures_util::future::join(other.ask(ANN, edit()), heals).await;
+        assert_eq!(edited.unwrap().rev, 1);
+        assert_eq!(*nodes.log().await[0].body, *"better");
     });
 }
 

@@ -31,7 +31,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -48,12 +48,16 @@ pub(super) struct Nodes {
     pub(super) store: Store,
     /// See `TestBus`.
     pub(super) trouble: Arc<AtomicU64>,
+    /// The store answers no question.
+    pub(super) is_silent: Arc<AtomicBool>,
 }
 
 /// One of them.
 pub(super) struct Node {
     pub(super) router: Router,
     pub(super) homes: Homes,
+    /// Who has a connection to it.
+    pub(super) connected: Connected,
     /// While it is held, others can ask the node.
     pub(super) serving: Option<Subscription>,
     peer: Peer,
@@ -86,11 +90,12 @@ impl Nodes {
         store.rooms.create(new_room()).await.expect("a store");
         let first = InProcess::new(peer(0));
         // What one node's calls come to grief by is nothing to the others.
-        let of_node = |trouble| faulty::around(store.clone(), Arc::new(Slow(trouble)));
-        let start =
-            |place| Node::start(&of_node(trouble.clone()), first.join(peer(place)), &trouble);
+        let is_silent: Arc<AtomicBool> = Arc::default();
+        let slow = || Slow { trouble: trouble.clone(), is_silent: is_silent.clone() };
+        let of_node = || faulty::around(store.clone(), Arc::new(slow()));
+        let start = |place| Node::start(&of_node(), first.join(peer(place)), &trouble);
         let nodes = (0..count).map(start).collect();
-        Self { nodes, store, trouble }
+        Self { nodes, store, trouble, is_silent }
     }
 
     /// From now on these see each other, and the rest sees nobody.
@@ -131,7 +136,8 @@ impl Node {
         let writer = start_supervised(&arbiter, bound, &tree, Exhausted::Escalate, move |_| {
             StoreWriter::new(log.clone())
         });
-        let reader = reader(store, &tree, &metrics);
+        let connected = Connected::new(LastSeen::off());
+        let reader = reader(store, &tree, &metrics, connected.clone());
         let homes = Homes::joining(peer.clone());
         let services = Arc::new(Services {
             reader,
@@ -148,7 +154,7 @@ impl Node {
         let router = Router::new(vec![arbiter], rooms, services, Hubs::new(Vec::new()), SEND_WAIT);
         let serving = Some(router.serve());
         hear_oneself(homes.clone());
-        Self { router, homes, serving, peer }
+        Self { router, homes, connected, serving, peer }
     }
 
     pub(super) async fn send(&self, sender: UserId, name: &str) -> Result<Receipt, Refusal> {
@@ -176,15 +182,20 @@ impl Node {
 
 /// A store that takes its time; of appends some are answered "unknown", and written, in part or
 /// later.
-struct Slow(Arc<AtomicU64>);
+struct Slow {
+    trouble: Arc<AtomicU64>,
+    is_silent: Arc<AtomicBool>,
+}
 
 impl faulty::Script for Slow {
     fn fate(&self, call: Call) -> Fate {
         let millis = |max: u64| Duration::from_micros(fastrand::u64(..max * 1_000));
-        let is_lost = call == Call::Append && fastrand::u64(..100) < self.0.load(Relaxed);
+        let is_lost = call == Call::Append && fastrand::u64(..100) < self.trouble.load(Relaxed);
         let outcome = if is_lost {
             let rest = fastrand::bool().then(|| millis(700));
             Outcome::Unknown { done: Share(fastrand::u8(..)), told: Share(0), rest }
+        } else if call == Call::Read && self.is_silent.load(Relaxed) {
+            Outcome::Refused { done: Share(0) }
         } else {
             Outcome::Done
         };
@@ -206,14 +217,19 @@ fn hear_oneself(homes: Homes) {
     });
 }
 
-fn reader(store: &Store, tree: &Supervisor, metrics: &Arc<Metrics>) -> Reader {
+fn reader(
+    store: &Store,
+    tree: &Supervisor,
+    metrics: &Arc<Metrics>,
+    connected: Connected,
+) -> Reader {
     let (of_actor, metrics) = (store.clone(), metrics.clone());
     let bound = store_reader::INBOX_BOUND;
     let actor = start_supervised(&Arbiter::here(), bound, tree, Exhausted::Escalate, move |_| {
         StoreReader::new(of_actor.clone(), metrics.clone())
     });
     let leases = Arc::new(madang_store::presence::InProcess::new());
-    let online = Online::new(Connected::new(LastSeen::off()), leases);
+    let online = Online::new(connected, leases);
     Reader::new(actor, Duration::from_secs(5), ReadPositions::new(), online, LastSeen::off())
 }
 

@@ -49,6 +49,8 @@ impl<S, M> Logic<S, M> {
                         seq += 1;
                         Decision::Write(Entry::Message(Arc::new(message)))
                     }
+                    // What came after a change that waits for its message waits behind it.
+                    None if self.looking.is_for(&pending.submit) => Decision::Look,
                     None => draft.decide(&pending.submit, pending.role),
                 }
             });

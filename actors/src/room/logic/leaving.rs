@@ -115,9 +115,8 @@ impl<S, M> Logic<S, M> {
             effects.push(Effect::TellHome(self.heads));
         }
         let (waiting, changes) = self.standings.drain();
-        let looking = std::mem::take(&mut self.looking).into_values().flatten();
         let late = std::mem::take(&mut self.elsewhere.late);
-        let all = self.queue.drain().chain(looking).chain(waiting).chain(late);
+        let all = self.queue.drain().chain(self.looking.drain()).chain(waiting).chain(late);
         let submits = all.flat_map(|pending| {
             let Pending { submit, replies, .. } = pending;
             replies.into_iter().map(move |reply| (submit.clone(), reply))

@@ -124,7 +124,14 @@ impl<S, M> Logic<S, M> {
             for pending in self.standings.give_up(user) {
                 refuse(pending, &refusal, effects);
             }
-        } else if !std::mem::replace(&mut self.asks_again, true) {
+        } else {
+            self.ask_again_later(random, effects);
+        }
+    }
+
+    /// One timer for everything that could not be read.
+    pub(super) fn ask_again_later(&mut self, random: u64, effects: &mut Vec<Effect<S, M>>) {
+        if !std::mem::replace(&mut self.asks_again, true) {
             let wait_ms = self.asking.next_ms(random).max(RETRY_FIRST_MS);
             effects.push(Effect::AskAgainAfter(Duration::from_millis(wait_ms)));
         }
@@ -138,6 +145,7 @@ impl<S, M> Logic<S, M> {
                 effects.push(Effect::AskStanding(user));
             }
         }
+        self.look_again(effects);
     }
 
     /// Answers those whose wait is over before it was known who may send.

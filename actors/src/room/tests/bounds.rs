@@ -78,20 +78,7 @@ fn of_too_many_messages_those_nothing_is_about_are_read_again() {
 
 /// What a full store refuses is refused with its word, not as an outcome in doubt.
 #[test]
-fn a_store_that_is_busy_or_silent_is_told_apart() {
-    for (error, told) in [
-        (StoreError::Overloaded, ErrorCode::Overloaded),
-        (StoreError::Unavailable("slow".into()), ErrorCode::Unavailable),
-    ] {
-        let mut room = Room::active(0);
-        let target = madang_protocol::operation::Target { room: ROOM, seq: 0 };
-        let deadline = room.now + Duration::from_secs(15);
-        room.asks(Submit { sender: ANN, work: Work::Delete(target), deadline, trace: 0 }, 2);
-        let effects = room.batch();
-        let [Effect::Look { seq, user, life }] = effects[..] else { panic!("{effects:?}") };
-        let effects = room.does(|logic, out| logic.looked((seq, user, life), Err(error), out));
-        assert_eq!(effects.iter().filter_map(code).collect::<Vec<_>>(), [(2, told)]);
-    }
+fn a_store_that_is_busy_refuses_the_send() {
     let mut room = Room::active(0);
     room.submit(BOB, "a", 1);
     let effects = room.unknown(BOB, StoreError::Overloaded);

@@ -1,5 +1,7 @@
 //! Edits, deletions and reactions.
 
+mod looking;
+
 use super::*;
 use crate::room::{RECHECK_AFTER, standing::Change};
 use madang_protocol::{
@@ -79,7 +81,7 @@ impl Room {
 
     fn looked(&mut self, user: UserId, message: Option<Arc<Message>>) -> Effects {
         let found = message.map(|message| Looked { message, mine: Vec::new() });
-        self.does(|logic, out| logic.looked((3, user, 0), Ok(found), out))
+        self.does(|logic, out| logic.looked((3, user, 0), Ok(found), u64::MAX, out))
     }
 
     /// Stands at 5; Ann and Bob are members; message 3 was looked at for both.
@@ -289,7 +291,7 @@ fn a_change_whose_answer_was_lost_is_found_by_its_mark() {
     let is =
         |rev| Amended { rev, edited_at: Some(1_000), reactions: reactions.clone(), deleted: false };
     let found = Looked { message: amended("new", is(1)), mine: vec![emoji("+")] };
-    room.does(|logic, out| logic.looked((3, ANN, 1), Ok(Some(found)), out));
+    room.does(|logic, out| logic.looked((3, ANN, 1), Ok(Some(found)), u64::MAX, out));
     let effects = room.batch();
     assert!(matches!(effects[..], [Effect::AnswerSend(2, Ok(_))]), "{effects:?}");
     let told = change(ChangeKind::Reactions, None, &amended("new", is(2)));

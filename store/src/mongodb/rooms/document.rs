@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rooms        {_id: room, kind, name?, private, creator, created_at, member_rev, members,
-//!               client_id?, pair?, steps?}
+//!               client_id?, pair?, steps?, removed?}
 //! members      {_id: {room, user}, room, user, role, joined_at, read_seq}
 //! bans         {_id: {room, user}}
 //! room_counts  {_id: user, rooms}
@@ -40,6 +40,9 @@ pub(in crate::mongodb) struct RoomDocument {
     /// The two of a direct room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::mongodb) pair: Option<Bytes<30>>,
+    /// The latest who were removed and are no members again; at most `REMOVED_MAX`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::mongodb) removed: Vec<Bytes<15>>,
 }
 
 impl RoomDocument {
@@ -56,6 +59,7 @@ impl RoomDocument {
             members,
             client_id: new.client_id.clone(),
             pair: new.pair().map(pair_of),
+            removed: Vec::new(),
         }
     }
 }
@@ -159,13 +163,15 @@ impl SeenRoom {
         Some((from, self.last_rev))
     }
 
-    pub(super) fn access(&self) -> Access {
+    /// What `user`, who asks, may do.
+    pub(super) fn access(&self, user: UserId) -> Access {
         Access {
             kind: self.of_room.kind,
             private: self.of_room.private,
             role: self.role,
             heads: self.heads(),
             read_seq: self.role.map_or(0, |_| self.read_seq()),
+            was_removed: self.of_room.removed.contains(&Bytes(user.0)),
         }
     }
 

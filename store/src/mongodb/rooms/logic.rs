@@ -56,8 +56,9 @@ pub(super) struct Allowed {
 pub(super) enum Step {
     /// A membership begins, and a ban ends if there is one.
     Enter { role: Role, banned: bool },
-    /// A membership ends; the user is kept out from now on if `ban` says so.
-    Exit { ban: bool },
+    /// A membership ends, by the user's own wish or by another's; the user is kept out from now on if `ban`
+    /// says so.
+    Exit { removed: bool, ban: bool },
     /// One who is no member is kept out.
     Ban,
     /// Another role; with `Owner` the one who asks becomes admin.
@@ -154,7 +155,8 @@ fn remove(concerned: &Concerned, by: UserId, ban: bool) -> Decision {
 
 fn exit(user: UserId, change: MemberChange, ban: bool) -> Decision {
     let events = vec![told(user, change, None)];
-    Ok(Allowed { step: Step::Exit { ban }, events, role: None })
+    let removed = change == MemberChange::Removed;
+    Ok(Allowed { step: Step::Exit { removed, ban }, events, role: None })
 }
 
 fn set_role(concerned: &Concerned, by: UserId, role: Role) -> Decision {

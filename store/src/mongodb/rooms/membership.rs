@@ -18,7 +18,7 @@ use crate::{
         schema::{BANS, MEMBERS, ROOMS},
         transaction::{Work, Worked},
     },
-    rooms::{RoomChange, RoomChanged, RoomRefusal},
+    rooms::{REMOVED_MAX, RoomChange, RoomChanged, RoomRefusal},
 };
 use ::mongodb::{
     ClientSession,
@@ -87,13 +87,13 @@ impl Change<'_> {
         Allowed { step, events, role }: Allowed,
     ) -> Worked<RoomChanged> {
         let told = events.len() as u64;
-        self.write_room(session, &step, told as i64).await?;
         let user = stored.concerned.user;
+        self.write_room(session, user, &step, told as i64).await?;
         match step {
             Step::Enter { role, banned } => {
                 self.enter(session, user, role, stored.heads.last_seq, banned).await?;
             }
-            Step::Exit { ban } => self.exit(session, user, ban).await?,
+            Step::Exit { ban, .. } => self.exit(session, user, ban).await?,
             Step::Ban => self.ban(session, user).await?,
             Step::SetRole(role) => {
                 self.set_role(session, user, role).await?;
@@ -108,7 +108,13 @@ impl Change<'_> {
     }
 
     /// Written by every change, also one that tells nothing: changes of a room do not overlap.
-    async fn write_room(&self, session: &mut ClientSession, step: &Step, told: i64) -> Worked<()> {
+    async fn write_room(
+        &self,
+        session: &mut ClientSession,
+        user: UserId,
+        step: &Step,
+        told: i64,
+    ) -> Worked<()> {
         let members = match step {
             Step::Enter { .. } => 1,
             Step::Exit { .. } => -1,
@@ -116,8 +122,15 @@ impl Change<'_> {
         };
         let mut update =
             doc! { "$inc": { "member_rev": told, "members": members, "steps": 1_i64 } };
-        if let Step::Rename(name) = step {
-            update.insert("$set", doc! { "name": name });
+        let user = user.bson();
+        match step {
+            Step::Rename(name) => _ = update.insert("$set", doc! { "name": name }),
+            Step::Enter { .. } => _ = update.insert("$pull", doc! { "removed": user }),
+            Step::Exit { removed: true, .. } => {
+                let latest = doc! { "$each": [user], "$slice": -(REMOVED_MAX as i32) };
+                update.insert("$push", doc! { "removed": latest });
+            }
+            Step::Exit { .. } | Step::Ban | Step::SetRole(_) => {}
         }
         let rooms = self.store.collection::<RoomDocument>(ROOMS);
         rooms.update_one(doc! { "_id": self.room.bson() }, update).session(session).await?;

@@ -70,7 +70,7 @@ impl RoomStore for Mongo {
         let stages = pipeline::access(user, &rooms);
         let found = self.read(Call::Access, self.seen_rooms(ROOMS, user, stages)).await?;
         let found: HashMap<RoomId, Access> =
-            found.iter().map(|seen| (seen.room(), seen.access())).collect();
+            found.iter().map(|seen| (seen.room(), seen.access(user))).collect();
         Ok(rooms.iter().map(|room| found.get(room).copied()).collect())
     }
 
@@ -84,7 +84,7 @@ impl RoomStore for Mongo {
         }
         let stages = pipeline::access_all(user, limit);
         let found = self.read(Call::AccessAll, self.seen_rooms(MEMBERS, user, stages)).await?;
-        Ok(found.iter().map(|seen| (seen.room(), seen.access())).collect())
+        Ok(found.iter().map(|seen| (seen.room(), seen.access(user))).collect())
     }
 
     async fn change(

@@ -320,6 +320,7 @@ fn room_line(row: RoomRow) -> RoomLine {
         member_rev: room.member_rev,
         members: room.members,
         active_at: last_ts.unwrap_or(room.created_at),
+        removed: room.removed.into_iter().map(|user| UserId(user.0)).collect(),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
         schema::{DATA, MEMBERS, MESSAGES, META, ROOM_COUNTS, ROOMS, USERS},
         setup::{IMPORT, make_indexes},
     },
+    rooms::REMOVED_MAX,
     transfer::{
         Numbered, TransferError,
         line::{CreationLine, Line, LoginLine, MemberLine, RoomLine, SessionLine, UserLine},
@@ -235,6 +236,7 @@ impl Filling {
 
     fn room(&mut self, number: u64, line: &RoomLine) {
         self.end_room();
+        let removed = line.removed.iter().take(REMOVED_MAX).map(|user| Bytes(user.0)).collect();
         let document = RoomDocument {
             room: Bytes(line.room.0),
             kind: line.kind,
@@ -246,6 +248,7 @@ impl Filling {
             members: line.members,
             client_id: None,
             pair: None,
+            removed,
         };
         self.batch.names(number, line.creator, "its creator is no user");
         self.room = Some(OpenRoom { number, room: line.room, document, first: None });

@@ -74,7 +74,7 @@ fn account(snapshot: &Snapshot, user: UserId, record: UserRecord, sink: &mut Sin
 }
 
 fn room_line(room: RoomId, record: RoomRecord, heads: &HeadsRecord) -> RoomLine {
-    let RoomRecord { kind, name, private, created_at, creator } = record;
+    let RoomRecord { kind, name, private, created_at, creator, removed } = record;
     let HeadsRecord { last_seq, last_rev, member_rev, members, active_at } = *heads;
     RoomLine {
         room,
@@ -88,6 +88,7 @@ fn room_line(room: RoomId, record: RoomRecord, heads: &HeadsRecord) -> RoomLine 
         member_rev,
         members,
         active_at,
+        removed: removed.into_iter().map(|user| UserId(user.0)).collect(),
     }
 }
 

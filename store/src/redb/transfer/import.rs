@@ -13,6 +13,7 @@ use crate::{
         },
         transaction::{Read, Snapshot, Tables},
     },
+    rooms::REMOVED_MAX,
     transfer::{
         Lines, Numbered, TransferError,
         line::{
@@ -161,7 +162,9 @@ impl Filling {
         let RoomLine { last_seq, last_rev, member_rev, members, active_at, .. } = *line;
         known::<Users>(tables, &creator, "its creator is no user")?;
         let name = line.name.clone();
-        let record = RoomRecord { kind, name, private, created_at, creator: Raw(creator.0) };
+        let creator = Raw(creator.0);
+        let removed = line.removed.iter().take(REMOVED_MAX).map(|user| Raw(user.0)).collect();
+        let record = RoomRecord { kind, name, private, created_at, creator, removed };
         tables.put::<Rooms>(&room, &record)?;
         // That they hold is seen when the room ends.
         let heads = HeadsRecord { last_seq, last_rev, member_rev, members, active_at };
