@@ -24,12 +24,11 @@ const ROOM_USERS: usize = 200;
 /// what it does not need, and for the kernel to make huge pages if it may.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// What users are promised, whatever the build.
+/// What users are promised.
 const BYTES_EACH_MAX: u64 = 3_072;
 /// Processor time in a second. Users are promised a microsecond; a machine that others use too
-/// takes half of that again by cold caches, and code that is not optimised does more.
-const PROCESSOR_EACH_MAX: Duration =
-    Duration::from_nanos(if cfg!(debug_assertions) { 3_000 } else { 1_500 });
+/// takes half of that again by cold caches.
+const PROCESSOR_EACH_MAX: Duration = Duration::from_nanos(1_500);
 
 /// From a node that has served nobody yet, so that what it needs once is counted in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -82,12 +82,6 @@ enum Step {
 
 async fn judge(pulse: &Pulse, what: &str, rounds: usize, mut disturb: impl AsyncFnMut(Step)) {
     let limits = Limits::default();
-    if cfg!(debug_assertions) {
-        // How long anything takes is the debug checks' doing; that it works is seen once.
-        let measured = measure(pulse, 1, &mut disturb).await;
-        println!("{what}, not judged:\n{}", measured.table(&limits));
-        return;
-    }
     let (rounds, attempts) = strict().map_or((rounds, ATTEMPTS), |rounds| (rounds, 1));
     let mut best = Verdict::Violated;
     for attempt in 1..=attempts {
