@@ -12,7 +12,7 @@ use madang_actors::{
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     hint::black_box,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::{catch_unwind, resume_unwind},
     sync::Arc,
     time::Duration,
 };
@@ -51,7 +51,7 @@ fn catch_all(actors: u32) -> Duration {
     let lives = Arc::new(Semaphore::new(0));
     let begun = processor_time();
     for _ in 0..actors {
-        assert!(catch_unwind(AssertUnwindSafe(|| end())).is_err());
+        assert!(catch_unwind(end).is_err());
         black_box(Box::new(Mortal { lives: lives.clone() }));
     }
     processor_time() - begun
