@@ -116,13 +116,18 @@ pub fn on_server_core<T>(start: impl FnOnce() -> T) -> Done<T> {
     Ok(started)
 }
 
+/// Descriptors that this process may have open, once it asks for that many.
+pub fn allowed_descriptors() -> u64 {
+    rustix::process::getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
+}
+
 /// Makes sure that so many descriptors may be open at once, here and in children started later.
 ///
 /// # Errors
 /// When the operating system allows fewer.
 pub fn need_descriptors(needed: u64) -> Done<()> {
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    let allowed = limit.maximum.unwrap_or(u64::MAX);
+    let allowed = allowed_descriptors();
     if needed > allowed {
         let how = "ask for fewer connections, or raise `ulimit -Hn`".to_owned();
         return Err(BenchError::Limit { what: "descriptors", needed, allowed, how });

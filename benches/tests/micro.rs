@@ -2,10 +2,15 @@
 
 use madang_bench::{
     micro::{
+        audience::to_readers,
+        batcher::receipts,
         codecs::{decode_json, encode},
         fan_out::to_each,
         kernel::{Distance, messages},
+        outbox::gathered,
         placement::home,
+        room, store,
+        supervisor::restarts,
     },
     pairs::Comparison,
 };
@@ -33,4 +38,36 @@ fn codecs() {
 #[test]
 fn placement() {
     measures_something(home(1_000, 1, 10));
+}
+
+#[test]
+fn room_core() {
+    measures_something(room::commits(1, 1, 10));
+    measures_something(room::commits(16, 1, 100));
+}
+
+#[test]
+fn audience() {
+    measures_something(to_readers(10, 1, 100));
+}
+
+#[test]
+fn outbox() {
+    measures_something(gathered(1, 1, 100));
+    measures_something(gathered(8, 1, 100));
+}
+
+#[test]
+fn supervisor() {
+    measures_something(restarts(10, 1));
+}
+
+#[test]
+fn batcher() {
+    measures_something(receipts(100, 3, 1, 2));
+}
+
+#[test]
+fn commits_of_the_store() {
+    measures_something(store::commits(4, 1, 8));
 }

@@ -51,5 +51,7 @@ pub use log::MessageLog;
 pub use open::{Medium, NEIGHBOUR_LEASE, Neighbour, OpenError, Options, Store, StoreControl, open};
 pub use presence::PresenceStore;
 pub use receipts::ReceiptStore;
+#[cfg(feature = "conformance")]
+pub use redb::BareLog;
 pub use rooms::RoomStore;
 pub use transfer::{Transfer, transfer, transfer_cluster};

@@ -6,7 +6,7 @@ use madang_protocol::{
 };
 
 /// What the readers of `room` get of an event.
-pub(super) fn item(room: RoomId, event: &Event) -> Item {
+pub fn item(room: RoomId, event: &Event) -> Item {
     match event {
         Event::Message(message) => message_item(message),
         Event::Changed(message) => changed_item(message),

@@ -21,7 +21,7 @@
 //! delivery does; nobody is attached who may have lost the membership meanwhile.
 
 mod actor;
-mod encode;
+pub mod encode;
 mod known;
 pub mod live;
 pub mod logic;

@@ -395,16 +395,19 @@ impl Core {
         if now_low {
             slot.wants_low = false;
         }
+        // Its address is elsewhere in memory: not touched where there is nothing to tell.
+        let told = (now_low || flushed.is_err()).then(|| slot.connection.clone());
         match &flushed {
             Ok(Flushed::Drained) if slot.is_closing => slot.socket.end_writing(),
-            Err(_) => slot.is_closing = true, // the peer is gone: nobody to tell why
-            Ok(_) => {}
-        }
-        let connection = slot.connection.clone();
-        match flushed {
             Ok(Flushed::Drained) => {}
             Ok(Flushed::Blocked) => self.wait_until_writable(id),
-            Err(_) => connection.stop(),
+            Err(_) => slot.is_closing = true, // the peer is gone: nobody to tell why
+        }
+        let Some(connection) = told else {
+            return;
+        };
+        if flushed.is_err() {
+            connection.stop();
         }
         if now_low {
             self.tell(id, &connection, ConnectionMessage::Low);

@@ -38,7 +38,7 @@ pub use actor::start;
 pub use core::HubLimits;
 pub use item::{Item, Items};
 pub use local::LocalHub;
-pub use traffic::Received;
+pub use traffic::{Received, Traffic};
 
 use crate::{
     audience::AudienceMessage,

@@ -116,7 +116,10 @@ impl Outbox {
 
     /// Writes until nothing waits or the socket is full, and counts what was written. `scratch` is
     /// shared by all out-queues of a thread.
-    pub(super) fn flush(
+    ///
+    /// # Errors
+    /// The socket's: it takes nothing any more.
+    pub fn flush(
         &mut self,
         socket: &dyn Socket,
         scratch: &mut Vec<u8>,

@@ -66,7 +66,7 @@ impl Sent {
 
 /// What was read and written since it was told last.
 #[derive(Default)]
-pub(super) struct Traffic {
+pub struct Traffic {
     received: [Amount; RECEIVED],
     sent: [Amount; Sent::NAMES.len()],
     is_new: bool,

@@ -80,6 +80,7 @@ impl Size {
 pub fn run(bench: &mut Bench, options: &Options) -> Done<()> {
     let servers = 2 + options.peers.peers.len();
     bench.need_connections(options.size.connections * servers)?;
+    peers::need(&options.peers.peers)?;
     if !options.peers.peers.is_empty() {
         bench.outcome.versions.insert("peers".to_owned(), peers::versions());
     }

@@ -10,7 +10,11 @@ use crate::{
     generator::{Deaf, Load, Window, drive, histogram},
     result::Row,
     rounds::Server,
-    targets::{Floor, Kind, peers::Peer, plain_rooms},
+    targets::{
+        Floor, Kind,
+        peers::{self, Peer, PeerKind},
+        plain_rooms,
+    },
 };
 use std::time::Duration;
 
@@ -50,6 +54,7 @@ const SMALLEST: f64 = 1.05;
 /// Runs it.
 pub fn run(bench: &mut Bench, options: &Options) -> Done<()> {
     bench.need_connections(options.connections)?;
+    peers::need(&options.peers.peers)?;
     let size =
         fanout::Size { connections: options.connections, rate: 0.0, payload: options.payload };
     let floor = Floor::start()?;
@@ -72,7 +77,7 @@ pub fn run(bench: &mut Bench, options: &Options) -> Done<()> {
     drop((server, node));
     let mut socket_io = None;
     for kind in &options.peers.peers {
-        if *kind == crate::targets::peers::PeerKind::SocketIoRedis {
+        if *kind == PeerKind::SocketIoRedis {
             bench
                 .outcome
                 .remarks
@@ -83,7 +88,7 @@ pub fn run(bench: &mut Bench, options: &Options) -> Done<()> {
         let mut server = fanout::open_peer(&peer, options.rooms, &size)?;
         let load = load(options, plain.clone(), Kind::Signal);
         let best = climb(bench, "signals", kind.name(), &mut server, load, options)?;
-        if *kind == crate::targets::peers::PeerKind::SocketIo {
+        if *kind == PeerKind::SocketIo {
             socket_io = best;
         }
     }
@@ -162,10 +167,11 @@ fn climb(
         }
         wanted *= step;
     }
-    report(bench, group, name, best.as_ref(), tried);
+    let finding = Finding::of(group, name, best.as_ref(), tried);
+    bench.row(finding.row);
+    bench.outcome.remarks.extend(finding.remark);
     done?;
-    let honest = best.filter(|best| best.generator_share() < GENERATOR_SHARE_MAX);
-    Ok(honest.map(|best| best.per_second()))
+    Ok(finding.limit)
 }
 
 fn is_good(window: &Window, wanted: f64, p99_ms: f64) -> bool {
@@ -183,29 +189,86 @@ fn line(window: &Window, wanted: f64, is_good: bool) -> String {
     )
 }
 
-fn report(bench: &mut Bench, group: &str, name: &str, best: Option<&Window>, tried: Vec<f64>) {
-    let Some(best) = best else {
-        bench.row(Row::new(group, name, "not even the first step").with("tried", "1/s", tried));
-        return;
-    };
-    let share = best.generator_share();
-    let mut all = histogram();
-    let _ = all.add(&best.latency_us);
-    let row = Row::new(group, name, "")
-        .with("CPU per delivery", "us", vec![best.server_us()])
-        .with("p99", "ms", vec![best.latency_ms(0.99)])
-        .with("generator's core", "%", vec![100.0 * share])
-        .with_latency(&all);
-    if share < GENERATOR_SHARE_MAX {
-        bench.row(row.with("most deliveries", "1/s", vec![best.per_second()]));
-        return;
+/// What a climb comes to.
+struct Finding {
+    row: Row,
+    /// Why there is no limit, although something was good.
+    remark: Option<String>,
+    /// The most that was good, unless it is the generator's limit.
+    limit: Option<f64>,
+}
+
+impl Finding {
+    fn of(group: &str, name: &str, best: Option<&Window>, tried: Vec<f64>) -> Self {
+        let Some(best) = best else {
+            let row = Row::new(group, name, "not even the first step").with("tried", "1/s", tried);
+            return Self { row, remark: None, limit: None };
+        };
+        let share = best.generator_share();
+        let mut all = histogram();
+        let _ = all.add(&best.latency_us);
+        let row = Row::new(group, name, "")
+            .with("CPU per delivery", "us", vec![best.server_us()])
+            .with("p99", "ms", vec![best.latency_ms(0.99)])
+            .with("generator's core", "%", vec![100.0 * share])
+            .with_latency(&all);
+        if share < GENERATOR_SHARE_MAX {
+            let most = best.per_second();
+            let row = row.with("most deliveries", "1/s", vec![most]);
+            return Self { row, remark: None, limit: Some(most) };
+        }
+        let remark = format!(
+            "{name}, {group}: {:.0} deliveries a second were good, but the generator was at {:.0} % \
+             of its core, so this is no limit of the server",
+            best.per_second(),
+            100.0 * share
+        );
+        Self { row, remark: Some(remark), limit: None }
     }
-    let remark = format!(
-        "{name}, {group}: {:.0} deliveries a second were good, but the generator was at {:.0} % of \
-         its core, so this is no limit of the server",
-        best.per_second(),
-        100.0 * share
-    );
-    bench.row(row);
-    bench.outcome.remarks.push(remark);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Usage;
+
+    /// Deliveries of a second in which the generator worked so long.
+    fn window(generator_ns: u64) -> Window {
+        Window {
+            sent: 1_000,
+            expected: 50_000,
+            arrived: 50_000,
+            delivered: 50_000,
+            seconds: 1.0,
+            latency_us: histogram(),
+            server: Usage { processor_ns: 400_000_000, ..Usage::default() },
+            generator_ns,
+        }
+    }
+
+    fn has_limit(finding: &Finding) -> bool {
+        finding.row.figures.iter().any(|figure| figure.name == "most deliveries")
+    }
+
+    #[test]
+    fn a_generator_that_had_time_left_found_a_limit() {
+        let found = Finding::of("signals", "node", Some(&window(890_000_000)), vec![50_000.0]);
+        assert_eq!((found.limit, found.remark.as_deref()), (Some(50_000.0), None));
+        assert!(has_limit(&found));
+    }
+
+    #[test]
+    fn a_generator_that_was_busy_itself_reports_no_limit_and_says_why() {
+        let found = Finding::of("signals", "node", Some(&window(910_000_000)), vec![50_000.0]);
+        assert_eq!(found.limit, None);
+        assert!(!has_limit(&found));
+        let remark = found.remark.expect("a reason");
+        assert!(remark.contains("91 %") && remark.contains("no limit of the server"), "{remark}");
+    }
+
+    #[test]
+    fn nothing_good_is_no_limit() {
+        let found = Finding::of("signals", "node", None, vec![50_000.0]);
+        assert!(found.limit.is_none() && !has_limit(&found));
+    }
 }

@@ -11,7 +11,7 @@ use crate::{
     error::{BenchError, Done},
     generator::{Answered, Crowd, Pace, Span, Turn, ask, histogram},
     result::Row,
-    targets::{Dialect, Http, Node, Seat, User, make_room},
+    targets::{Dialect, Http, Node, Seat, User, make_room, pause},
 };
 use hdrhistogram::Histogram;
 use serde_json::json;
@@ -45,6 +45,8 @@ pub struct Options {
     pub p99_ms: f64,
 }
 
+/// While nobody is there yet.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Seconds between two acts of a user.
 const ACTS_EVERY: f64 = 5.0;
 /// Acts of a user between two pages of history.
@@ -135,6 +137,7 @@ impl School {
         let measure = Duration::from_secs_f64(options.seconds);
         let span = Span { warm_up: Duration::ZERO, measure };
         if self.crowd.is_empty() {
+            pause(LOOK_AGAIN); // those who come share this core
             return Ok(None);
         }
         let rate = self.crowd.len() as f64 / ACTS_EVERY;

@@ -138,7 +138,7 @@ fn note(latency: &mut Histogram<u64>, now: Duration, from: f64, count: u64, rate
 }
 
 /// One user, in so many rooms; each with the last seq of its room.
-async fn make_rooms(store: &Store, count: usize) -> Result<Vec<(RoomId, u64)>, String> {
+pub(crate) async fn make_rooms(store: &Store, count: usize) -> Result<Vec<(RoomId, u64)>, String> {
     let made = store.accounts.create_users(vec![sender()]).await;
     made.map_err(|error| error.to_string())?;
     let mut rooms = Vec::with_capacity(count);
@@ -183,7 +183,7 @@ fn sender() -> NewUser {
 }
 
 /// So many messages, room after room in turn, as one append for each room.
-fn batch(
+pub(crate) fn batch(
     rooms: &mut [(RoomId, u64)],
     done: u64,
     count: u64,
@@ -216,7 +216,7 @@ fn client_id(number: u64) -> ClientId {
 }
 
 /// All of them in one commit: those that arrive together share it.
-async fn commit(store: &Store, appends: Vec<Vec<Entry>>) -> Result<(), String> {
+pub(crate) async fn commit(store: &Store, appends: Vec<Vec<Entry>>) -> Result<(), String> {
     let appends = appends.into_iter().map(|entries| store.log.append(entries));
     for appended in futures_util::future::join_all(appends).await {
         if let Some(stopped) = appended.stopped {

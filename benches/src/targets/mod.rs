@@ -11,6 +11,7 @@ pub mod peers;
 mod rooms;
 
 pub use bare_store::{BareStore, StoreRun, serve as serve_bare_store};
+pub(crate) use bare_store::{batch as batch_of, commit, make_rooms as make_store_rooms};
 pub use child::{Child, pause};
 pub use dialect::{Dialect, Heard, Kind, Publication, Seat};
 pub use floor::Floor;

@@ -77,9 +77,9 @@ impl PeerKind {
         }
     }
 
-    /// Installs it if need be, and starts it. `redis` is the address for the one that needs it.
+    /// Starts it; see [`need`]. `redis` is the address for the one that needs it.
     pub fn start(self, redis: Option<SocketAddr>) -> Done<Peer> {
-        let folder = install()?;
+        let folder = folder()?;
         let address = free_address();
         let script = if self == Self::Ws { "ws.js" } else { "socketio.js" };
         let mut command = Command::new("node");
@@ -102,7 +102,25 @@ fn folder() -> Done<PathBuf> {
     Ok(target.join("peers"))
 }
 
-fn install() -> Done<PathBuf> {
+/// Makes sure that these can be started, before anything is: installs them if need be.
+///
+/// # Errors
+/// When there is no Node, or they cannot be installed.
+pub fn need(peers: &[PeerKind]) -> Done<()> {
+    if peers.is_empty() {
+        return Ok(());
+    }
+    let version = Command::new("node").arg("--version").output();
+    version.map_err(|error| missing(&format!("it needs Node on the path ({error})")))?;
+    install()
+}
+
+fn missing(why: &str) -> BenchError {
+    let how = format!("{why}; or leave --peers out");
+    BenchError::Missing { what: "a peer".to_owned(), how }
+}
+
+fn install() -> Done<()> {
     let folder = folder()?;
     fs::create_dir_all(&folder).doing(|| format!("making {}", folder.display()))?;
     let mut changed = !folder.join("node_modules").exists();
@@ -113,25 +131,20 @@ fn install() -> Done<PathBuf> {
             fs::write(&path, text).doing(|| format!("writing {}", path.display()))?;
         }
     }
-    if changed {
-        npm_install(&folder)?;
-    }
-    Ok(folder)
+    if changed { npm_install(&folder) } else { Ok(()) }
 }
 
 fn npm_install(folder: &Path) -> Done<()> {
-    let missing = |how: String| BenchError::Missing { what: "a peer".to_owned(), how };
     eprintln!("installing the peers into {}", folder.display());
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--silent"]).current_dir(folder);
-    let output = npm.output().map_err(|error| {
-        missing(format!("it needs Node and npm on the path, or leave --peers out ({error})"))
-    })?;
+    let output = npm.output();
+    let output = output.map_err(|error| missing(&format!("it needs npm on the path ({error})")))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         // Half an installation would look like a whole one next time.
         let _ = fs::remove_dir_all(folder.join("node_modules"));
-        return Err(missing(format!("npm could not install it: {}", said.trim())));
+        return Err(missing(&format!("npm could not install it: {}", said.trim())));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::tls::TlsSocket;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use madang_actors::hub::Socket;
+use rustix::{io::Errno, net::SendFlags};
 use socket2::SockRef;
 use std::{
     io,
@@ -60,7 +61,7 @@ impl Transport {
 impl Socket for Transport {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(tcp) => tcp.try_write(bytes),
+            Self::Plain(tcp) => send(tcp, bytes),
             Self::Tls(tls) => tls.try_write(bytes),
         }
     }
@@ -81,5 +82,15 @@ impl Socket for Transport {
             tls.close_notify();
         }
         let _ = SockRef::from(self.tcp()).shutdown(Shutdown::Write); // the peer may be gone
+    }
+}
+
+/// Sends without asking tokio whether the socket is ready: nearly always it is, and what is known about
+/// it lies elsewhere in memory for each of a thousand readers. One that is full is asked through tokio,
+/// which notes that it has to be waited for.
+fn send(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match rustix::net::send(tcp, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        Err(Errno::AGAIN) => tcp.try_write(bytes),
+        sent => Ok(sent?),
     }
 }

@@ -227,7 +227,8 @@ fn insert(tables: &mut Tables<'_>, message: &Message) -> Result<Option<Stopped>,
     Ok(None)
 }
 
-fn record_of(message: &Message) -> MessageRecord {
+/// What is kept of a message under its seq.
+pub(super) fn record_of(message: &Message) -> MessageRecord {
     MessageRecord {
         ts: message.ts,
         sender: Raw(message.sender.0),

@@ -14,6 +14,7 @@
 //! | [`sessions`] | sessions and logins of a user |
 //! | [`mod@check`] | does the file contradict itself? |
 //! | [`mod@transfer`] | taking everything out of the file, and into a new one |
+//! | `bare` | what benches compare all of this with |
 //!
 //! **Reads** run to their end in the poll of the future that asks for them, in one snapshot, and
 //! never wait for a commit; pages that are not in memory are read from the disk meanwhile. So they
@@ -22,6 +23,8 @@
 //! **Writes** are handed to the writer thread through a bounded queue and awaited.
 
 mod accounts;
+#[cfg(feature = "conformance")]
+mod bare;
 mod changes;
 mod check;
 mod creation;
@@ -44,6 +47,8 @@ mod unsynced;
 mod witness;
 mod writer;
 
+#[cfg(feature = "conformance")]
+pub use bare::BareLog;
 pub(crate) use check::check;
 pub(crate) use transfer::Transfer;
 

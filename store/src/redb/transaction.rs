@@ -16,7 +16,8 @@ use std::{cell::OnceCell, collections::HashMap, marker::PhantomData, ops::Bound}
 /// Keys and records as the file sees them.
 type Bytes = &'static [u8];
 
-fn definition(slot: usize) -> TableDefinition<'static, Bytes, Bytes> {
+/// The table in `slot`, by its name.
+pub(super) fn definition(slot: usize) -> TableDefinition<'static, Bytes, Bytes> {
     TableDefinition::new(NAMES[slot])
 }
 
@@ -252,7 +253,8 @@ pub(super) fn storage_error(error: StorageError) -> StoreError {
     }
 }
 
-fn table_error(error: TableError) -> StoreError {
+/// The same of the error with which a table does not open.
+pub(super) fn table_error(error: TableError) -> StoreError {
     match error {
         TableError::Storage(error) => storage_error(error),
         other => StoreError::Damaged { table: "file", detail: other.to_string() },
