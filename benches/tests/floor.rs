@@ -7,7 +7,7 @@ use madang_bench::{
     targets::{Dialect, Kind, Publication, Seat},
 };
 use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     process::{Child, Command},
     time::{Duration, Instant},
 };
@@ -26,9 +26,7 @@ impl Drop for Floor {
 }
 
 fn start() -> (Floor, SocketAddr) {
-    let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = probe.local_addr().expect("bound");
-    drop(probe);
+    let address = madang_servers::free_address();
     let mut command = Command::new(env!("CARGO_BIN_EXE_madang-bench"));
     command.args(["floor-server", "--listen", &address.to_string()]);
     let floor = Floor(command.spawn().expect("it can be started"));

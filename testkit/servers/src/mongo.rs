@@ -412,6 +412,11 @@ fn arguments(directory: &Path, address: SocketAddr, further: &[&str]) -> Vec<OsS
         "diagnosticDataCollectionEnabled=false",
         "--setParameter",
         "enableTestCommands=1",
+        // How long a member that begins to follow another waits for its first answer. Of one that is
+        // frozen just then that is a minute by default, and without a second member the new primary
+        // has no majority: longer than tests wait for an election.
+        "--setParameter",
+        "oplogInitialFindMaxSeconds=3",
     ];
     let mut arguments: Vec<OsString> = fixed.iter().chain(further).map(OsString::from).collect();
     arguments.extend(["--dbpath".into(), directory.into()]);
