@@ -282,6 +282,8 @@ impl ReplicaSet {
                 // Everybody fetches from the primary: one that is held back holds nobody else back.
                 "chainingAllowed": false,
                 "electionTimeoutMillis": self.election_timeout_ms,
+                // A new primary would wait for what a frozen one has, for as long as that is silent.
+                "catchUpTimeoutMillis": 2_000,
                 "heartbeatIntervalMillis": HEARTBEAT_MS,
                 // A new primary asks even one that is cut off how far it is, and waits so long.
                 "heartbeatTimeoutSecs": self.election_timeout_ms / 1_000,
