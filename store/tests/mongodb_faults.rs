@@ -22,7 +22,7 @@ use tokio::time::Instant;
 /// Messages sent by one command.
 const BATCH: usize = 5;
 /// Long enough for an election on a busy machine.
-const ELECTED: Duration = Duration::from_secs(180);
+const ELECTED: Duration = Duration::from_secs(60);
 
 async fn open(set: &ReplicaSet, write_timeout: Duration) -> Store {
     let options = ClusterOptions {

@@ -45,7 +45,7 @@ pub struct ReplicaSet {
 
 impl ReplicaSet {
     /// Starts three members and makes them one set. Returns once all three hold what the others
-    /// hold and a majority write was acknowledged.
+    /// hold and a write was acknowledged by each.
     ///
     /// # Panics
     /// When that takes longer than a minute.
@@ -80,7 +80,9 @@ impl ReplicaSet {
         let set = Self { members, proxies, election_timeout_ms };
         set.initiate().await;
         set.is_whole().await;
-        set.takes_writes().await;
+        // Only now all follow the first. One that has just begun to waits for a minute for its first
+        // answer, and if the first is frozen meanwhile, there is no majority without it.
+        set.written(Bson::Int32(3)).await;
         set
     }
 
@@ -171,12 +173,17 @@ impl ReplicaSet {
     /// # Panics
     /// When none is for a minute.
     pub async fn takes_writes(&self) {
+        self.written("majority".into()).await;
+    }
+
+    /// Waits until so many members have a write that is made now.
+    async fn written(&self, members: Bson) {
         let write = doc! {
             "update": "written",
             "updates": [{ "q": { "_id": 1 }, "u": { "$inc": { "times": 1 } }, "upsert": true }],
-            "writeConcern": { "w": "majority", "j": true, "wtimeout": 1_000 },
+            "writeConcern": { "w": members, "j": true, "wtimeout": 1_000 },
         };
-        wait::until("a majority write", WRITES_WITHIN, async || {
+        wait::until("a write", WRITES_WITHIN, async || {
             let primary = self.members[self.primary().await].address();
             let answer = ask_of(primary, "test_kit", write.clone()).await?;
             (!answer.contains_key("writeConcernError")).then_some(())
@@ -282,8 +289,6 @@ impl ReplicaSet {
                 // Everybody fetches from the primary: one that is held back holds nobody else back.
                 "chainingAllowed": false,
                 "electionTimeoutMillis": self.election_timeout_ms,
-                // A new primary would wait for what a frozen one has, for as long as that is silent.
-                "catchUpTimeoutMillis": 2_000,
                 "heartbeatIntervalMillis": HEARTBEAT_MS,
                 // A new primary asks even one that is cut off how far it is, and waits so long.
                 "heartbeatTimeoutSecs": self.election_timeout_ms / 1_000,
@@ -414,11 +419,6 @@ fn arguments(directory: &Path, address: SocketAddr, further: &[&str]) -> Vec<OsS
         "diagnosticDataCollectionEnabled=false",
         "--setParameter",
         "enableTestCommands=1",
-        // How long a member that begins to follow another waits for its first answer. Of one that is
-        // frozen just then that is a minute by default, and without a second member the new primary
-        // has no majority: longer than tests wait for an election.
-        "--setParameter",
-        "oplogInitialFindMaxSeconds=3",
     ];
     let mut arguments: Vec<OsString> = fixed.iter().chain(further).map(OsString::from).collect();
     arguments.extend(["--dbpath".into(), directory.into()]);
