@@ -1,8 +1,9 @@
 //! Transactions: snapshot reads, majority writes, begun anew as long as they lose against others.
 //!
 //! A transaction holds what it has written until it ends, and one that a dying node leaves open is
-//! ended by whoever waits for it, after a while ([`super::abandoned`]). So they are short, write nothing that messages, receipts or logins write, and are used only where
-//! several documents must change together: rooms with their members, and users made in bulk.
+//! ended by whoever waits for it, after a while ([`super::abandoned`]). So they are short, write
+//! nothing that messages, receipts or logins write, and are used only where several documents must
+//! change together: rooms with their members, and users made in bulk.
 
 use super::{
     Mongo, abandoned, connection,

@@ -19,9 +19,10 @@ const ALL_ARE_BACK_AFTER: Duration = Duration::from_secs(40);
 
 /// Keeps leases in the shared store and, of this node's users, here as well. A call that gets no
 /// answer there is answered from here: a user is then online if this node says so, comes when this
-/// node's first lease begins, and goes when it ends, which is partial ([`Edges`]). Once the shared store is back, the next flush of
-/// each node, which renews everybody's lease, makes it whole again; if it came back empty, users
-/// come once more. Who ran out is not told meanwhile, nor until every node had the time to renew.
+/// node's first lease begins, and goes when it ends, which is partial ([`Edges`]). Once the shared
+/// store is back, the next flush of each node, which renews everybody's lease, makes it whole
+/// again; if it came back empty, users come once more. Who ran out is not told meanwhile, nor until
+/// every node had the time to renew.
 pub struct Fallback<S> {
     shared: S,
     local: InProcess,
