@@ -22,6 +22,8 @@ use tokio::sync::oneshot;
 pub(crate) const NATS: &str = "nats";
 /// The part that stands for what nodes share beside the store.
 const REDIS: &str = "redis";
+/// How long a start is held up by one that is away, which is no reason not to start.
+const GREETED_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is looked how that is.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -101,7 +103,8 @@ pub(crate) async fn open_bus(
 }
 
 /// What nodes share beside the store; `None`: nothing, each counts for itself. It works without its
-/// servers, so nothing is waited for. Its connections live on `arbiter`.
+/// servers, so they are not waited for; one that is there and too old is refused. Its connections
+/// live on `arbiter`.
 pub(crate) async fn open_shared(
     settings: &Settings,
     arbiter: &Arbiter,
@@ -111,7 +114,13 @@ pub(crate) async fn open_shared(
     };
     let rules = accounts::login_rules(settings);
     let opening = move || async move { redis::open(&options, rules) };
-    Ok(Some(on(arbiter, opening).await??))
+    let shared = on(arbiter, opening).await??;
+    let control = shared.control.clone();
+    let looking = move || async move { control.inspect(GREETED_WITHIN).await };
+    match on(arbiter, looking).await? {
+        Ok(_) | Err(redis::InspectError::NoAnswer { .. }) => Ok(Some(shared)),
+        Err(unfit) => Err(unfit.into()),
+    }
 }
 
 /// How the settings want Redis.

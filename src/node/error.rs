@@ -28,6 +28,9 @@ pub enum StartError {
     /// Redis cannot be used as the settings have it.
     #[error(transparent)]
     Shared(#[from] redis::OpenError),
+    /// Redis is there, and is none that a node works with.
+    #[error(transparent)]
+    SharedServer(#[from] redis::InspectError),
     /// The certificates for Redis cannot be read.
     #[error("redis_ca {}: {error}", path.display())]
     RedisCa {

@@ -53,29 +53,35 @@ async fn check_names_each_server_that_cannot_be_used() {
     assert!(!text.contains("hidden"), "{text}");
 }
 
-/// Of MongoDB no old server runs here: its version is looked at in `store/src/mongodb/connection.rs`.
 #[tokio::test]
 async fn old_servers_are_named_with_what_is_needed() {
-    let (ground, nats, redis) =
-        tokio::join!(ground::shared(), servers::Nats::old(), servers::redis::old());
+    let (ground, new_redis) = tokio::join!(ground::shared(), servers::redis::alone());
+    let (mongo, nats, redis) =
+        tokio::join!(servers::mongo::old(), servers::Nats::old(), servers::redis::old());
     let directory = tempfile::tempdir().expect("a directory");
-    let (uri, nats, redis) =
-        (ground.mongo.uri(), nats.urls().join(","), servers::redis::url(&redis));
-    let settings = [
-        ("mongo", &*uri),
-        ("mongo-database", "checked_old"),
-        ("nats", &*nats),
-        ("node-name", "a"),
-        ("redis", &*redis),
-    ];
-    let (code, text) = madang(&["check"], &settings, directory.path()).await;
-    assert_eq!(code, 1, "{text}");
-    for words in ["is 2.9.", "at least 2.10", "is 5.0.", "6.2 or newer"] {
+    let new = [ground.mongo.uri(), ground.nats.urls().join(","), servers::redis::url(&new_redis)];
+    let old = [mongo.uri(), nats.urls().join(","), servers::redis::url(&redis)];
+    let told = [["5.0.4", "6.0 or newer"], ["2.9.", "at least 2.10"], ["5.0.6", "6.2 or newer"]];
+    let run = async |command, [mongo, nats, redis]: [&str; 3]| {
+        let database = ("mongo-database", "checked_old");
+        let servers = [("mongo", mongo), ("nats", nats), ("redis", redis)];
+        let settings = [&servers[..], &[database, ("node-name", "a")]].concat();
+        let (code, text) = madang(&[command], &settings, directory.path()).await;
+        assert_eq!(code, 1, "{text}");
+        text
+    };
+    let text = run("check", [&old[0], &old[1], &old[2]]).await;
+    for words in told.concat() {
         assert!(text.contains(words), "no {words:?} in {text}");
     }
-    let (code, text) = madang(&["serve"], &settings, directory.path()).await;
-    assert_eq!(code, 1, "{text}");
-    assert!(text.contains("is 2.9.") && text.contains("at least 2.10"), "{text}");
+    for (place, told) in told.iter().enumerate() {
+        let mut servers = [&*new[0], &*new[1], &*new[2]];
+        servers[place] = &old[place];
+        let text = run("serve", servers).await;
+        for words in told {
+            assert!(text.contains(words), "no {words:?} in {text}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -10,19 +10,22 @@ use madang_testkit::{
 };
 use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Messages acknowledged before the trouble begins: the cluster is at full speed.
 const BEFORE: usize = 400;
 /// Messages acknowledged after it, at least.
 const AFTER: usize = 200;
 
-/// Three nodes, two users, and the machine as long as it is held: some of this is about time.
+/// So many scenes are played at once: all wait most of the time, and some of this is about time.
+const SCENES: usize = 2;
+
+/// Three nodes and two users.
 pub(crate) struct Stage {
     pub(crate) cluster: Cluster,
     pub(crate) ann: Account,
     pub(crate) ben: Account,
-    _alone: MutexGuard<'static, ()>,
+    _place: SemaphorePermit<'static>,
 }
 
 impl Stage {
@@ -40,12 +43,12 @@ impl Stage {
         launch: &Launch,
         each: impl Fn(Launch, usize) -> Launch,
     ) -> Self {
-        static MACHINE: Mutex<()> = Mutex::const_new(());
-        let alone = MACHINE.lock().await;
+        static PLACES: Semaphore = Semaphore::const_new(SCENES);
+        let place = PLACES.acquire().await.expect("never closed");
         let cluster = Cluster::start_each(ground, launch, 3, each).await;
         let http = cluster.http(0);
         let (ann, ben) = tokio::join!(http.signup("ann"), http.signup("ben"));
-        Self { cluster, ann, ben, _alone: alone }
+        Self { cluster, ann, ben, _place: place }
     }
 
     /// A private group of both.

@@ -309,6 +309,29 @@ async fn version_of(address: SocketAddr) -> Option<i64> {
     version.as_i64().or_else(|| version.as_i32().map(i64::from))
 }
 
+/// A set of one member of a version that is too old for a node; ended when dropped.
+#[derive(Debug)]
+pub struct Old {
+    server: Server,
+}
+
+/// Starts it.
+///
+/// # Panics
+/// When that takes longer than a minute.
+pub async fn old() -> Old {
+    let server = start_of("mongod-old", free_address(), &["--replSet", SET]).await;
+    initiate_alone(server.address()).await;
+    Old { server }
+}
+
+impl Old {
+    /// How a driver finds it.
+    pub fn uri(&self) -> String {
+        format!("mongodb://{}/?replicaSet={SET}", self.server.address())
+    }
+}
+
 /// A set of one member that wants credentials; ended when dropped.
 #[derive(Debug)]
 pub struct Guarded {
@@ -341,11 +364,8 @@ impl Guarded {
         let server = start_at(address, &arguments).await;
         let guarded = Self { server };
         let address = guarded.server.address();
-        let member = doc! { "_id": 0, "host": address.to_string() };
-        let initiate = doc! { "replSetInitiate": { "_id": SET, "members": [member] } };
+        initiate_alone(address).await;
         let first_user = doc! { "createUser": ROOT, "pwd": PASSWORD, "roles": [{ "role": "root", "db": "admin" }] };
-        wait::until("a set of one", WRITES_WITHIN, async || ask(address, initiate.clone()).await)
-            .await;
         wait::until("a user", WRITES_WITHIN, async || ask(address, first_user.clone()).await).await;
         guarded
     }
@@ -369,6 +389,13 @@ impl Guarded {
     }
 }
 
+/// Makes a member a set of its own.
+async fn initiate_alone(address: SocketAddr) {
+    let member = doc! { "_id": 0, "host": address.to_string() };
+    let initiate = doc! { "replSetInitiate": { "_id": SET, "members": [member] } };
+    wait::until("a set of one", WRITES_WITHIN, async || ask(address, initiate.clone()).await).await;
+}
+
 /// Starts a `mongod` that is in no set.
 pub async fn standalone() -> Server {
     start(&[]).await
@@ -388,11 +415,15 @@ async fn start(further: &[&str]) -> Server {
 }
 
 async fn start_at(address: SocketAddr, further: &[&str]) -> Server {
+    start_of("mongod", address, further).await
+}
+
+async fn start_of(program: &str, address: SocketAddr, further: &[&str]) -> Server {
     let arguments = |directory: &Path| {
         write_key(&directory.join("key"));
         arguments(directory, address, further)
     };
-    Server::start(tools::find("mongod"), address, arguments).await
+    Server::start(tools::find(program), address, arguments).await
 }
 
 /// What members of a set that wants credentials know each other by; others do not look at it.
