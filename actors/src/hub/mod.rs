@@ -28,6 +28,7 @@ pub mod outbox;
 mod readers;
 mod ready;
 mod traffic;
+mod waiting;
 mod wanted;
 pub mod wheel;
 

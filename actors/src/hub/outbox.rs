@@ -1,9 +1,9 @@
 //! Frames that wait for one socket.
 
-use super::{Socket, traffic::Traffic};
+use super::{Socket, traffic::Traffic, waiting::Waiting};
 use crate::metrics::Sent;
 use bytes::Bytes;
-use std::{collections::VecDeque, io};
+use std::io;
 
 /// Two or more small frames are copied into one buffer of this size and written at once: one
 /// system call costs more than the copy.
@@ -12,7 +12,7 @@ pub const GATHER_BYTES: usize = 64 * 1024;
 /// The out-queue of one connection.
 #[derive(Default)]
 pub struct Outbox {
-    frames: VecDeque<Frame>,
+    frames: Waiting<Frame>,
     /// Waiting in all.
     bytes: usize,
     /// Already written of the first frame.
@@ -57,7 +57,7 @@ impl Outbox {
 
     fn add(&mut self, frame: Frame) {
         self.bytes += frame.bytes.len();
-        self.frames.push_back(frame);
+        self.frames.push(frame);
     }
 
     /// Drops the oldest ephemeral frame of which nothing was written. False: there is none.
@@ -66,7 +66,9 @@ impl Outbox {
             return false;
         }
         let from = self.searched.max(usize::from(self.written > 0));
-        let place = (from..self.frames.len()).find(|place| self.frames[*place].is_ephemeral);
+        let mut places = self.frames.iter().enumerate().skip(from);
+        let place = places.find(|(_, frame)| frame.is_ephemeral).map(|(place, _)| place);
+        drop(places);
         self.searched = place.unwrap_or(self.frames.len());
         let Some(shed) = place.and_then(|place| self.frames.remove(place)) else {
             return false;
@@ -99,13 +101,14 @@ impl Outbox {
 
     /// Nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.frames.first().is_none()
     }
 
     /// Drops what waits, except the rest of a frame whose beginning the reader has.
     pub fn clear_whole_frames(&mut self) {
-        let begun = if self.written > 0 { self.frames.pop_front() } else { None };
-        self.frames = begun.into_iter().collect();
+        let begun = if self.written > 0 { self.frames.pop() } else { None };
+        self.frames.clear();
+        begun.into_iter().for_each(|begun| self.frames.push(begun));
         self.bytes =
             self.frames.iter().map(|frame| frame.bytes.len()).sum::<usize>() - self.written;
         let ephemeral = self.frames.iter().filter(|frame| frame.is_ephemeral);
@@ -125,7 +128,7 @@ impl Outbox {
         scratch: &mut Vec<u8>,
         traffic: &mut Traffic,
     ) -> io::Result<Flushed> {
-        while let Some(first) = self.frames.front() {
+        while let Some(first) = self.frames.first() {
             let result = if self.frames.len() == 1 {
                 socket.try_write(&first.bytes[self.written..])
             } else {
@@ -141,9 +144,7 @@ impl Outbox {
                 Err(error) => return Err(error),
             }
         }
-        // Most connections are idle most of the time, and an allocation costs little beside the
-        // system call that the next frame takes.
-        self.frames = VecDeque::new();
+        self.frames.clear(); // most connections are idle most of the time
         match socket.try_flush() {
             Ok(()) => Ok(Flushed::Drained),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Flushed::Blocked),
@@ -154,7 +155,7 @@ impl Outbox {
     fn gather(&self, scratch: &mut Vec<u8>) {
         scratch.clear();
         let mut skip = self.written;
-        for frame in &self.frames {
+        for frame in self.frames.iter() {
             let rest = &frame.bytes[std::mem::take(&mut skip)..];
             if !scratch.is_empty() && scratch.len() + rest.len() > GATHER_BYTES {
                 break;
@@ -165,7 +166,7 @@ impl Outbox {
 
     fn advance(&mut self, mut count: usize, traffic: &mut Traffic) {
         self.bytes -= count;
-        while let Some(first) = self.frames.front() {
+        while let Some(first) = self.frames.first() {
             let rest = first.bytes.len() - self.written;
             if count < rest {
                 self.written += count;
@@ -179,7 +180,7 @@ impl Outbox {
                 self.ephemeral_bytes -= first.bytes.len();
             }
             self.searched = self.searched.saturating_sub(1);
-            self.frames.pop_front();
+            self.frames.pop();
         }
     }
 }
@@ -336,6 +337,6 @@ mod tests {
             outbox.push(Sent::Ok, Bytes::from_static(b"frame"));
         }
         outbox.flush(&Narrow::new(1_000, 1_000), &mut Vec::new(), &mut Traffic::default()).unwrap();
-        assert_eq!(outbox.frames.capacity(), 0);
+        assert!(outbox.frames.is_small());
     }
 }
