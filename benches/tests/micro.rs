@@ -7,7 +7,7 @@ use madang_bench::{
         codecs::{decode_json, encode},
         fan_out::to_each,
         kernel::{Distance, messages},
-        outbox::gathered,
+        outbox::{gathered, gathered_or_vectored},
         placement::home,
         room, store,
         supervisor::restarts,
@@ -55,6 +55,7 @@ fn audience() {
 fn outbox() {
     measures_something(gathered(1, 1, 100));
     measures_something(gathered(8, 1, 100));
+    measures_something(gathered_or_vectored(8, 1, 100));
 }
 
 #[test]

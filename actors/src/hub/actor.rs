@@ -80,10 +80,10 @@ impl Actor for Hub {
 
     fn turn_ended(&mut self, context: &mut Context<HubMessage>) {
         let mut core = self.local.core();
-        if core.work() {
+        let is_behind = core.work();
+        if core.flush() || is_behind {
             context.yield_turn();
         }
-        core.flush();
         let index = core.index;
         core.jobs.report_left(index);
     }

@@ -1,7 +1,7 @@
 //! The connections of a hub, their out-queues and their sockets.
 
 use super::{
-    Identity, Item, Joined, SlotId, Socket,
+    Identity, Item, Joined, SLICE_SOCKETS, SlotId, Socket,
     behind::Behind,
     jobs::Jobs,
     liveness::Liveness,
@@ -76,8 +76,10 @@ pub(super) struct Core {
     /// Boxed, so that the slab may grow without room for twice as many connections.
     slots: Slab<Box<Slot>>,
     generation: u32,
-    /// Have something to write.
-    dirty: Vec<SlotId>,
+    /// Have something to write, those first that have it longest.
+    dirty: VecDeque<SlotId>,
+    /// When some of them were left for the next turn.
+    left_at: Option<Instant>,
     pub(super) ready: Ready,
     pub(super) jobs: Jobs,
     pub(super) behind: Behind,
@@ -102,7 +104,8 @@ impl Core {
             connected,
             slots: Slab::new(),
             generation: 0,
-            dirty: Vec::new(),
+            dirty: VecDeque::new(),
+            left_at: None,
             ready: Ready::default(),
             jobs: Jobs::default(),
             behind: Behind::default(),
@@ -236,6 +239,12 @@ impl Core {
             return false;
         }
         add(&mut slot.outbox);
+        if slot.outbox.is_over(limits) && !slot.is_blocked {
+            self.flush_one(id); // it may be our turn that it waits for
+        }
+        let Some(slot) = self.get(id) else {
+            return false;
+        };
         let mut shed = 0;
         while slot.outbox.is_over(limits) {
             if !slot.outbox.shed_oldest() {
@@ -323,14 +332,28 @@ impl Core {
         is_low
     }
 
-    /// Writes out whatever waits, once per socket, and tells how much it was.
-    pub(super) fn flush(&mut self) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for id in dirty.drain(..) {
+    /// Writes out what waits, once per socket, and tells how much it was: to [`SLICE_SOCKETS`], and
+    /// to further ones as long as others took since some were left, so that those who bring work and
+    /// those who are served get the same share. True: there is more to do.
+    pub(super) fn flush(&mut self) -> bool {
+        let left_at = self.left_at.take();
+        let began = Instant::now();
+        let others = left_at.map_or(Duration::ZERO, |left_at| began - left_at);
+        let mut sockets = 0;
+        while let Some(id) = self.dirty.pop_front() {
+            if let Some(slot) = self.get(id) {
+                slot.is_dirty = false;
+            }
             self.flush_one(id);
+            sockets += 1;
+            if sockets % SLICE_SOCKETS == 0 && began.elapsed() >= others {
+                break;
+            }
         }
-        self.dirty = dirty;
         self.traffic.tell(&self.metrics);
+        let is_behind = !self.dirty.is_empty();
+        self.left_at = is_behind.then(Instant::now);
+        is_behind
     }
 
     /// Answers a goodbye: a close frame, written now or never, because the peer waits for nothing
@@ -357,14 +380,14 @@ impl Core {
         for id in self.select(|_| true) {
             self.close(id, CloseCode::Restart);
         }
-        self.flush();
+        while self.flush() {}
         for (_, slot) in &self.slots {
             slot.connection.stop();
         }
         self.jobs.abandon();
     }
 
-    /// True if it is the first since the last flush.
+    /// True if it is the only one.
     fn mark_dirty(&mut self, id: SlotId) -> bool {
         let Some(slot) = self.get(id) else {
             return false;
@@ -372,7 +395,7 @@ impl Core {
         if slot.is_blocked || std::mem::replace(&mut slot.is_dirty, true) {
             return false;
         }
-        self.dirty.push(id);
+        self.dirty.push_back(id);
         self.dirty.len() == 1
     }
 
@@ -381,7 +404,6 @@ impl Core {
         let Some(slot) = find(&mut self.slots, id) else {
             return;
         };
-        slot.is_dirty = false;
         let waited = slot.outbox.bytes();
         let flushed = slot.outbox.flush(&*slot.socket, &mut self.scratch, &mut self.traffic);
         slot.blocked_at = match &flushed {

@@ -1,7 +1,7 @@
 //! What a hub works off in order: deliveries, readers that come, audiences that begin.
 
 use super::{
-    Adopt, Adopted, Attach, Delivery, HubMessage, Item, SLICE_READERS, SlotId,
+    Adopt, Adopted, Attach, Delivery, HubMessage, Item, SLICE_FRAMES, SlotId,
     core::Core,
     readers::{Reader, Readers},
 };
@@ -124,9 +124,9 @@ impl Jobs {
 }
 
 impl Core {
-    /// Works off jobs for about [`SLICE_READERS`] readers. True: there is more to do.
+    /// Works off jobs, up to about [`SLICE_FRAMES`]. True: there is more to do.
     pub(super) fn work(&mut self) -> bool {
-        let mut budget = SLICE_READERS;
+        let mut budget = SLICE_FRAMES;
         while budget > 0 {
             match self.jobs.queue.pop_front() {
                 None => return false,
@@ -148,14 +148,15 @@ impl Core {
             readers.tidy();
         }
         let delivered = readers.delivered;
-        let to = (from + *budget).min(readers.places().len());
+        let frames_each = delivery.items.len().max(1);
+        let to = (from + (*budget / frames_each).max(1)).min(readers.places().len());
         let is_last = to == readers.places().len();
         if is_last {
             let items = delivery.items.iter();
             readers.delivered = items.fold(delivered, |place, item| item.leads_to(place));
         }
         let mut slice = readers.places()[from..to].to_vec();
-        *budget -= slice.len();
+        *budget = budget.saturating_sub(slice.len() * frames_each);
         self.turn_back(&mut slice, from, &delivery, delivered);
         let mut count = 0;
         for item in delivery.items.iter().filter(|item| item.is_news_at(delivered)) {

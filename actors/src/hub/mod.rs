@@ -9,9 +9,10 @@
 //! that ephemeral frames are shed, the oldest first, and where there are none its connection is
 //! closed with 4008 and resumes. A reader whose out-queue has no place for what a room sends is turned
 //! back before that: it catches up from where it stands, in pages, at its own pace, and is closed with
-//! 4008 if its socket takes nothing at all for [`liveness::STUCK`]. A room's delivery is worked off in slices
-//! of [`SLICE_READERS`], with a flush and a yield between them; no more than [`JOBS_MAX`]
-//! deliveries are taken in at once, others wait in the inbox of [`INBOX_BOUND`]. **Invariants**:
+//! 4008 if its socket takes nothing at all for [`liveness::STUCK`]. A turn puts about
+//! [`SLICE_FRAMES`] into out-queues, in the middle of a delivery if need be, and writes to
+//! [`SLICE_SOCKETS`] sockets, or to more as long as others took; then they have theirs. No more than [`JOBS_MAX`] deliveries are taken in
+//! at once, others wait in the inbox of [`INBOX_BOUND`]. **Invariants**:
 //! deliveries, attachments and adoptions are worked off in the order they came, so a reader gets
 //! everything from its place on, once; nothing of a room comes after its connection said that it
 //! wants no more of it; the hub never waits for a reader.
@@ -56,9 +57,12 @@ use std::{
 
 /// Messages waiting in the inbox.
 pub const INBOX_BOUND: usize = 8_192;
-/// Readers served before others on the arbiter get their turn: a room of 1,000 in one go would
-/// hold the thread for some milliseconds.
-pub const SLICE_READERS: usize = 256;
+/// Frames put into out-queues before others on the arbiter get their turn: at most a millisecond.
+pub const SLICE_FRAMES: usize = 8_192;
+/// Sockets written to before that: less than a millisecond, where a room of 1,000 in one go would be
+/// several. The others are first in the next turn, and by then have in one write what came meanwhile: the
+/// more there is to do, the less a frame costs.
+pub const SLICE_SOCKETS: usize = 128;
 /// Deliveries taken from the inbox and not worked off.
 pub const JOBS_MAX: usize = 256;
 

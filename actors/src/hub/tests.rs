@@ -6,8 +6,8 @@ mod found;
 mod hearing;
 
 use super::{
-    Adopt, Adopted, Attach, Delivery, HubLimits, HubMessage, Identity, Item, LocalHub,
-    SLICE_READERS, SlotId, Socket,
+    Adopt, Adopted, Attach, Delivery, HubLimits, HubMessage, Identity, Item, LocalHub, SlotId,
+    Socket,
     liveness::{GOODBYE, LINGER},
 };
 use crate::{
@@ -31,6 +31,7 @@ use std::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
+mod slices;
 mod waking;
 const ROOM: RoomId = RoomId([9; 15]);
 const LIMITS: HubLimits = HubLimits {
@@ -148,8 +149,7 @@ impl Hub {
     fn turns(&self) -> usize {
         for turn in 1.. {
             let mut core = self.local.core();
-            let more = core.work();
-            core.flush();
+            let more = core.work() | core.flush();
             core.jobs.report_left(0);
             if !more {
                 return turn;
@@ -236,32 +236,6 @@ fn one_write_per_reader_and_turn() {
     hub.local.push(ann.slot, Sent::Ok, Bytes::from_static(b"ok"));
     hub.turns();
     assert_eq!((ann.takes().as_str(), ann.socket.writes.get()), ("ok123", 1));
-}
-
-#[test]
-fn a_big_room_is_served_in_slices_and_nobody_is_left_out() {
-    let hub = Hub::new();
-    let readers: Vec<_> = (0..2 * SLICE_READERS + 10).map(|_| hub.reader(1)).collect();
-    readers.iter().for_each(|reader| hub.attach(reader, 0, vec![]));
-    hub.deliver(vec![item(1, "1")]);
-    // One leaves and one comes while the delivery is half done.
-    hub.local.core().work();
-    hub.local.remove(readers[3].slot);
-    hub.local.remove(readers[2 * SLICE_READERS].slot);
-    let late = hub.reader(2);
-    hub.local.want(late.slot, ROOM);
-    hub.add(HubMessage::Attach(hub.attachment(late.slot, 1, vec![], None)));
-    hub.deliver(vec![item(2, "2"), Item::of_bytes(Bytes::from_static(b"!")).ephemeral()]);
-    assert!(hub.turns() >= 3);
-    for (index, reader) in readers.iter().enumerate() {
-        let expected = match index {
-            3 => "",
-            index if index == 2 * SLICE_READERS => "",
-            _ => "12!",
-        };
-        assert_eq!(reader.takes(), expected, "reader {index}");
-    }
-    assert_eq!(late.takes(), "!", "it hears, and is not attached");
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+/// Where two wait, more are about to come.
+const FURTHER: usize = 15;
+
 /// A queue whose first place needs no memory of its own: nearly every frame comes to an empty
 /// out-queue and leaves it in the same turn, and with a thousand readers a piece of memory for each is
 /// a place more that no near cache holds.
@@ -22,7 +25,12 @@ impl<T> Waiting<T> {
     pub(super) fn push(&mut self, item: T) {
         match self.first {
             None => self.first = Some(item),
-            Some(_) => self.rest.push_back(item),
+            Some(_) => {
+                if self.rest.capacity() == 0 {
+                    self.rest.reserve(FURTHER); // one piece of memory instead of one after the other
+                }
+                self.rest.push_back(item);
+            }
         }
     }
 

@@ -14,6 +14,10 @@ use std::{net::SocketAddr, time::Duration};
 /// Bytes that may wait for a socket that takes none. Beyond: the frame is not sent and counts as
 /// blocked.
 const UNSENT_BYTES_MAX: usize = 1 << 20;
+/// What a reader's kernel takes ahead of it, if the system allows so much. On loopback a segment may be
+/// 64 KiB, half of what there is otherwise: once the generator was late, a segment that did not fit waited
+/// for a timer of 200 ms, servers and generator idle meanwhile.
+const RECEIVE_BYTES: usize = 1 << 20;
 /// Connections from one source address, of the about 28,000 that its ports allow.
 const PER_SOURCE: usize = 10_000;
 
@@ -136,6 +140,7 @@ fn socket(to: SocketAddr, index: usize) -> std::io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_linger(Some(Duration::ZERO))?;
     socket.set_tcp_nodelay(true)?;
+    socket.set_recv_buffer_size(RECEIVE_BYTES)?;
     socket.set_nonblocking(true)?;
     // A network of its own per process: one that has just ended leaves ports behind.
     let source = [127, 1, (std::process::id() % 250) as u8, 2 + (index / PER_SOURCE) as u8];

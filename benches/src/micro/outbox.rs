@@ -1,5 +1,5 @@
 //! An out-queue: frames that wait for a socket and leave in one write. Beside it one write of the same
-//! bytes from a buffer that had them ready.
+//! bytes from a buffer that had them ready, and one vectored write of the frames where they are.
 
 use crate::pairs::{Comparison, compare};
 use bytes::Bytes;
@@ -11,7 +11,8 @@ use madang_actors::{
     metrics::Sent,
 };
 use std::{
-    io::{self, Read, Write},
+    collections::VecDeque,
+    io::{self, IoSlice, Read, Write},
     net::Shutdown,
     os::unix::net::UnixStream,
     task::{Context, Poll},
@@ -25,6 +26,12 @@ const FRAME_BYTES: usize = 200;
 pub fn gathered(frames: usize, pairs: usize, operations: u32) -> Comparison {
     let queue = |operations| through_a_queue(frames, operations);
     compare(pairs, operations, queue, |operations| at_once(frames, operations))
+}
+
+/// The same beside one vectored write, which copies nothing and hands the kernel a list instead.
+pub fn gathered_or_vectored(frames: usize, pairs: usize, operations: u32) -> Comparison {
+    let queue = |operations| through_a_queue(frames, operations);
+    compare(pairs, operations, queue, |operations| vectored(frames, operations))
 }
 
 fn through_a_queue(frames: usize, operations: u32) -> Duration {
@@ -42,6 +49,18 @@ fn at_once(frames: usize, operations: u32) -> Duration {
     let bytes = vec![b'x'; frames * FRAME_BYTES];
     with_pair(frames, operations, |socket| {
         assert!(matches!(socket.try_write(&bytes), Ok(count) if count == bytes.len()));
+    })
+}
+
+fn vectored(frames: usize, operations: u32) -> Duration {
+    let frame = Bytes::from(vec![b'x'; FRAME_BYTES]);
+    let mut queue = VecDeque::new();
+    with_pair(frames, operations, |Pair(socket)| {
+        queue.extend((0..frames).map(|_| frame.clone()));
+        let slices: Vec<IoSlice<'_>> = queue.iter().map(|frame| IoSlice::new(frame)).collect();
+        let written = (&mut &*socket).write_vectored(&slices);
+        assert!(matches!(written, Ok(count) if count == frames * FRAME_BYTES));
+        queue.clear();
     })
 }
 

@@ -11,7 +11,7 @@ use std::{
     net::Shutdown,
     task::{Context, Poll},
 };
-use tokio::net::TcpStream;
+use tokio::{io::Interest, net::TcpStream};
 use tokio_rustls::server::TlsStream;
 
 /// Both sides of one stream.
@@ -40,7 +40,7 @@ impl Transport {
     /// Reads what is there, or `WouldBlock`; 0 is the end.
     pub(super) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(tcp) => tcp.try_read(bytes),
+            Self::Plain(tcp) => read(tcp, bytes),
             Self::Tls(tls) => tls.try_read(bytes),
         }
     }
@@ -83,6 +83,17 @@ impl Socket for Transport {
         }
         let _ = SockRef::from(self.tcp()).shutdown(Shutdown::Write); // the peer may be gone
     }
+}
+
+/// Reads what is there. Less than there was place for is all of it: tokio is told so, as by its own
+/// `poll_read`, instead of by one more call that finds nothing.
+fn read(tcp: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
+    let count = tcp.try_read(bytes)?;
+    if 0 < count && count < bytes.len() {
+        let drained = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = tcp.try_io(Interest::READABLE, drained); // the error is what is told
+    }
+    Ok(count)
 }
 
 /// Sends without asking tokio whether the socket is ready: nearly always it is, and what is known about
