@@ -109,6 +109,7 @@ async fn all_rooms_are_the_latest_ones_where_there_are_too_many() {
     let third = stage.http.make_group(&stage.ann, "third", &[]).await;
     for (room, number) in [(&third, 1), (&second, 2), (&stage.room, 3)] {
         stage.http.send(&stage.ann, room, &format!("c{number}"), "x").await;
+        tokio::time::sleep(Duration::from_millis(2)).await; // the order is by milliseconds
     }
     let mut socket = Socket::open(stage.address()).await;
     let hello = socket.hello(&stage.ann.token, None).await;
