@@ -7,7 +7,7 @@ use madang_testkit::{
     raw::{Frame, RawSocket},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 /// A raw connection of `ann` past `hello`, subscribed to nothing.
 async fn past_hello(stage: &Stage) -> RawSocket {
