@@ -92,6 +92,8 @@ pub struct AudienceActor {
     held: Held,
     /// Readers by hub.
     readers: Vec<usize>,
+    /// Without a number, told in this turn: what came together goes out together.
+    told: Items,
     /// What full hubs did not take yet, in order. While anything is here, nothing new is taken.
     outgoing: Vec<VecDeque<HubMessage>>,
     was_empty: bool,
@@ -120,6 +122,7 @@ impl AudienceActor {
             typing: Typing::default(),
             held: Held::default(),
             readers: vec![0; count],
+            told: Items::new(),
             outgoing: (0..count).map(|_| VecDeque::new()).collect(),
             was_empty: false,
             hubs,
@@ -259,8 +262,18 @@ impl AudienceActor {
     }
 
     fn tell(&mut self, item: Item, context: &mut Context<AudienceMessage>) {
-        let delivery = Arc::new(Delivery { room: self.room, items: vec![Arc::new(item)] });
-        self.send_all(|| HubMessage::Deliver(delivery.clone()), context);
+        self.told.push(Arc::new(item));
+        if self.told.len() == DELIVERY_ITEMS {
+            self.send_told(context);
+        }
+    }
+
+    fn send_told(&mut self, context: &mut Context<AudienceMessage>) {
+        if !self.told.is_empty() {
+            let items = std::mem::take(&mut self.told);
+            let delivery = Arc::new(Delivery { room: self.room, items });
+            self.send_all(|| HubMessage::Deliver(delivery.clone()), context);
+        }
     }
 
     fn attach(
@@ -270,6 +283,7 @@ impl AudienceActor {
         head: Place,
         context: &mut Context<AudienceMessage>,
     ) {
+        self.send_told(context); // it gets what is told from now on
         let (mut catch_up, mut reply) = (Items::new(), None);
         if let Some(asked) = reader.reply {
             let missed = self.window.between(after, head);
@@ -307,8 +321,9 @@ impl AudienceActor {
         }
     }
 
-    /// Everything for one hub goes the same way, so it stays in order.
+    /// Everything for one hub goes the same way, behind what was told before, so it stays in order.
     fn send(&mut self, hub: usize, message: HubMessage, context: &mut Context<AudienceMessage>) {
+        self.send_told(context);
         let is_first = self.outgoing[hub].is_empty();
         self.outgoing[hub].push_back(message);
         if is_first && !self.send_outgoing(hub) {
@@ -408,7 +423,8 @@ impl Actor for AudienceActor {
         self.tell_held(context);
     }
 
-    fn turn_ended(&mut self, _context: &mut Context<AudienceMessage>) {
+    fn turn_ended(&mut self, context: &mut Context<AudienceMessage>) {
+        self.send_told(context);
         if !self.services.homes.is_alone() {
             self.known.set(self.logic.heads());
         }

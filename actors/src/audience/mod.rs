@@ -10,7 +10,8 @@
 //!                                              +---------------------------------------+
 //! ```
 //!
-//! What has no number (signals, who types, receipts, presence) goes the same way and is lost where
+//! What has no number (signals, who types, receipts, presence) goes the same way, all that a turn
+//! brought at once, and is lost where
 //! it does not fit; who types is gathered here, and told to readers that come. A reader that cannot
 //! be attached yet, because it misses much or others are attached before, hears it meanwhile.
 //!

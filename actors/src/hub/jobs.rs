@@ -1,7 +1,7 @@
 //! What a hub works off in order: deliveries, readers that come, audiences that begin.
 
 use super::{
-    Adopt, Adopted, Attach, Delivery, HubMessage, Item, SLICE_FRAMES, SlotId,
+    Adopt, Adopted, Attach, Delivery, HubMessage, Identity, Item, SLICE_FRAMES, SlotId,
     core::Core,
     readers::{Reader, Readers},
 };
@@ -10,7 +10,7 @@ use crate::{
     connection::{Attached, ConnectionMessage},
     kernel::{Address, SendError},
 };
-use madang_protocol::{RoomId, UserId, codec::Codec};
+use madang_protocol::{Place, RoomId, UserId, codec::Codec};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -159,11 +159,11 @@ impl Core {
         *budget = budget.saturating_sub(slice.len() * frames_each);
         self.turn_back(&mut slice, from, &delivery, delivered);
         let mut count = 0;
-        for item in delivery.items.iter().filter(|item| item.is_news_at(delivered)) {
-            for reader in slice.iter().filter(|reader| reader.is_live || item.is_ephemeral) {
-                count += u64::from(self.deliver_one(reader.slot, item));
-            }
-            if let Some(user) = item.ends {
+        // Who is put out by an item gets nothing behind it.
+        for run in delivery.items.split_inclusive(|item| item.ends.is_some()) {
+            count += self.deliver_run(&slice, run, delivered);
+            let last = run.last().filter(|item| item.is_news_at(delivered));
+            if let Some(user) = last.and_then(|item| item.ends) {
                 self.end_memberships(&mut slice, delivery.room, user);
             }
         }
@@ -173,16 +173,24 @@ impl Core {
         }
     }
 
-    fn deliver_one(&mut self, id: SlotId, item: &Item) -> bool {
-        let Some(slot) = self.get(id) else {
-            return false;
-        };
-        let Some(identity) = slot.identity else {
-            return false;
-        };
-        let codec = slot.codec;
-        self.push_item(id, item, identity.user, codec);
-        true
+    /// Reader by reader: a queue is looked for in memory once, however many items there are. Says how
+    /// many frames they are.
+    fn deliver_run(&mut self, slice: &[Reader], run: &[Arc<Item>], delivered: Place) -> u64 {
+        let mut count = 0;
+        for reader in slice {
+            let Some(slot) = self.get(reader.slot) else {
+                continue;
+            };
+            let (Some(Identity { user, .. }), codec) = (slot.identity, slot.codec) else {
+                continue;
+            };
+            let gets = |item: &&Arc<Item>| reader.is_live || item.is_ephemeral;
+            for item in run.iter().filter(|item| item.is_news_at(delivered)).filter(gets) {
+                self.push_item(reader.slot, item, user, codec);
+                count += 1;
+            }
+        }
+        count
     }
 
     /// The connections of `user` get nothing more of the room, beginning with the next item. One

@@ -206,6 +206,21 @@ impl ReplicaSet {
         assert!(answer.is_some(), "a fail point could not be set");
     }
 
+    /// Has every member take so long for each read of a collection, from now on.
+    ///
+    /// # Panics
+    /// When one does not answer.
+    pub async fn slow_reads(&self, database: &str, collection: &str, by: Duration) {
+        let millis = i32::try_from(by.as_millis()).expect("seconds");
+        let data = doc! {
+            "failCommands": ["find", "aggregate"], "namespace": format!("{database}.{collection}"),
+            "blockConnection": true, "blockTimeMS": millis,
+        };
+        for place in 0..self.members.len() {
+            self.fail_commands(place, i32::MAX, data.clone()).await;
+        }
+    }
+
     /// Has a secondary fetch nothing more of what is written, while it goes on to answer; or has it
     /// go on with that.
     ///
