@@ -206,6 +206,7 @@ fn growth() {
 fn seed() {
     let found = whole("seed --step 3 --from 3 --to 6 --seconds 2 --rooms 2 --p99-ms 5000");
     assert_eq!(figure(&found, "3 users", "errors"), 0.0);
+    assert_eq!(figure(&found, "6 users", "errors"), 0.0, "the last step counts as well");
 }
 
 #[test]

@@ -57,8 +57,6 @@ const ACTS_PER_PAGE: u64 = 12;
 /// What a chat service on twelve machines is known to have borne, and by how much to exceed it.
 const KNOWN: f64 = 630.0;
 const TIMES: f64 = 10.0;
-/// The last so many messages of a room may not be committed yet when somebody reads.
-const BEHIND: u64 = 2;
 const PASSWORD: &str = "correct horse battery";
 
 /// Runs it.
@@ -70,7 +68,7 @@ pub fn run(bench: &mut Bench, options: &Options) -> Done<()> {
     }
     let node = bench.launch.start("node", 0)?;
     let crowd = Crowd::new("node", Dialect::Madang, vec![node.address()])?;
-    let mut school = School { node, crowd, rooms: Vec::new(), said: Vec::new(), number: 0 };
+    let mut school = School { node, crowd, rooms: Vec::new(), entered: Vec::new(), number: 0 };
     let mut best = 0;
     loop {
         let coming = come(school.node.address(), school.crowd.len(), options);
@@ -130,11 +128,20 @@ fn note(bench: &mut Bench, users: usize, run: &Answered, class: &Class, options:
 struct School {
     node: Node,
     crowd: Crowd,
-    /// The room of each connection, by its place in `said`.
+    /// The room of each connection, by its place in `entered`.
     rooms: Vec<usize>,
-    /// Rooms, and how much was said in each.
-    said: Vec<(String, u64)>,
+    entered: Vec<Room>,
     number: u64,
+}
+
+/// One that was entered.
+struct Room {
+    name: String,
+    /// Messages said in it, and those of them that were before this round of acts: somebody may not
+    /// have heard of others yet.
+    said: u64,
+    before: u64,
+    round: u64,
 }
 
 impl School {
@@ -147,23 +154,24 @@ impl School {
             return Ok(None);
         }
         let rate = self.crowd.len() as f64 / ACTS_EVERY;
-        let Self { node, crowd, rooms, said, number } = self;
+        let Self { node, crowd, rooms, entered, number } = self;
         let users = crowd.len() as u64;
         let make = |turn: Turn, out: &mut String| {
             *number += 1;
-            act(turn, turn.number / users, &mut said[rooms[turn.connection]], *number, out);
+            act(turn, turn.number / users, &mut entered[rooms[turn.connection]], *number, out);
         };
         ask(crowd, Pace::Rate(rate), span, &node.watch(), make).map(Some)
     }
 
     /// Those who logged in enter a room each.
     fn enter(&mut self, class: Class) -> Done<()> {
-        let first = self.said.len();
-        self.said.extend(class.rooms.into_iter().map(|room| (room, 0)));
+        let first = self.entered.len();
+        let new = |name| Room { name, said: 0, before: 0, round: 0 };
+        self.entered.extend(class.rooms.into_iter().map(new));
         let seats = class.tokens.into_iter().enumerate().map(|(place, token)| {
             let room = first + place / MEMBERS;
             self.rooms.push(room);
-            Seat { room: self.said[room].0.clone(), token, after_seq: None }
+            Seat { room: self.entered[room].name.clone(), token, after_seq: None }
         });
         let seats = seats.collect();
         self.crowd.open(seats, ABREAST, READY_WITHIN).map(drop)
@@ -171,16 +179,19 @@ impl School {
 }
 
 /// What a user does, in its round of everybody's acts.
-fn act(turn: Turn, round: u64, room: &mut (String, u64), number: u64, out: &mut String) {
-    let (id, readable) = (turn.id, room.1.saturating_sub(BEHIND));
+fn act(turn: Turn, round: u64, room: &mut Room, number: u64, out: &mut String) {
+    if round != room.round {
+        (room.round, room.before) = (round, room.said);
+    }
+    let (id, readable) = (turn.id, room.before);
     // Spread evenly, the same in every run.
     let chance = number.wrapping_mul(7_919) % 10;
-    let name = &room.0;
+    let name = &room.name;
     let written = if round % ACTS_PER_PAGE == turn.connection as u64 % ACTS_PER_PAGE {
         write!(out, "{{\"op\":\"history\",\"id\":{id},\"room\":\"{name}\"}}")
     } else if chance < 6 {
         write_send(turn, name, number, "what is the homework for tomorrow?", out);
-        room.1 += 1;
+        room.said += 1;
         Ok(())
     } else if chance < 9 && readable > 0 {
         write!(out, "{{\"op\":\"read\",\"id\":{id},\"room\":\"{name}\",\"seq\":{readable}}}")
