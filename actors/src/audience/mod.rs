@@ -11,9 +11,9 @@
 //! ```
 //!
 //! What has no number (signals, who types, receipts, presence) goes the same way, all that a turn
-//! brought at once, and is lost where
-//! it does not fit; who types is gathered here, and told to readers that come. A reader that cannot
-//! be attached yet, because it misses much or others are attached before, hears it meanwhile.
+//! brought at once, and is lost where it does not fit; who types is gathered here, and told to readers
+//! that come. A reader that cannot be attached yet, because it misses much or others are attached
+//! before, hears it meanwhile.
 //!
 //! **Bounds**: the inbox ([`INBOX_BOUND`]), what does not fit is lost and fetched again;
 //! [`HELD_MAX`] batches are held back during a fetch; a hub that is full makes the audience wait,

@@ -32,6 +32,8 @@ use tokio::time::sleep;
 
 /// Between two tries to make the database ready.
 const BEGIN_ANEW: Duration = Duration::from_millis(250);
+/// Between two looks at what another node has just made.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The format this version writes, and the newest it reads.
 const FORMAT: i64 = 1;
 /// The id of the one document in [`META`].
@@ -106,7 +108,7 @@ async fn ready(database: &Database, within: Duration) -> Result<String, ClusterE
     let began = Instant::now();
     loop {
         let claimed = async {
-            let identity = claim(database).await?;
+            let identity = claim(database, began + within).await?;
             make_indexes(database).await.map(|()| identity)
         };
         match claimed.await {
@@ -120,7 +122,7 @@ async fn ready(database: &Database, within: Duration) -> Result<String, ClusterE
 }
 
 /// Makes the database ours, or finds that it is; answers the store's identity.
-async fn claim(database: &Database) -> Result<String, ClusterError> {
+async fn claim(database: &Database, until: Instant) -> Result<String, ClusterError> {
     if find_meta(database).await?.is_none() {
         refuse_foreign(database).await?;
         let identity = Uuid::new().to_string();
@@ -130,12 +132,25 @@ async fn claim(database: &Database) -> Result<String, ClusterError> {
         let made = meta.update_one(doc! { "_id": THE_STORE }, first).upsert(true).await;
         made.map_err(|error| refused(database, "writing", &error))?;
     }
-    let missing =
-        || ClusterError::Refused { what: "writing", detail: "nothing was written".into() };
-    let meta = find_meta(database).await?.ok_or_else(missing)?;
+    let meta = made_meta(database, until).await?;
     known_format(database, &meta)?;
     refuse_half_filled(database).await?;
     Ok(meta.get_str("identity").unwrap_or_default().to_owned())
+}
+
+/// What another node made a moment ago may be there, so that our write changed nothing, and not yet be
+/// on a majority of the members, where it is read from.
+async fn made_meta(database: &Database, until: Instant) -> Result<Document, ClusterError> {
+    loop {
+        if let Some(meta) = find_meta(database).await? {
+            return Ok(meta);
+        }
+        if Instant::now() >= until {
+            let detail = "what was written is not there".to_owned();
+            return Err(ClusterError::Refused { what: "writing", detail });
+        }
+        sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Refuses what a later version made.
