@@ -281,7 +281,11 @@ impl ConnectionActor {
             Effect::Close(code) => self.hub.close(self.slot, code),
             Effect::Identify(identity, all) => self.hub.identify(self.slot, identity, all),
             Effect::AskRooms(id, user, wish) => self.ask_rooms(id, user, wish, context),
-            Effect::Authenticate(id, hello) => self.authenticate(id, hello, context),
+            Effect::AwaitHello => self.hub.awaits_hello(self.slot),
+            Effect::Authenticate(id, hello) => {
+                self.hub.hello_was_said(self.slot);
+                self.authenticate(id, hello, context);
+            }
             Effect::AskAccess(id, subscription) => self.ask_access(id, subscription, context),
             Effect::AskReturn(room) => {
                 let access = self.access(room);

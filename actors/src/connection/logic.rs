@@ -31,6 +31,8 @@ pub enum Effect {
     Push(NodeFrame),
     /// Close after what waits in the out-queue.
     Close(CloseCode),
+    /// The hub expects `hello` anew.
+    AwaitHello,
     /// Find the session.
     Authenticate(Option<u64>, Hello),
     /// The hub has to know who we are, and whether we want every room that is joined.

@@ -89,21 +89,21 @@ impl Core {
     }
 
     fn falls_behind(&mut self, id: SlotId, room: RoomId, at: Place) {
-        let now = Instant::now();
+        let judged = self.liveness.judged_until();
         let Some(slot) = self.get(id) else {
             return;
         };
         if let Some(stage) = slot.stage(room) {
             *stage = stage.turned_back();
         }
-        let (connection, is_stuck) = (slot.connection.clone(), slot.is_stuck(now));
+        let (connection, is_stuck) = (slot.connection.clone(), slot.is_stuck(judged));
         let is_watched = std::mem::replace(&mut slot.is_watched, true);
         if is_stuck {
             self.close(id, CloseCode::TooSlow);
             return;
         }
         if !is_watched {
-            self.liveness.turned_back(id, now);
+            self.liveness.turned_back(id, Instant::now());
         }
         if self.behind.add(id, room, at) {
             self.tell(id, &connection, ConnectionMessage::Behind);
@@ -113,7 +113,7 @@ impl Core {
     /// One that was turned back some time ago is closed if its socket takes nothing, and looked
     /// after as long as it takes little.
     pub(super) fn look_after(&mut self, id: SlotId, now: Instant) {
-        let limits = self.limits;
+        let (limits, judged) = (self.limits, self.liveness.judged_until());
         let Some(slot) = self.get(id) else {
             return;
         };
@@ -121,7 +121,7 @@ impl Core {
         if !slot.is_watched {
             return;
         }
-        if slot.is_stuck(now) {
+        if slot.is_stuck(judged) {
             self.close(id, CloseCode::TooSlow);
         } else {
             self.liveness.turned_back(id, now);
@@ -130,7 +130,7 @@ impl Core {
 }
 
 impl Slot {
-    fn is_stuck(&self, now: Instant) -> bool {
-        self.blocked_at.is_some_and(|since| now >= since + STUCK)
+    fn is_stuck(&self, judged: Instant) -> bool {
+        self.blocked_at.is_some_and(|since| judged >= since + STUCK)
     }
 }

@@ -36,7 +36,8 @@ pub struct HubLimits {
     pub outbox_frames_max: usize,
     /// Pings are sent this often; silent for two of them: closed with 4002.
     pub heartbeat: Duration,
-    /// A connection says `hello` within this time or is closed with 4001.
+    /// A connection says `hello` within this time, from its start or from when it was told to say it
+    /// again, or is closed with 4001.
     pub hello_timeout: Duration,
 }
 
@@ -47,7 +48,9 @@ pub(super) struct Slot {
     pub(super) outbox: Outbox,
     pub(super) connection: Address<ConnectionMessage>,
     pub(super) codec: Codec,
-    /// `None` before `hello`.
+    /// `None`: it was said.
+    pub(super) hello_by: Option<Instant>,
+    /// `None` before its session was found.
     pub(super) identity: Option<Identity>,
     /// Wants every room its user joins.
     pub(super) wants_all: bool,
@@ -109,7 +112,7 @@ impl Core {
             ready: Ready::default(),
             jobs: Jobs::default(),
             behind: Behind::default(),
-            liveness: Liveness::new(limits.heartbeat),
+            liveness: Liveness::new(limits.heartbeat, Instant::now()),
             ended: VecDeque::new(),
             scratch: Vec::new(),
             traffic: Traffic::default(),
@@ -131,6 +134,7 @@ impl Core {
             outbox: Outbox::default(),
             connection,
             codec,
+            hello_by: None,
             identity: None,
             wants_all: false,
             rooms: Vec::new(),
@@ -143,10 +147,19 @@ impl Core {
             wants_low: false,
         }));
         let slot = SlotId { index: u32::try_from(index).expect("fewer sockets"), generation };
-        self.liveness.opened(slot, now + self.limits.hello_timeout, fastrand::u64(..));
+        self.liveness.opened(slot, fastrand::u64(..));
+        self.awaits_hello(slot, now);
         self.metrics.connections.increment(1);
         self.metrics.connections_opened.increment(1);
         slot
+    }
+
+    pub(super) fn awaits_hello(&mut self, id: SlotId, now: Instant) {
+        let by = now + self.limits.hello_timeout;
+        if let Some(slot) = self.get(id) {
+            slot.hello_by = Some(by);
+            self.liveness.awaits_hello(id, by);
+        }
     }
 
     /// Says who a connection speaks for. One that has to say `hello` again is counted once; one

@@ -16,8 +16,14 @@ pub(super) const STUCK: Duration = Duration::from_secs(2);
 const SILENT_HEARTBEATS: u8 = 2;
 
 /// Who has to do what until when. Each list is in order of time, because its delay is constant.
+///
+/// A peer is judged by the tick before ([`Liveness::judged_until`]): what it did in time has been
+/// read by then, even if the node stood still until after the deadline.
 pub(super) struct Liveness {
     wheel: Wheel,
+    /// When the hub ticked before.
+    ticked: Instant,
+    /// Bounded by the connections and the frames that one may send.
     hellos: VecDeque<(Instant, SlotId)>,
     goodbyes: VecDeque<(Instant, SlotId)>,
     lingers: VecDeque<(Instant, SlotId)>,
@@ -28,9 +34,10 @@ pub(super) struct Liveness {
 }
 
 impl Liveness {
-    pub(super) fn new(heartbeat: Duration) -> Self {
+    pub(super) fn new(heartbeat: Duration, now: Instant) -> Self {
         Self {
             wheel: Wheel::new(heartbeat),
+            ticked: now,
             hellos: VecDeque::new(),
             goodbyes: VecDeque::new(),
             lingers: VecDeque::new(),
@@ -43,9 +50,17 @@ impl Liveness {
         self.wheel.tick()
     }
 
-    pub(super) fn opened(&mut self, slot: SlotId, hello_by: Instant, random: u64) {
+    /// Deadlines until then count as missed.
+    pub(super) fn judged_until(&self) -> Instant {
+        self.ticked
+    }
+
+    pub(super) fn opened(&mut self, slot: SlotId, random: u64) {
         self.wheel.add(slot, random);
-        self.hellos.push_back((hello_by, slot));
+    }
+
+    pub(super) fn awaits_hello(&mut self, slot: SlotId, by: Instant) {
+        self.hellos.push_back((by, slot));
     }
 
     pub(super) fn turned_back(&mut self, slot: SlotId, now: Instant) {
@@ -59,33 +74,36 @@ impl Liveness {
 }
 
 impl Core {
-    /// One turn of the wheel, and every deadline that has passed.
+    /// One turn of the wheel, and every deadline that had passed at the tick before.
     pub(super) fn tick(&mut self, now: Instant) {
         self.heartbeat();
-        for slot in due(&mut self.liveness.hellos, now) {
-            if self.get(slot).is_some_and(|slot| slot.identity.is_none()) {
+        let judged = self.liveness.judged_until();
+        for slot in due(&mut self.liveness.hellos, judged) {
+            let hello_by = self.get(slot).and_then(|slot| slot.hello_by);
+            if hello_by.is_some_and(|by| by <= judged) {
                 self.close(slot, CloseCode::Unauthenticated);
             }
         }
         for slot in due(&mut self.liveness.goaways, now) {
             self.close(slot, CloseCode::Restart);
         }
-        for slot in due(&mut self.liveness.goodbyes, now) {
+        for slot in due(&mut self.liveness.goodbyes, judged) {
             if let Some(slot) = self.get(slot)
                 && slot.outbox.is_empty()
             {
                 slot.connection.stop();
             }
         }
-        for slot in due(&mut self.liveness.lingers, now) {
+        for slot in due(&mut self.liveness.lingers, judged) {
             if let Some(slot) = self.get(slot) {
                 slot.connection.stop();
             }
         }
-        for slot in due(&mut self.liveness.watched, now) {
+        for slot in due(&mut self.liveness.watched, judged) {
             self.look_after(slot, now);
         }
         self.jobs.report_left(self.index);
+        self.liveness.ticked = now;
     }
 
     /// Tells everybody to come back elsewhere, each at its own time within `within`.
@@ -127,9 +145,9 @@ impl Core {
     }
 }
 
-fn due(list: &mut VecDeque<(Instant, SlotId)>, now: Instant) -> Vec<SlotId> {
+fn due(list: &mut VecDeque<(Instant, SlotId)>, until: Instant) -> Vec<SlotId> {
     let mut due = Vec::new();
-    while list.front().is_some_and(|(at, _)| *at <= now) {
+    while list.front().is_some_and(|(at, _)| *at <= until) {
         due.extend(list.pop_front().map(|(_, slot)| slot));
     }
     due

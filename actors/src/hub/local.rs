@@ -53,6 +53,18 @@ impl LocalHub {
         self.core().remove(slot);
     }
 
+    /// The connection said `hello`: from now on it waits for us.
+    pub fn hello_was_said(&self, slot: SlotId) {
+        if let Some(slot) = self.core().get(slot) {
+            slot.hello_by = None;
+        }
+    }
+
+    /// The connection has to say `hello` again, in time.
+    pub fn awaits_hello(&self, slot: SlotId) {
+        self.core().awaits_hello(slot, Instant::now());
+    }
+
     /// Says who a connection speaks for, and whether it wants every room its user joins. One whose
     /// session ended meanwhile is closed.
     pub fn identify(&self, slot: SlotId, identity: Identity, wants_all: bool) {

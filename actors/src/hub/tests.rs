@@ -395,7 +395,25 @@ fn whoever_says_nothing_is_closed() {
     let late = Instant::now() + LIMITS.hello_timeout;
     hub.local.core().tick(late - Duration::from_secs(1));
     assert_eq!(inbox.drain().len(), 0);
-    hub.local.core().tick(late + Duration::from_secs(1));
+    hub.local.core().tick(late);
+    assert_eq!(inbox.drain().len(), 0, "what it said in time may not be read yet");
+    hub.local.core().tick(late);
+    assert!(matches!(inbox.drain()[..], [ConnectionMessage::Closing]));
+}
+
+#[test]
+fn who_said_hello_while_the_node_stood_still_is_not_closed() {
+    let hub = Hub::new();
+    let (socket, inbox) = (Rc::new(Paper::default()), Address::detached(16));
+    let slot = hub.local.open(socket, inbox.clone(), Codec::Json);
+    let late = Instant::now() + 2 * LIMITS.hello_timeout;
+    hub.local.core().tick(late);
+    hub.local.hello_was_said(slot);
+    hub.local.core().tick(late);
+    assert_eq!(inbox.drain().len(), 0);
+    hub.local.awaits_hello(slot); // nobody could say whose token it is
+    hub.local.core().tick(late);
+    hub.local.core().tick(late);
     assert!(matches!(inbox.drain()[..], [ConnectionMessage::Closing]));
 }
 
@@ -412,7 +430,9 @@ fn a_goodbye_that_is_not_answered_ends_all_the_same() {
     assert!(heard.socket.is_ended.get(), "the close frame was written, nothing follows");
     assert!(!stuck.socket.is_ended.get());
     let ended_after = |wait: Duration| {
-        hub.local.core().tick(now + wait + Duration::from_secs(1));
+        for _ in 0..2 {
+            hub.local.core().tick(now + wait + Duration::from_secs(1));
+        }
         [&heard, &stuck].map(|reader| reader.inbox.is_told_to_stop())
     };
     assert_eq!(ended_after(Duration::ZERO), [false, false]);

@@ -245,6 +245,7 @@ impl Logic {
     /// Not our client's fault, so it need not come back as another connection.
     fn say_hello_again(&mut self, id: Option<u64>, refusal: Refusal, effects: &mut Vec<Effect>) {
         self.phase = Phase::Fresh;
+        effects.push(Effect::AwaitHello);
         refuse(id, refusal, effects);
     }
 }
