@@ -18,7 +18,11 @@ use madang_testkit::world::{Invariant, Mutation, Outcome, Profile, Violation, Wo
 use std::{
     env,
     ops::Range,
-    sync::Once,
+    sync::{
+        Once,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -30,6 +34,8 @@ const FIXED_SEEDS_TOGETHER: Range<u64> = 1_000..1_021;
 const NEW_SEEDS: Range<u64> = 1 << 40..1 << 41;
 /// Likewise, of which most have several nodes.
 const NEW_SEEDS_TOGETHER: Range<u64> = 1 << 20..1 << 39;
+/// Of real time, of which a world takes about a tenth of a second.
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
 /// What a check of a change may take.
 const SECONDS: u64 = 100;
 
@@ -104,8 +110,27 @@ fn replay() {
 }
 
 /// Runs a world under the eyes of every invariant.
+///
+/// # Panics
+/// When it does not come to its end: its actors keep each other busy, so its time stands still.
 fn run(world: &World) -> Outcome {
     quiet_panics();
+    let (ended, end) = mpsc::channel();
+    let own = world.clone();
+    let running = thread::spawn(move || ended.send(watched(&own)));
+    match end.recv_timeout(ENDS_WITHIN) {
+        Ok(outcome) => outcome,
+        Err(RecvTimeoutError::Timeout) => {
+            panic!("no end within {ENDS_WITHIN:?}\n\nlook at it again:\n{}\n", replay_line(world))
+        }
+        Err(RecvTimeoutError::Disconnected) => match running.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(_) => unreachable!("it sends before it ends"),
+        },
+    }
+}
+
+fn watched(world: &World) -> Outcome {
     let invariants: Vec<Box<dyn Invariant>> = vec![
         Box::<order::Order>::default(),
         Box::<durable::Durable>::default(),

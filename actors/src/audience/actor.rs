@@ -22,7 +22,7 @@ use madang_store::{
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// Wait before a full hub is tried again.
+/// Wait before a full hub, or one that lost a question, is tried again.
 const HUB_RETRY: Duration = Duration::from_millis(2);
 
 /// What an audience is told.
@@ -46,6 +46,8 @@ pub enum AudienceMessage {
     },
     /// A hub told its readers.
     Adopted(usize, Result<Adopted, Lost>),
+    /// A hub that lost the question is asked again.
+    AdoptAgain(usize),
     /// The home answered.
     CaughtUp(Result<Caught, Lost>),
     /// The store answered, with changes.
@@ -398,7 +400,11 @@ impl Actor for AudienceActor {
                 self.readers[hub] += adopted.readers;
                 self.logic.adopted(adopted.delivered, effects);
             }
-            AudienceMessage::Adopted(hub, Err(_)) => self.adopt(hub, context),
+            // Not at once: a hub that has stopped for good loses every question.
+            AudienceMessage::Adopted(hub, Err(_)) => {
+                context.after(HUB_RETRY, AudienceMessage::AdoptAgain(hub));
+            }
+            AudienceMessage::AdoptAgain(hub) => self.adopt(hub, context),
             AudienceMessage::CaughtUp(Ok(caught)) => {
                 let Caught { heads, messages, changed } = caught;
                 self.logic.caught_up(heads, &messages, changed.as_deref(), effects);

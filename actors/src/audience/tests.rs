@@ -1,6 +1,7 @@
 //! The audience's decisions, by input and exact effects.
 
 mod lossy;
+mod window;
 
 use super::{
     AudienceMessage, CHANGES_KNOWN, HELD_MAX,

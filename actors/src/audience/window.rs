@@ -14,7 +14,7 @@ pub(super) struct Window {
     /// The latest change of each message that changed lately, by rising `rev`; at most
     /// `WINDOW_CHANGES`.
     changes: VecDeque<Kept>,
-    /// Every change above this is here, or a later one of the same message.
+    /// Every change above this that the audience has is here, or a later one of the same message.
     floor: u64,
 }
 
@@ -54,7 +54,9 @@ impl Window {
     pub(super) fn between(&self, after: Place, head: Place) -> Option<Items> {
         let missing = usize::try_from(head.seq - after.seq).ok()?;
         let first = self.messages.len().checked_sub(missing)?;
-        if after.rev < self.floor {
+        // A message may have come changed already while its change is still to come: who has all
+        // changes that the audience has gets it then.
+        if after.rev < self.floor.min(head.rev) {
             return None;
         }
         let is_news = |kept: &&Kept| kept.rev > after.rev && kept.seq <= after.seq;

@@ -201,10 +201,11 @@ impl Replay {
                 self.current = Some(Out { position, is_wanted: true });
                 return steps.push(Step::Recheck(position.room));
             }
-            Some(Attached::Behind(head)) => {
-                let next = Next::towards(head, position.after);
-                self.queue.push_front(Position { next, ..position });
-            }
+            Some(Attached::Behind(head)) => match Next::towards(head, position.after) {
+                // There is nothing to read: asked again at once, it would be told the same.
+                Next::Attach => return self.try_again(position, steps),
+                next => self.queue.push_front(Position { next, ..position }),
+            },
             None => return self.try_again(position, steps),
         }
         self.next(steps);
@@ -401,6 +402,11 @@ mod tests {
     #[test]
     fn what_fails_is_tried_again() {
         let mut replay = attaching();
+        for no_answer in [None, Some(Attached::Behind(at(5)))] {
+            assert_eq!(steps(|s| replay.attached(no_answer, s)), [Step::Later]);
+            let attach = Step::Attach { room: A, after: at(5), member_rev: 1 };
+            assert_eq!(steps(|s| replay.go(s)), [attach]);
+        }
         assert_eq!(steps(|s| replay.attached(None, s)), [Step::Later]);
         let attach = Step::Attach { room: A, after: at(5), member_rev: 1 };
         assert_eq!(steps(|s| replay.go(s)), [attach]);

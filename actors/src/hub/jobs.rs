@@ -239,7 +239,8 @@ impl Core {
         }
     }
 
-    /// What a reader missed goes into half of its out-queue, so that it is not closed for it.
+    /// What a reader missed goes into half of its out-queue, so that it is not closed for it. What has
+    /// no number was not missed, cannot be read in pages, and is shed where it has no place.
     fn fits(&mut self, id: SlotId, items: &[Arc<Item>]) -> bool {
         let bytes_max = self.limits.outbox_bytes_max;
         let Some((user, codec)) =
@@ -247,7 +248,8 @@ impl Core {
         else {
             return true; // it is gone
         };
-        let bytes: usize = items.iter().map(|item| item.bytes_for(user, codec).len()).sum();
+        let missed = items.iter().filter(|item| !item.is_ephemeral);
+        let bytes: usize = missed.map(|item| item.bytes_for(user, codec).len()).sum();
         bytes_max == 0 || bytes <= bytes_max / 2
     }
 

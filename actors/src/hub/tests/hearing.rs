@@ -54,6 +54,19 @@ fn what_has_no_number_is_heard_until_the_rest_comes_too() {
 }
 
 #[test]
+fn what_was_missed_fits_into_half_of_an_out_queue_or_is_read_in_pages() {
+    let hub = Hub::new();
+    let (ann, ben) = (hub.reader(1), hub.reader(2));
+    for reader in [&ann, &ben] {
+        hub.local.want(reader.slot, ROOM);
+        hub.local.ask(reader.slot, ROOM);
+    }
+    let long = || Item::of_bytes(vec![b'x'; LIMITS.outbox_bytes_max / 2 + 1].into());
+    assert!(!hub.attach_late(&ann, 1, vec![long().at(1)]));
+    assert!(hub.attach_late(&ben, 0, vec![long().ephemeral()]), "there is nothing to read");
+}
+
+#[test]
 fn nothing_comes_of_a_room_that_is_not_wanted_any_more() {
     let hub = Hub::new();
     let ann = hub.reader(1);
