@@ -13,6 +13,8 @@ use std::ops::Range;
 
 /// A frame of text.
 pub const TEXT: u8 = 1;
+/// A frame of bytes.
+pub const BINARY: u8 = 2;
 /// The end of a connection.
 pub const CLOSE: u8 = 8;
 /// A question whether the other side is there.

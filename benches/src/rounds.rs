@@ -33,6 +33,13 @@ pub struct Entrant {
     pub load: Load,
 }
 
+impl Entrant {
+    /// One that publishes `load` to `server`.
+    pub fn new(name: &str, note: &str, server: usize, load: Load) -> Self {
+        Self { name: name.to_owned(), note: note.to_owned(), server, load }
+    }
+}
+
 /// What was measured.
 #[derive(Debug, Default)]
 pub struct Rounds {

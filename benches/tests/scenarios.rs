@@ -82,6 +82,18 @@ fn fanout() {
     assert!(figure(&found, "bare store", "CPU per delivery") > 0.0);
 }
 
+#[test]
+fn fanout_in_message_pack_and_over_tls() {
+    let found = whole(
+        "fanout --connections 8 --rooms 2 --pairs 1 --seconds 0.3 --warm-up 0.1 --workload w1 \
+         --also msgpack,tls",
+    );
+    for subject in ["node, MessagePack", "node, TLS"] {
+        assert_eq!(figure(&found, subject, "missing"), 0.0, "{found}");
+        assert!(figure(&found, subject, "deliveries") > 0.0, "{found}");
+    }
+}
+
 /// A node that is killed in the middle: what was measured before is there, and marked.
 #[test]
 fn a_target_that_dies_leaves_a_part() {
@@ -150,6 +162,7 @@ fn child_of(parent: u32, word: &str) -> Option<String> {
 fn idle() {
     let found = whole("idle --connections 50 --users 10 --silence 0.2");
     assert_eq!(figure(&found, "node", "connections"), 50.0);
+    assert_eq!(figure(&found, "node, TLS", "connections"), 50.0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One connection: what it is about to do, and what it still has to send.
 
+use super::tls::Session;
 use crate::{
     error::{Doing, Done},
     targets::{Dialect, Seat},
@@ -9,7 +10,16 @@ use rustix::{
     net::{RecvFlags, SendFlags},
 };
 use socket2::{Domain, Socket, Type};
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io::{
+        self,
+        ErrorKind::{Interrupted, WouldBlock},
+    },
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+use tokio_rustls::rustls::ClientConfig;
 
 /// Bytes that may wait for a socket that takes none. Beyond: the frame is not sent and counts as
 /// blocked.
@@ -18,6 +28,8 @@ const UNSENT_BYTES_MAX: usize = 1 << 20;
 /// 64 KiB, half of what there is otherwise: once the generator was late, a segment that did not fit waited
 /// for a timer of 200 ms, servers and generator idle meanwhile.
 const RECEIVE_BYTES: usize = 1 << 20;
+/// Bytes of TLS that are read at once: one record.
+const SEALED_BYTES: usize = 17 << 10;
 /// Connections from one source address, of the about 28,000 that its ports allow.
 const PER_SOURCE: usize = 10_000;
 
@@ -45,6 +57,10 @@ pub(super) struct Connection {
     pub(super) carry: Vec<u8>,
     /// What the socket would not take, at most [`UNSENT_BYTES_MAX`].
     unsent: Vec<u8>,
+    /// `None`: plain TCP.
+    session: Option<Session>,
+    /// What was wrong with the session.
+    pub(super) complaint: Option<String>,
     /// When it was begun.
     pub(super) begun_ns: u64,
 }
@@ -62,14 +78,41 @@ pub(super) enum Given {
 
 impl Connection {
     /// Begins to connect. A close discards, so that no port waits for stragglers.
-    pub(super) fn begin(to: SocketAddr, index: usize, now: u64) -> Done<Self> {
-        let socket = socket(to, index).doing(|| format!("connecting to {to}"))?;
-        let (carry, unsent) = (Vec::new(), Vec::new());
-        Ok(Self { socket, stage: Stage::Connecting, carry, unsent, begun_ns: now })
+    pub(super) fn begin(
+        to: SocketAddr,
+        index: usize,
+        tls: Option<&Arc<ClientConfig>>,
+        now: u64,
+    ) -> Done<Self> {
+        Ok(Self {
+            socket: socket(to, index).doing(|| format!("connecting to {to}"))?,
+            stage: Stage::Connecting,
+            carry: Vec::new(),
+            unsent: Vec::new(),
+            session: tls.map(|config| Session::new(config, to)).transpose()?,
+            complaint: None,
+            begun_ns: now,
+        })
     }
 
     /// Sends, or keeps what the socket does not take.
     pub(super) fn give(&mut self, bytes: &[u8]) -> Given {
+        match self.session.as_mut().map(|session| session.seal(bytes)) {
+            None => self.give_raw(bytes),
+            Some(Ok(sealed)) => self.give_raw(&sealed),
+            Some(Err(error)) => {
+                self.complaint = Some(error.to_string());
+                Given::Blocked
+            }
+        }
+    }
+
+    /// Sends what a session has to say of its own.
+    pub(super) fn give_own(&mut self) -> Given {
+        if self.session.is_some() { self.give(&[]) } else { Given::Sent }
+    }
+
+    fn give_raw(&mut self, bytes: &[u8]) -> Given {
         if !self.unsent.is_empty() {
             if self.unsent.len() + bytes.len() > UNSENT_BYTES_MAX {
                 return Given::Blocked;
@@ -103,23 +146,41 @@ impl Connection {
     /// were kept: it is over.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let kept = self.carry.len();
-        let behind = &mut buffer[kept..];
-        match rustix::net::recv(&self.socket, behind, RecvFlags::DONTWAIT) {
-            Err(Errno::AGAIN | Errno::INTR) => None,
-            Ok((0, _)) | Err(_) => Some(0),
-            Ok((read, _)) => {
+        match self.receive(&mut buffer[kept..]) {
+            Err(error) if matches!(error.kind(), WouldBlock | Interrupted) => None,
+            Ok(0) => Some(0),
+            Ok(read) => {
                 buffer[..kept].copy_from_slice(&self.carry);
                 self.carry.clear();
                 Some(kept + read)
             }
+            Err(error) => {
+                self.complaint = Some(error.to_string());
+                Some(0)
+            }
+        }
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(session) = &mut self.session else {
+            return receive(&self.socket, buffer);
+        };
+        let mut sealed = [0; SEALED_BYTES];
+        match receive(&self.socket, &mut sealed)? {
+            0 => Ok(0),
+            read => match session.open(&sealed[..read], buffer)? {
+                0 => Err(WouldBlock.into()),
+                read => Ok(read),
+            },
         }
     }
 
     /// The request that makes it a WebSocket.
     pub(super) fn upgrade(&mut self, dialect: Dialect, host: SocketAddr) -> Given {
-        let path = dialect.path();
+        let (path, protocol) = (dialect.path(), dialect.subprotocol());
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             {protocol}\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
         self.stage = Stage::Upgrading;
@@ -131,9 +192,14 @@ impl Connection {
         self.stage = Stage::Greeting(step);
         let Some(words) = dialect.say(step, seat) else { return Given::Sent };
         let mut frame = Vec::with_capacity(words.len() + 14);
-        crate::frame::encode_client(crate::frame::TEXT, words.as_bytes(), &mut frame);
+        dialect.frame(&words, &mut frame);
         self.give(&frame)
     }
+}
+
+fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+    let (read, _) = rustix::net::recv(socket, buffer, RecvFlags::DONTWAIT)?;
+    Ok(read)
 }
 
 fn socket(to: SocketAddr, index: usize) -> std::io::Result<Socket> {

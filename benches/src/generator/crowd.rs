@@ -13,7 +13,8 @@ use crate::{
     targets::{Dialect, Heard, Seat},
 };
 use hdrhistogram::Histogram;
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio_rustls::rustls::ClientConfig;
 
 /// Bytes of the read buffer. A frame that is longer cannot be read.
 const BUFFER_BYTES: usize = 2 << 20;
@@ -27,6 +28,8 @@ pub struct Crowd {
     name: String,
     dialect: Dialect,
     addresses: Vec<SocketAddr>,
+    /// `None`: plain TCP.
+    tls: Option<Arc<ClientConfig>>,
     poll: Poll,
     connections: Vec<Connection>,
     seats: Vec<Seat>,
@@ -59,6 +62,7 @@ impl Crowd {
             name: name.to_owned(),
             dialect,
             addresses,
+            tls: None,
             poll: Poll::new()?,
             connections: Vec::new(),
             seats: Vec::new(),
@@ -69,6 +73,12 @@ impl Crowd {
             refusal: None,
             opening: histogram(),
         })
+    }
+
+    /// Those that are opened from now on come over TLS, if there is any.
+    pub fn over(mut self, tls: Option<Arc<ClientConfig>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// The language it speaks.
@@ -133,7 +143,8 @@ impl Crowd {
 
     fn begin(&mut self, seat: Seat) -> Done<()> {
         let index = self.connections.len();
-        let connection = Connection::begin(self.address(index), index, now_ns())?;
+        let tls = self.tls.as_ref();
+        let connection = Connection::begin(self.address(index), index, tls, now_ns())?;
         self.poll.add(&connection.socket, index, true)?;
         self.connections.push(connection);
         self.seats.push(seat);
@@ -260,13 +271,19 @@ impl Crowd {
 
     fn readable(&mut self, index: usize, listener: &mut impl Listener) -> Done<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let taken = match self.connections[index].read(&mut buffer) {
+        let connection = &mut self.connections[index];
+        let (read, given) = (connection.read(&mut buffer), connection.give_own());
+        let taken = match read {
             None => Ok(()),
-            Some(0) => self.bury(index, None),
+            Some(0) => {
+                let complaint = connection.complaint.take();
+                self.bury(index, complaint.as_deref().map(str::as_bytes))
+            }
             Some(end) => self.take(index, &mut buffer[..end], listener),
         };
         self.buffer = buffer;
-        taken
+        taken?;
+        self.after(index, given)
     }
 
     /// Takes whole frames from what was read and keeps the rest.

@@ -11,6 +11,7 @@ mod crowd;
 mod drive;
 mod pace;
 mod poll;
+mod tls;
 
 pub use crowd::{Crowd, Opened};
 pub use drive::{Load, Window, drive};

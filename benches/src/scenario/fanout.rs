@@ -28,6 +28,15 @@ pub enum Workload {
     W2,
 }
 
+/// Another way to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Also {
+    /// In MessagePack instead of JSON.
+    Msgpack,
+    /// Over TLS instead of plain TCP.
+    Tls,
+}
+
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -43,6 +52,9 @@ pub struct Options {
     /// How long.
     #[command(flatten)]
     pub timing: Timing,
+    /// Signals of a node whose clients speak or come otherwise, too
+    #[arg(long, value_delimiter = ',')]
+    pub also: Vec<Also>,
     /// Beside whom.
     #[command(flatten)]
     pub peers: Peers,
@@ -78,7 +90,7 @@ impl Size {
 
 /// Runs it.
 pub fn run(bench: &mut Bench, options: &Options) -> Done<()> {
-    let servers = 2 + options.peers.peers.len();
+    let servers = 2 + options.also.len() + options.peers.peers.len();
     bench.need_connections(options.size.connections * servers)?;
     peers::need(&options.peers.peers)?;
     if !options.peers.peers.is_empty() {
@@ -103,10 +115,26 @@ fn one(bench: &mut Bench, name: &str, rooms: usize, options: &Options) -> Done<(
     let peers = options.peers.peers.iter().map(|kind| kind.start(redis.address()));
     let peers = peers.collect::<Done<Vec<Peer>>>()?;
     let mut servers = vec![open_floor(&floor, rooms, size)?, open_node(&node, &ids, size)?];
+    let mut entrants = entrants(rooms, &ids, size, timing);
+    let mut others = Vec::new();
+    for also in &options.also {
+        let (node, entrant) = also.enter(bench, servers.len(), rooms, options)?;
+        servers.push(open_node_as(
+            &entrant.name,
+            also.dialect(),
+            &node,
+            &entrant.load.rooms,
+            size,
+        )?);
+        entrants.push(entrant);
+        others.push(node);
+    }
     for peer in &peers {
+        let (name, note) = (peer.kind.name(), peer.kind.note());
+        let load = size.load(plain_rooms(rooms), Kind::Signal, timing);
+        entrants.push(Entrant::new(name, note, servers.len(), load));
         servers.push(open_peer(peer, rooms, size)?);
     }
-    let entrants = entrants(&peers, rooms, &ids, size, timing);
     let mut http = node.http()?;
     let before = Metrics::of(&mut http)?;
     let mut rounds = Rounds::default();
@@ -119,7 +147,7 @@ fn one(bench: &mut Bench, name: &str, rooms: usize, options: &Options) -> Done<(
     done?;
     let after = Metrics::of(&mut http)?;
     let commit = after.quantile_since(&before, "madang_store_commit_seconds", 0.99);
-    drop((servers, peers));
+    drop((servers, others, peers));
     let store = bare_store(bench, name, rooms, size, timing)?;
     judge(bench, name, &entrants, &rounds, &store, commit);
     Ok(())
@@ -144,8 +172,18 @@ pub fn open_floor(floor: &Floor, rooms: usize, size: &Size) -> Done<Server> {
 
 /// Connects to a node.
 pub fn open_node(node: &Node, rooms: &[String], size: &Size) -> Done<Server> {
-    let seats = seats(&node.users, rooms, size.connections);
-    open("node", (node.address(), Dialect::Madang), node.watch(), seats)
+    open_node_as("node", Dialect::Madang, node, rooms, size)
+}
+
+fn open_node_as(
+    name: &str,
+    dialect: Dialect,
+    node: &Node,
+    rooms: &[String],
+    size: &Size,
+) -> Done<Server> {
+    let crowd = Crowd::new(name, dialect, vec![node.address()])?.over(node.tls());
+    open(crowd, node.watch(), seats(&node.users, rooms, size.connections))
 }
 
 /// Connects to a peer.
@@ -161,41 +199,55 @@ fn open_plain(
     rooms: usize,
     size: &Size,
 ) -> Done<Server> {
-    open(name, at, watch, seats(&[], &plain_rooms(rooms), size.connections))
+    let crowd = Crowd::new(name, at.1, vec![at.0])?;
+    open(crowd, watch, seats(&[], &plain_rooms(rooms), size.connections))
 }
 
-fn open(name: &str, at: (SocketAddr, Dialect), watch: Watch, seats: Vec<Seat>) -> Done<Server> {
-    let mut crowd = Crowd::new(name, at.1, vec![at.0])?;
+fn open(mut crowd: Crowd, watch: Watch, seats: Vec<Seat>) -> Done<Server> {
     crowd.open(seats, ABREAST, READY_WITHIN)?;
     Ok(Server { crowd, watch })
 }
 
-/// The floor first, then the node twice, then the peers.
-fn entrants(
-    peers: &[Peer],
-    rooms: usize,
-    ids: &[String],
-    size: &Size,
-    timing: &Timing,
-) -> Vec<Entrant> {
-    let entrant = |name: &str, note: &str, server, rooms: &[String], kind| Entrant {
-        name: name.to_owned(),
-        note: note.to_owned(),
-        server,
-        load: size.load(rooms.to_vec(), kind, timing),
-    };
-    let plain = plain_rooms(rooms);
+/// The floor first, then the node twice.
+fn entrants(rooms: usize, ids: &[String], size: &Size, timing: &Timing) -> Vec<Entrant> {
+    let signals = |rooms: &[String]| size.load(rooms.to_vec(), Kind::Signal, timing);
+    let sends = size.load(ids.to_vec(), Kind::Send, timing);
     let floor = "no accounts, no numbers, no store, no limits; its ratio is to itself";
-    let mut all = vec![
-        entrant("floor", floor, 0, &plain, Kind::Signal),
-        entrant("node, signal", "relayed, not stored", 1, ids, Kind::Signal),
-        entrant("node, send", "stored and fsynced, then told", 1, ids, Kind::Send),
-    ];
-    for (place, peer) in peers.iter().enumerate() {
-        let (name, note) = (peer.kind.name(), peer.kind.note());
-        all.push(entrant(name, note, 2 + place, &plain, Kind::Signal));
+    vec![
+        Entrant::new("floor", floor, 0, signals(&plain_rooms(rooms))),
+        Entrant::new("node, signal", "relayed, not stored", 1, signals(ids)),
+        Entrant::new("node, send", "stored and fsynced, then told", 1, sends),
+    ]
+}
+
+impl Also {
+    fn dialect(self) -> Dialect {
+        match self {
+            Self::Msgpack => Dialect::MadangPack,
+            Self::Tls => Dialect::Madang,
+        }
     }
-    all
+
+    /// A node of its own.
+    fn enter(
+        self,
+        bench: &Bench,
+        server: usize,
+        rooms: usize,
+        options: &Options,
+    ) -> Done<(Node, Entrant)> {
+        let size = &options.size;
+        let (name, note) = match self {
+            Self::Msgpack => ("node, MessagePack", "the same signals in another codec"),
+            Self::Tls => ("node, TLS", "the same signals, each sealed for each reader"),
+        };
+        let (mut node, ids) = node_with_rooms(&bench.launch, name, size.connections, rooms)?;
+        if self == Self::Tls {
+            node.restart_over_tls()?;
+        }
+        let load = size.load(ids, Kind::Signal, &options.timing);
+        Ok((node, Entrant::new(name, note, server, load)))
+    }
 }
 
 /// The same messages at the same rate, as often as there were rounds but for three.

@@ -6,9 +6,9 @@ use crate::{
     generator::{Crowd, Deaf},
     process::Watch,
     result::Row,
-    targets::{Dialect, Floor, Seat, plain_rooms, seats},
+    targets::{Dialect, Floor, Node, Seat, plain_rooms, seats},
 };
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
@@ -39,31 +39,43 @@ pub fn run(bench: &mut Bench, options: &Options) -> Done<()> {
     let users = options.users.min(options.connections);
     let floor = Floor::start()?;
     let sits = seats(&[], &plain_rooms(options.rooms), options.connections);
-    measure(bench, "floor", (floor.address, Dialect::Plain), &floor.child.watch(), sits, options)?;
+    let crowd = Crowd::new("floor", Dialect::Plain, vec![floor.address])?;
+    measure(bench, "floor", crowd, &floor.child.watch(), sits, options)?;
     drop(floor);
     let (node, rooms) = node_with_rooms(&bench.launch, "node", users, options.rooms)?;
     // On its data again: the imports and calls that made them are no part of a connection.
     let mut node = node;
     node.kill_and_restart()?;
-    let sits = seats(&node.users, &rooms, options.connections);
-    let found =
-        measure(bench, "node", (node.address(), Dialect::Madang), &node.watch(), sits, options)?;
+    let found = node_idle(bench, "node", &node, &rooms, options)?;
+    node.restart_over_tls()?;
+    node_idle(bench, "node, TLS", &node, &rooms, options)?;
     bench.outcome.at_most("P2", "resident bytes of an idle connection", found.bytes_each, 3_072.0);
     let claim = "CPU of an idle connection, us a second";
     bench.outcome.at_most("P2", claim, found.processor_each_us, 1.0);
     Ok(())
 }
 
+fn node_idle(
+    bench: &mut Bench,
+    name: &str,
+    node: &Node,
+    rooms: &[String],
+    options: &Options,
+) -> Done<Found> {
+    let crowd = Crowd::new(name, Dialect::Madang, vec![node.address()])?.over(node.tls());
+    let seats = seats(&node.users, rooms, options.connections);
+    measure(bench, name, crowd, &node.watch(), seats, options)
+}
+
 fn measure(
     bench: &mut Bench,
     name: &str,
-    at: (SocketAddr, Dialect),
+    mut crowd: Crowd,
     watch: &Watch,
     seats: Vec<Seat>,
     options: &Options,
 ) -> Done<Found> {
     let count = seats.len() as f64;
-    let mut crowd = Crowd::new(name, at.1, vec![at.0])?;
     let before = watch.usage()?;
     bench.progress(&format!("{name}: opening {count} connections"));
     crowd.open(seats, ABREAST, READY_WITHIN)?;

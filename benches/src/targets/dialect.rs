@@ -1,6 +1,7 @@
 //! How to talk with each kind of server, so that one generator drives them all.
 
-use crate::frame::{TEXT, encode_client};
+use crate::frame::{BINARY, TEXT, encode_client};
+use serde_json::Value;
 use std::fmt::Write;
 
 /// A kind of server.
@@ -12,6 +13,8 @@ pub enum Dialect {
     SocketIo,
     /// The node, in JSON.
     Madang,
+    /// The node, in MessagePack.
+    MadangPack,
 }
 
 /// Who sits on one connection.
@@ -66,14 +69,32 @@ impl Dialect {
         match self {
             Self::Plain => "/ws",
             Self::SocketIo => "/socket.io/?EIO=4&transport=websocket",
-            Self::Madang => "/v1/ws",
+            Self::Madang | Self::MadangPack => "/v1/ws",
+        }
+    }
+
+    /// The line of a request that asks for it; empty: it need not be asked for.
+    pub fn subprotocol(self) -> &'static str {
+        match self {
+            Self::MadangPack => "Sec-WebSocket-Protocol: madang.v1.msgpack\r\n",
+            Self::Plain | Self::SocketIo | Self::Madang => "",
+        }
+    }
+
+    /// Appends the frame that says `words`, which are JSON to a node.
+    pub fn frame(self, words: &str, out: &mut Vec<u8>) {
+        match self {
+            Self::MadangPack => encode_client(BINARY, &packed(words), out),
+            Self::Plain | Self::SocketIo | Self::Madang => {
+                encode_client(TEXT, words.as_bytes(), out);
+            }
         }
     }
 
     /// Steps of a greeting, after the upgrade.
     pub fn steps(self) -> u8 {
         match self {
-            Self::Plain | Self::Madang => 1,
+            Self::Plain | Self::Madang | Self::MadangPack => 1,
             Self::SocketIo => 3,
         }
     }
@@ -85,7 +106,7 @@ impl Dialect {
             (Self::SocketIo, 0) => None,
             (Self::SocketIo, 1) => Some("40".to_owned()),
             (Self::SocketIo, _) => Some(format!("420[\"join\",\"{}\"]", seat.room)),
-            (Self::Madang, _) => Some(hello(seat)),
+            (Self::Madang | Self::MadangPack, _) => Some(hello(seat)),
         }
     }
 
@@ -97,9 +118,11 @@ impl Dialect {
             (Self::SocketIo, 1) => payload.starts_with(b"40"),
             (Self::SocketIo, _) => payload.starts_with(b"430"),
             (Self::Madang, _) => payload.starts_with(b"{\"op\":\"ok\""),
+            (Self::MadangPack, _) => has_op(payload, b"\xa2ok"),
         };
         let is_refused = match self {
             Self::Madang => payload.starts_with(b"{\"op\":\"error\""),
+            Self::MadangPack => has_op(payload, b"\xa5error"),
             Self::SocketIo => payload.starts_with(b"44"),
             Self::Plain => false,
         };
@@ -116,11 +139,22 @@ impl Dialect {
         let written = match self {
             Self::Plain => write!(scratch, "PUB {}", what.body),
             Self::SocketIo => write!(scratch, "42[\"pub\",\"{}\"]", what.body),
-            Self::Madang => madang(what, scratch),
+            Self::Madang | Self::MadangPack => madang(what, scratch),
         };
         debug_assert!(written.is_ok(), "a string takes everything");
-        encode_client(TEXT, scratch.as_bytes(), out);
+        self.frame(scratch, out);
     }
+}
+
+/// The same in MessagePack: maps with names.
+fn packed(json: &str) -> Vec<u8> {
+    let value: Value = serde_json::from_str(json).expect("JSON that was just written");
+    rmp_serde::to_vec(&value).expect("whatever is JSON")
+}
+
+/// Whether a small map begins with this `op`.
+fn has_op(map: &[u8], op: &[u8]) -> bool {
+    map.get(1..).and_then(|map| map.strip_prefix(b"\xa2op")).is_some_and(|map| map.starts_with(op))
 }
 
 fn hello(seat: &Seat) -> String {

@@ -9,6 +9,7 @@ mod metrics;
 mod node;
 pub mod peers;
 mod rooms;
+mod tls;
 
 pub use bare_store::{BareStore, StoreRun, serve as serve_bare_store};
 pub(crate) use bare_store::{batch as batch_of, commit, make_rooms as make_store_rooms};
@@ -19,3 +20,4 @@ pub use http::{Answer, Http};
 pub use metrics::Metrics;
 pub use node::{Launch, Node, User};
 pub use rooms::{make_room, make_rooms, plain_rooms, seats};
+pub use tls::Tls;

@@ -1,6 +1,6 @@
 //! The real node, as a process on a directory of its own.
 
-use super::{Child, Http};
+use super::{Child, Http, Tls};
 use crate::{
     error::{BenchError, Doing, Done},
     process::Watch,
@@ -12,8 +12,10 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::Duration,
 };
+use tokio_rustls::rustls::ClientConfig;
 
 /// Recovery of a store that was killed is in it.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -93,7 +95,8 @@ impl Launch {
     ) -> Done<Node> {
         let address = free_address();
         let child = Child::start(name, self.command(address), directory)?;
-        let mut node = Node { launch: self.clone(), child, address, users };
+        let launch = self.clone();
+        let mut node = Node { launch, child, address, tls: None, monitoring: address, users };
         node.ready()?;
         Ok(node)
     }
@@ -151,6 +154,9 @@ pub struct Node {
     launch: Launch,
     child: Child,
     address: SocketAddr,
+    tls: Option<Tls>,
+    /// Where it says whether it is ready.
+    monitoring: SocketAddr,
     /// Who is there.
     pub users: Vec<User>,
 }
@@ -159,6 +165,22 @@ impl Node {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How clients come to it; `None`: by plain TCP.
+    pub fn tls(&self) -> Option<Arc<ClientConfig>> {
+        self.tls.as_ref().map(|tls| tls.trusting.clone())
+    }
+
+    /// Starts it again so that clients come over TLS. There are no calls any more.
+    pub fn restart_over_tls(&mut self) -> Done<()> {
+        let tls = Tls::make(self.address, self.child.directory())?;
+        self.monitoring = free_address();
+        let launch = self.launch.clone().with("metrics-listen", self.monitoring);
+        self.launch =
+            launch.with("tls-cert", tls.cert.display()).with("tls-key", tls.key.display());
+        self.tls = Some(tls);
+        self.kill_and_restart().map(drop)
     }
 
     /// The process.
@@ -186,7 +208,7 @@ impl Node {
     }
 
     fn ready(&mut self) -> Done<()> {
-        let address = self.address;
+        let address = self.monitoring;
         self.child.wait_until(READY_WITHIN, || Http::is_ready(address))
     }
 }
