@@ -12,6 +12,11 @@ use crate::{
 };
 use std::time::Duration;
 
+/// How long is waited at most until a server has done what connections cause that have just come.
+const QUIET_WITHIN: usize = 30;
+/// Processor time in a second below which it has, nanoseconds.
+const QUIET_NS: u64 = 50_000_000;
+
 /// A server with its connections.
 pub struct Server {
     /// Who is connected.
@@ -57,6 +62,7 @@ pub fn run(
     mut progress: impl FnMut(&str),
 ) -> Done<()> {
     rounds.windows = vec![Vec::new(); entrants.len()];
+    become_quiet(servers)?;
     for round in 0..=pairs {
         // The last one only closes the bracket.
         let taking_part = if round == pairs { 1 } else { entrants.len() };
@@ -66,6 +72,27 @@ pub fn run(
             progress(&format!("round {} of {pairs}: {}", round + 1, line(entrant, &window)));
             rounds.windows[place].push(window);
             tend(servers)?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until nothing is left to do of what opening connections caused: who came is told, what was
+/// used is written. It belongs to no window.
+fn become_quiet(servers: &mut [Server]) -> Done<()> {
+    for _ in 0..QUIET_WITHIN {
+        let before = servers.iter().map(|server| server.watch.usage()).collect::<Done<Vec<_>>>()?;
+        let pause = Duration::from_secs(1) / servers.len().max(1) as u32;
+        for server in &mut *servers {
+            server.crowd.listen_for(pause, &mut Deaf)?;
+            server.crowd.all_live()?;
+        }
+        let mut is_quiet = true;
+        for (server, before) in servers.iter().zip(&before) {
+            is_quiet &= server.watch.usage()?.since(before).processor_ns < QUIET_NS;
+        }
+        if is_quiet {
+            break;
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use crate::launch;
 use madang_testkit::{
-    Account, Http, Stage,
+    Account, Http, Launch, Stage,
     history::{ACKNOWLEDGED_MIN, Journal, Stored, Summary, Violation, check},
     load::{Load, WriterPlan},
 };
@@ -14,9 +14,21 @@ const BETWEEN_KILLS: usize = 500;
 const KILLS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// As the benches measure it: what they show is not bought with a guarantee.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_under_load_lose_nothing_acknowledged() {
-    let mut stage = Stage::set(launch()).await;
+async fn kills_under_load_lose_nothing_acknowledged_with_one_edge_arbiter() {
+    let launch = launch().with("edge-arbiters", 1).with("frames-per-second", 0);
+    kills_under_load_lose_nothing_acknowledged(launch).await;
+}
+
+/// Readers of one room on several hubs, also where there are two cores and so one is the default.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_under_load_lose_nothing_acknowledged_with_three_edge_arbiters() {
+    kills_under_load_lose_nothing_acknowledged(launch().with("edge-arbiters", 3)).await;
+}
+
+async fn kills_under_load_lose_nothing_acknowledged(launch: Launch) {
+    let mut stage = Stage::set(launch).await;
     let mut load = Load::new(stage.address(), &stage.room);
     for account in [&stage.ann, &stage.ben, &stage.ann, &stage.ben] {
         load.write(account, WriterPlan::default());

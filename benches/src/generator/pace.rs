@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// For answers that are still out when nothing more is sent.
 const DRAIN: Duration = Duration::from_secs(10);
+/// The same where nothing was answered: what was asked wants no answers.
+const REST: Duration = Duration::from_millis(1_200);
 /// Requests sent before sockets are looked at again, when the schedule is behind.
 const BURST: usize = 64;
 
@@ -95,12 +97,13 @@ pub fn ask(
     }
     asker.run(crowd, pace, from, &mut ear)?;
     let before = (watch.usage()?, own_processor_ns(), now_ns(), asker.number);
-    ear.answered = 0;
+    let early = std::mem::take(&mut ear.answered);
     asker.run(crowd, pace, from + nanos(span.measure), &mut ear)?;
     let seconds = (now_ns() - before.2) as f64 / 1e9;
     let (server, answered) = (watch.usage()?.since(&before.0), ear.answered);
     let generator_ns = own_processor_ns() - before.1;
-    crowd.settle(DRAIN, &mut ear)?;
+    let drain = if early + answered > 0 { DRAIN } else { REST };
+    crowd.settle(drain, &mut ear)?;
     crowd.all_live()?;
     let Ear { errors, first_error, latency_us, heard_us, .. } = ear;
     let sent = asker.number - before.3;
