@@ -79,7 +79,9 @@ fn fanout() {
         assert_eq!(figure(&found, subject, "missing"), 0.0, "{found}");
         assert!(figure(&found, subject, "deliveries") > 0.0, "{found}");
     }
-    assert!(figure(&found, "bare store", "CPU per delivery") > 0.0);
+    for subject in ["bare store", "floor beside the bare store"] {
+        assert!(figure(&found, subject, "CPU per delivery") > 0.0);
+    }
 }
 
 #[test]

@@ -2,12 +2,13 @@
 //!
 //! W1 is 20 rooms of 50 connections, W2 one room of 1,000; 20 messages a second and room. In each
 //! round the floor, the node with signals (not stored), the node with messages (stored), and the
-//! peers take turns; then the bare store commits the same messages at the same rate.
+//! peers take turns; then the bare store commits the same messages at the same rate, once beside the
+//! floor on the same core and once alone.
 
 use super::{ABREAST, Bench, Peers, READY_WITHIN, Timing};
 use crate::{
     error::Done,
-    generator::{Crowd, Load},
+    generator::{Crowd, Load, drive},
     process::Watch,
     result::{Row, median},
     rounds::{Entrant, Rounds, Server, run as run_rounds},
@@ -18,6 +19,9 @@ use crate::{
     },
 };
 use std::net::SocketAddr;
+
+/// How often the bare store is measured, at most.
+const STORE_RUNS: usize = 3;
 
 /// A well-known load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -147,8 +151,17 @@ fn one(bench: &mut Bench, name: &str, rooms: usize, options: &Options) -> Done<(
     done?;
     let after = Metrics::of(&mut http)?;
     let commit = after.quantile_since(&before, "madang_store_commit_seconds", 0.99);
+    let bare = BareStore {
+        rooms,
+        bulk: 1_000,
+        rate: size.rate * rooms as f64,
+        payload: size.payload,
+        seconds: timing.seconds,
+    };
+    let runs = timing.pairs.min(STORE_RUNS);
+    beside(bench, name, &mut servers[0], &entrants[0].load, bare, runs)?;
     drop((servers, others, peers));
-    let store = bare_store(bench, name, rooms, size, timing)?;
+    let store = bare_store(bench, name, bare, size, runs)?;
     judge(bench, name, &entrants, &rounds, &store, commit);
     Ok(())
 }
@@ -250,23 +263,46 @@ impl Also {
     }
 }
 
-/// The same messages at the same rate, as often as there were rounds but for three.
+/// Windows of the floor while the store commits on the same core: they take caches and turns from each
+/// other, as the threads of a node do.
+fn beside(
+    bench: &mut Bench,
+    name: &str,
+    floor: &mut Server,
+    load: &Load,
+    bare: BareStore,
+    runs: usize,
+) -> Done<()> {
+    let seconds = (load.warm_up + load.measure).as_secs_f64() + 0.5;
+    let mut both = Vec::new();
+    for run in 0..runs {
+        bench.progress(&format!("{name}: floor and bare store beside each other, run {}", run + 1));
+        let storing = std::thread::spawn(move || BareStore { seconds, ..bare }.run());
+        let window = drive(&mut floor.crowd, load, &floor.watch)?;
+        let stored = storing.join().expect("it does not panic")?;
+        let of_store = store_us(&stored) * window.sent as f64 / window.expected.max(1) as f64;
+        both.push(window.server_us() + of_store);
+    }
+    let note = "on the same core at the same time, each in a process of its own";
+    let row = Row::new(name, "floor beside the bare store", note);
+    bench.row(row.with("CPU per delivery", "us", both));
+    Ok(())
+}
+
+/// The same messages at the same rate.
 fn bare_store(
     bench: &mut Bench,
     name: &str,
-    rooms: usize,
+    wanted: BareStore,
     size: &Size,
-    timing: &Timing,
+    count: usize,
 ) -> Done<Vec<StoreRun>> {
-    let rate = size.rate * rooms as f64;
-    let (payload, seconds) = (size.payload, timing.seconds);
-    let wanted = BareStore { rooms, bulk: 1_000, rate, payload, seconds };
     let mut runs = Vec::new();
-    for run in 0..timing.pairs.min(3) {
+    for run in 0..count {
         bench.progress(&format!("{name}: bare store, run {}", run + 1));
         runs.push(wanted.run()?);
     }
-    let readers = size.connections as f64 / rooms as f64;
+    let readers = size.connections as f64 / wanted.rooms as f64;
     let note = "commits the same messages at the same rate; its CPU is shared among the deliveries";
     let row = Row::new(name, "bare store", note)
         .with("CPU per delivery", "us", runs.iter().map(|run| store_us(run) / readers).collect())
