@@ -109,7 +109,8 @@ impl Connection {
 
     /// Sends what a session has to say of its own.
     pub(super) fn give_own(&mut self) -> Given {
-        if self.session.is_some() { self.give(&[]) } else { Given::Sent }
+        let has_words = self.session.as_ref().is_some_and(Session::has_words);
+        if has_words { self.give(&[]) } else { Given::Sent }
     }
 
     fn give_raw(&mut self, bytes: &[u8]) -> Given {

@@ -283,7 +283,8 @@ impl Crowd {
         };
         self.buffer = buffer;
         taken?;
-        self.after(index, given)
+        let is_dead = self.connections[index].stage == Stage::Dead;
+        if is_dead { Ok(()) } else { self.after(index, given) }
     }
 
     /// Takes whole frames from what was read and keeps the rest.

@@ -33,6 +33,11 @@ impl Session {
         Ok(sealed)
     }
 
+    /// It has something to say of its own.
+    pub(super) fn has_words(&self) -> bool {
+        self.0.wants_write()
+    }
+
     /// Puts what these bytes say into `plain`, which has room for as many, and returns how much it is.
     pub(super) fn open(&mut self, mut sealed: &[u8], plain: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
