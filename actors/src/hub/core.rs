@@ -48,8 +48,6 @@ pub(super) struct Slot {
     pub(super) outbox: Outbox,
     pub(super) connection: Address<ConnectionMessage>,
     pub(super) codec: Codec,
-    /// `None`: it was said.
-    pub(super) hello_by: Option<Instant>,
     /// `None` before its session was found.
     pub(super) identity: Option<Identity>,
     /// Wants every room its user joins.
@@ -58,6 +56,10 @@ pub(super) struct Slot {
     pub(super) rooms: Vec<Wanted>,
     /// Heartbeats without a sign of life.
     pub(super) silent: u8,
+    /// It has to say `hello`.
+    pub(super) awaits_hello: bool,
+    /// Times by which it had to, of which only the last counts.
+    pub(super) hellos_due: u16,
     /// The socket took nothing since then; `None`: it took all there was.
     pub(super) blocked_at: Option<Instant>,
     /// It was turned back, and whether it takes anything is looked at.
@@ -134,11 +136,12 @@ impl Core {
             outbox: Outbox::default(),
             connection,
             codec,
-            hello_by: None,
             identity: None,
             wants_all: false,
             rooms: Vec::new(),
             silent: 0,
+            awaits_hello: false,
+            hellos_due: 0,
             blocked_at: None,
             is_watched: false,
             is_dirty: false,
@@ -157,7 +160,8 @@ impl Core {
     pub(super) fn awaits_hello(&mut self, id: SlotId, now: Instant) {
         let by = now + self.limits.hello_timeout;
         if let Some(slot) = self.get(id) {
-            slot.hello_by = Some(by);
+            slot.awaits_hello = true;
+            slot.hellos_due = slot.hellos_due.saturating_add(1);
             self.liveness.awaits_hello(id, by);
         }
     }

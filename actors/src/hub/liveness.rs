@@ -1,6 +1,10 @@
 //! Time limits of connections: `hello`, heartbeats, goodbyes.
 
-use super::{SlotId, core::Core, wheel::Wheel};
+use super::{
+    SlotId,
+    core::{Core, Slot},
+    wheel::Wheel,
+};
 use crate::metrics::Sent;
 use madang_protocol::{CloseCode, frame::NodeFrame, websocket};
 use std::{collections::VecDeque, time::Duration};
@@ -79,8 +83,7 @@ impl Core {
         self.heartbeat();
         let judged = self.liveness.judged_until();
         for slot in due(&mut self.liveness.hellos, judged) {
-            let hello_by = self.get(slot).and_then(|slot| slot.hello_by);
-            if hello_by.is_some_and(|by| by <= judged) {
+            if self.get(slot).is_some_and(|slot| slot.is_late_with_hello()) {
                 self.close(slot, CloseCode::Unauthenticated);
             }
         }
@@ -142,6 +145,14 @@ impl Core {
                 self.push(id, Sent::Ping, websocket::ping());
             }
         }
+    }
+}
+
+impl Slot {
+    /// One of its times is over.
+    fn is_late_with_hello(&mut self) -> bool {
+        self.hellos_due = self.hellos_due.saturating_sub(1);
+        self.awaits_hello && self.hellos_due == 0
     }
 }
 

@@ -56,7 +56,7 @@ impl LocalHub {
     /// The connection said `hello`: from now on it waits for us.
     pub fn hello_was_said(&self, slot: SlotId) {
         if let Some(slot) = self.core().get(slot) {
-            slot.hello_by = None;
+            slot.awaits_hello = false;
         }
     }
 
