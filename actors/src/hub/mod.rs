@@ -58,7 +58,7 @@ use std::{
 /// Messages waiting in the inbox.
 pub const INBOX_BOUND: usize = 8_192;
 /// Frames put into out-queues before others on the arbiter get their turn: some tenths of a millisecond.
-pub const SLICE_FRAMES: usize = 2_048;
+pub const SLICE_FRAMES: usize = 1_024;
 /// Sockets written to before that: about as long, where a room of 1,000 in one go would be several
 /// milliseconds. The others are first in the next turn, and by then have in one write what came meanwhile: the
 /// more there is to do, the less a frame costs.
