@@ -115,7 +115,7 @@ fn replay() {
 /// When it does not come to its end: its actors keep each other busy, so its time stands still.
 fn run(world: &World) -> Outcome {
     quiet_panics();
-    let (ended, end) = mpsc::channel();
+    let (ended, end) = mpsc::sync_channel(1);
     let own = world.clone();
     let running = thread::spawn(move || ended.send(watched(&own)));
     match end.recv_timeout(ENDS_WITHIN) {
