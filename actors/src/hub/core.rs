@@ -1,14 +1,8 @@
 //! The connections of a hub, their out-queues and their sockets.
 
 use super::{
-    Identity, Item, Joined, SLICE_SOCKETS, SlotId, Socket,
-    behind::Behind,
-    jobs::Jobs,
-    liveness::Liveness,
-    outbox::{Flushed, Outbox},
-    ready::Ready,
-    traffic::Traffic,
-    wanted::Wanted,
+    Identity, Item, Joined, SlotId, Socket, behind::Behind, jobs::Jobs, liveness::Liveness,
+    outbox::Outbox, ready::Ready, traffic::Traffic, wanted::Wanted,
 };
 use crate::{
     batcher::Connected,
@@ -19,7 +13,7 @@ use crate::{
 use bytes::Bytes;
 use madang_protocol::{CloseCode, SessionId, UserId, codec::Codec, websocket};
 use slab::Slab;
-use std::{collections::VecDeque, rc::Rc, sync::Arc, task, time::Duration};
+use std::{collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Sessions that ended and are remembered: a connection whose token was found just before its
@@ -44,7 +38,7 @@ pub struct HubLimits {
 /// A connection as its hub knows it.
 pub(super) struct Slot {
     generation: u32,
-    socket: Rc<dyn Socket>,
+    pub(super) socket: Rc<dyn Socket>,
     pub(super) outbox: Outbox,
     pub(super) connection: Address<ConnectionMessage>,
     pub(super) codec: Codec,
@@ -64,10 +58,10 @@ pub(super) struct Slot {
     pub(super) blocked_at: Option<Instant>,
     /// It was turned back, and whether it takes anything is looked at.
     pub(super) is_watched: bool,
-    is_dirty: bool,
+    pub(super) is_dirty: bool,
     pub(super) is_blocked: bool,
     pub(super) is_closing: bool,
-    wants_low: bool,
+    pub(super) wants_low: bool,
 }
 
 /// Everything a hub knows. Lives as long as its arbiter; a restart empties it.
@@ -79,19 +73,19 @@ pub(super) struct Core {
     /// The users behind the connections are counted here.
     connected: Connected,
     /// Boxed, so that the slab may grow without room for twice as many connections.
-    slots: Slab<Box<Slot>>,
+    pub(super) slots: Slab<Box<Slot>>,
     generation: u32,
     /// Have something to write, those first that have it longest.
-    dirty: VecDeque<SlotId>,
+    pub(super) dirty: VecDeque<SlotId>,
     /// When some of them were left for the next turn.
-    left_at: Option<Instant>,
+    pub(super) left_at: Option<Instant>,
     pub(super) ready: Ready,
     pub(super) jobs: Jobs,
     pub(super) behind: Behind,
     pub(super) liveness: Liveness,
     /// The sessions that ended last, and how their connections were closed.
     ended: VecDeque<(SessionId, CloseCode)>,
-    scratch: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
     pub(super) traffic: Traffic,
 }
 
@@ -349,30 +343,6 @@ impl Core {
         is_low
     }
 
-    /// Writes out what waits, once per socket, and tells how much it was: to [`SLICE_SOCKETS`], and
-    /// to further ones as long as others took since some were left, so that those who bring work and
-    /// those who are served get the same share. True: there is more to do.
-    pub(super) fn flush(&mut self) -> bool {
-        let left_at = self.left_at.take();
-        let began = Instant::now();
-        let others = left_at.map_or(Duration::ZERO, |left_at| began - left_at);
-        let mut sockets = 0;
-        while let Some(id) = self.dirty.pop_front() {
-            if let Some(slot) = self.get(id) {
-                slot.is_dirty = false;
-            }
-            self.flush_one(id);
-            sockets += 1;
-            if sockets % SLICE_SOCKETS == 0 && began.elapsed() >= others {
-                break;
-            }
-        }
-        self.traffic.tell(&self.metrics);
-        let is_behind = !self.dirty.is_empty();
-        self.left_at = is_behind.then(Instant::now);
-        is_behind
-    }
-
     /// Answers a goodbye: a close frame, written now or never, because the peer waits for nothing
     /// else. True: the hub has to be woken, which is how the slot leaves those to be flushed; the
     /// next that is marked would not wake it while there is another.
@@ -415,59 +385,10 @@ impl Core {
         self.dirty.push_back(id);
         self.dirty.len() == 1
     }
-
-    pub(super) fn flush_one(&mut self, id: SlotId) {
-        let limits = self.limits;
-        let Some(slot) = find(&mut self.slots, id) else {
-            return;
-        };
-        let waited = slot.outbox.bytes();
-        let flushed = slot.outbox.flush(&*slot.socket, &mut self.scratch, &mut self.traffic);
-        slot.blocked_at = match &flushed {
-            Ok(Flushed::Blocked) => {
-                let since = slot.blocked_at.filter(|_| slot.outbox.bytes() == waited);
-                since.or_else(|| Some(Instant::now()))
-            }
-            _ => None,
-        };
-        let now_low = slot.wants_low && slot.outbox.is_low(limits);
-        if now_low {
-            slot.wants_low = false;
-        }
-        // Its address is elsewhere in memory: not touched where there is nothing to tell.
-        let told = (now_low || flushed.is_err()).then(|| slot.connection.clone());
-        match &flushed {
-            Ok(Flushed::Drained) if slot.is_closing => slot.socket.end_writing(),
-            Ok(Flushed::Drained) => {}
-            Ok(Flushed::Blocked) => self.wait_until_writable(id),
-            Err(_) => slot.is_closing = true, // the peer is gone: nobody to tell why
-        }
-        let Some(connection) = told else {
-            return;
-        };
-        if flushed.is_err() {
-            connection.stop();
-        }
-        if now_low {
-            self.tell(id, &connection, ConnectionMessage::Low);
-        }
-    }
-
-    fn wait_until_writable(&mut self, id: SlotId) {
-        let waker = self.ready.waker(id);
-        let Some(slot) = self.get(id) else {
-            return;
-        };
-        slot.is_blocked = true;
-        let poll = slot.socket.poll_write_ready(&mut task::Context::from_waker(&waker));
-        if poll.is_ready() {
-            waker.wake(); // became writable in between; the next turn writes
-        }
-    }
 }
 
 /// The connection, unless its slot was given to another.
-fn find(slots: &mut Slab<Box<Slot>>, id: SlotId) -> Option<&mut Slot> {
+pub(super) fn find(slots: &mut Slab<Box<Slot>>, id: SlotId) -> Option<&mut Slot> {
     let found = slots.get_mut(id.index as usize)?;
     (found.generation == id.generation).then_some(found)
 }

@@ -20,6 +20,7 @@
 mod actor;
 mod behind;
 mod core;
+mod flush;
 mod found;
 mod item;
 mod jobs;
@@ -38,6 +39,7 @@ mod tests;
 
 pub use actor::start;
 pub use core::HubLimits;
+pub use flush::send;
 pub use item::{Item, Items};
 pub use local::LocalHub;
 pub use traffic::{Received, Traffic};
@@ -50,6 +52,7 @@ use crate::{
 use madang_protocol::{CloseCode, Heads, Place, Role, RoomId, SessionId, UserId};
 use std::{
     io,
+    os::fd::BorrowedFd,
     sync::Arc,
     task::{self, Poll},
     time::Duration,
@@ -58,7 +61,7 @@ use std::{
 /// Messages waiting in the inbox.
 pub const INBOX_BOUND: usize = 8_192;
 /// Frames put into out-queues before others on the arbiter get their turn: some tenths of a millisecond.
-pub const SLICE_FRAMES: usize = 1_024;
+pub const SLICE_FRAMES: usize = 2_048;
 /// Sockets written to before that: about as long, where a room of 1,000 in one go would be several
 /// milliseconds. The others are first in the next turn, and by then have in one write what came meanwhile: the
 /// more there is to do, the less a frame costs.
@@ -91,6 +94,11 @@ pub trait Socket {
     /// Writes what was taken and is held back (a bounded part, encrypted already), or `WouldBlock`.
     fn try_flush(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Where to [`send`] instead, if `try_write` does nothing else and nothing is held back.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
     }
 
     /// Ready when a write may succeed again; wakes the task otherwise.

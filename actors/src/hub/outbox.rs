@@ -26,9 +26,9 @@ pub struct Outbox {
 }
 
 /// A frame that waits.
-struct Frame {
-    bytes: Bytes,
-    what: Sent,
+pub(super) struct Frame {
+    pub(super) bytes: Bytes,
+    pub(super) what: Sent,
     /// May be shed when there is no room.
     is_ephemeral: bool,
 }
@@ -50,14 +50,32 @@ impl Outbox {
 
     /// Adds a frame that its reader can do without.
     pub fn push_ephemeral(&mut self, what: Sent, frame: Bytes) {
-        self.ephemeral += 1;
-        self.ephemeral_bytes += frame.len();
         self.add(Frame { bytes: frame, what, is_ephemeral: true });
     }
 
     fn add(&mut self, frame: Frame) {
         self.bytes += frame.bytes.len();
+        if frame.is_ephemeral {
+            self.ephemeral += 1;
+            self.ephemeral_bytes += frame.bytes.len();
+        }
         self.frames.push(frame);
+    }
+
+    /// Takes the frame out that waits, if it is the only one and nothing of it was written.
+    pub(super) fn take_only(&mut self) -> Option<Frame> {
+        let frame = if self.written == 0 { self.frames.take_only() } else { None };
+        if frame.is_some() {
+            (self.bytes, self.ephemeral, self.ephemeral_bytes, self.searched) = (0, 0, 0, 0);
+        }
+        frame
+    }
+
+    /// Takes a frame back that was taken out, of which so many bytes were written meanwhile. Nothing waits.
+    pub(super) fn put_back(&mut self, frame: Frame, written: usize, traffic: &mut Traffic) {
+        debug_assert!(self.is_empty(), "it would come behind what waits");
+        self.add(frame);
+        self.advance(written, traffic);
     }
 
     /// Drops the oldest ephemeral frame of which nothing was written. False: there is none.
@@ -328,6 +346,44 @@ mod tests {
         assert_eq!(*socket.taken.borrow(), b"begun");
         outbox.push_ephemeral(Sent::Signal, Bytes::from_static(b"next"));
         assert!(outbox.shed_oldest(), "searched anew");
+    }
+
+    #[test]
+    fn the_only_frame_may_be_taken_out_and_given_back_with_a_part_written() {
+        let mut traffic = Traffic::default();
+        for written in 0..=3 {
+            let mut outbox = outbox(&["one"]);
+            let frame = outbox.take_only().unwrap();
+            assert_eq!((outbox.bytes(), outbox.frames()), (0, 0));
+            outbox.put_back(frame, written, &mut traffic);
+            assert_eq!(outbox.bytes(), 3 - written);
+            outbox.push(Sent::Ok, Bytes::from_static(b"two"));
+            let socket = Narrow::new(100, 100);
+            outbox.flush(&socket, &mut Vec::new(), &mut traffic).unwrap();
+            assert_eq!(*socket.taken.borrow(), b"onetwo"[written..]);
+        }
+    }
+
+    #[test]
+    fn no_other_frame_is_taken_out() {
+        let mut two = outbox(&["one", "two"]);
+        assert!(two.take_only().is_none());
+        let mut begun = outbox(&["one"]);
+        begun.flush(&Narrow::new(1, 1), &mut Vec::new(), &mut Traffic::default()).unwrap();
+        assert!(begun.take_only().is_none());
+        assert!(Outbox::default().take_only().is_none());
+    }
+
+    #[test]
+    fn a_frame_that_was_given_back_may_be_shed_as_before() {
+        let mut outbox = Outbox::default();
+        outbox.push_ephemeral(Sent::Signal, Bytes::from_static(b"a"));
+        let frame = outbox.take_only().unwrap();
+        assert_eq!((outbox.frames_kept(), outbox.bytes_kept()), (0, 0));
+        outbox.put_back(frame, 0, &mut Traffic::default());
+        assert_eq!((outbox.frames(), outbox.frames_kept(), outbox.bytes_kept()), (1, 0, 0));
+        assert!(outbox.shed_oldest());
+        assert!(outbox.is_empty());
     }
 
     #[test]

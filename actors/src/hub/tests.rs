@@ -2,8 +2,11 @@
 
 mod behind;
 mod bounds;
+mod flush;
 mod found;
 mod hearing;
+mod slices;
+mod waking;
 
 use super::{
     Adopt, Adopted, Attach, Delivery, HubLimits, HubMessage, Identity, Item, LocalHub, SlotId,
@@ -31,8 +34,6 @@ use std::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-mod slices;
-mod waking;
 const ROOM: RoomId = RoomId([9; 15]);
 const LIMITS: HubLimits = HubLimits {
     outbox_bytes_max: 1_000,
@@ -41,10 +42,11 @@ const LIMITS: HubLimits = HubLimits {
     hello_timeout: Duration::from_secs(10),
 };
 
-/// Takes everything, or nothing.
+/// Takes everything, or nothing, or so many bytes.
 #[derive(Default)]
 struct Paper {
     is_full: Cell<bool>,
+    room: Cell<Option<usize>>,
     written: RefCell<Vec<u8>>,
     writes: Cell<usize>,
     is_ended: Cell<bool>,
@@ -52,12 +54,14 @@ struct Paper {
 
 impl Socket for Paper {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        if self.is_full.get() {
+        let count = self.room.get().map_or(bytes.len(), |room| room.min(bytes.len()));
+        if self.is_full.get() || count == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        self.room.set(self.room.get().map(|room| room - count));
         self.writes.set(self.writes.get() + 1);
-        self.written.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
+        self.written.borrow_mut().extend_from_slice(&bytes[..count]);
+        Ok(count)
     }
 
     fn poll_write_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {

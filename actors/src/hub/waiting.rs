@@ -42,6 +42,11 @@ impl<T> Waiting<T> {
         std::mem::replace(&mut self.first, self.rest.pop_front())
     }
 
+    /// Takes the first, if there is no other, nor memory to give back.
+    pub(super) fn take_only(&mut self) -> Option<T> {
+        if self.rest.capacity() == 0 { self.first.take() } else { None }
+    }
+
     /// Takes out the one at that place.
     pub(super) fn remove(&mut self, place: usize) -> Option<T> {
         match place.checked_sub(1) {

@@ -3,12 +3,12 @@
 use super::tls::TlsSocket;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use madang_actors::hub::Socket;
-use rustix::{io::Errno, net::SendFlags};
+use madang_actors::hub::{self, Socket};
 use socket2::SockRef;
 use std::{
     io,
     net::Shutdown,
+    os::fd::{AsFd, BorrowedFd},
     task::{Context, Poll},
 };
 use tokio::{io::Interest, net::TcpStream};
@@ -73,6 +73,13 @@ impl Socket for Transport {
         }
     }
 
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Plain(tcp) => Some(tcp.as_fd()),
+            Self::Tls(_) => None,
+        }
+    }
+
     fn poll_write_ready(&self, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tcp().poll_write_ready(task)
     }
@@ -100,8 +107,8 @@ fn read(tcp: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
 /// it lies elsewhere in memory for each of a thousand readers. One that is full is asked through tokio,
 /// which notes that it has to be waited for.
 fn send(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    match rustix::net::send(tcp, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-        Err(Errno::AGAIN) => tcp.try_write(bytes),
-        sent => Ok(sent?),
+    match hub::send(tcp, bytes) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => tcp.try_write(bytes),
+        sent => sent,
     }
 }
