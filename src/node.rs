@@ -149,8 +149,9 @@ impl Node {
         let edge_threads = start("edge", settings.edge_arbiter_count())?;
         let store_threads = start("store", settings.store_arbiter_count())?;
         let bus_thread = start("bus", 1)?;
-        let (first, me) = (&store_threads.all()[0], surroundings::this_life(&settings)?);
-        let store = surroundings::open_store(&settings, &recorder, first).await?;
+        let store_arbiters = StoreArbiters::of(&store_threads);
+        let (others, me) = (&store_arbiters.others, surroundings::this_life(&settings)?);
+        let store = surroundings::open_store(&settings, &recorder, &store_arbiters.writers).await?;
         let bus = &bus_thread.all()[0];
         let bus = surroundings::open_bus(&settings, me.clone(), &recorder, bus).await?;
         let busy = recorder.with(|| {
@@ -166,10 +167,9 @@ impl Node {
             let _ = gives_up.try_send(cause.to_owned()); // one reason is enough
         });
 
-        let shared = surroundings::open_shared(&settings, first).await?;
+        let shared = surroundings::open_shared(&settings, others).await?;
         let gathered = Gathered::new(&settings, &clock, surroundings::leases(shared.as_ref()));
-        let mut reads =
-            start_store(&root, &store_threads.all(), &store, &gathered, &settings, &metrics);
+        let mut reads = start_store(&root, &store_arbiters, &store, &gathered, &settings, &metrics);
         reads.reader = surroundings::beside(reads.reader, shared.as_ref(), &settings, &metrics);
         let (hubs, gates) = start_hubs(&root, &edge_threads.all(), &gathered, &settings, &metrics);
         let switches = Arc::new(Switches::default());
@@ -192,8 +192,8 @@ impl Node {
         let name = me.name.to_string();
         let life = NodeLife { node: name.clone(), incarnation: me.incarnation };
         let batcher =
-            gathered.start_batcher(first, &root, &store, &router, life.clone(), &settings);
-        start_session_check(first, &root, &store, &router, &clock, &settings);
+            gathered.start_batcher(others, &root, &store, &router, life.clone(), &settings);
+        start_session_check(others, &root, &store, &router, &clock, &settings);
 
         let parts = clustered::Parts {
             settings: &settings,
@@ -205,7 +205,7 @@ impl Node {
             metrics: &metrics,
             give_up,
             bus_arbiter: bus_thread.all()[0].clone(),
-            store_arbiter: first.clone(),
+            store_arbiter: others.clone(),
         };
         let cluster = Clustered::start(parts).await?;
         let control = store.control.clone();
@@ -300,6 +300,20 @@ fn start_threads(name: &str, count: usize) -> io::Result<Arbiters> {
     Ok(threads)
 }
 
+/// With one thread all share it; with more, those who write messages have one of their own, since the
+/// embedded store commits there.
+struct StoreArbiters {
+    writers: Arbiter,
+    others: Arbiter,
+}
+
+impl StoreArbiters {
+    fn of(threads: &Arbiters) -> Self {
+        let all = threads.all();
+        Self { writers: all[0].clone(), others: all[all.len() - 1].clone() }
+    }
+}
+
 struct StoreActors {
     reader: Reader,
     writers: Writers,
@@ -307,25 +321,23 @@ struct StoreActors {
 
 fn start_store(
     root: &Supervisor,
-    arbiters: &[Arbiter],
+    arbiters: &StoreArbiters,
     store: &Store,
     gathered: &Gathered,
     settings: &Settings,
     metrics: &Arc<Metrics>,
 ) -> StoreActors {
     let tree = root.subtree("store", Strategy::RestForOne, metrics.clone());
-    // With one thread both share it; with more, commits and reads do not meet.
-    let (first, last) = (&arbiters[0], &arbiters[arbiters.len() - 1]);
     let write = |_| {
         let (log, bound) = (store.log.clone(), store_writer::INBOX_BOUND);
-        start_supervised(first, bound, &tree, Exhausted::Escalate, move |_| {
+        start_supervised(&arbiters.writers, bound, &tree, Exhausted::Escalate, move |_| {
             StoreWriter::new(log.clone())
         })
     };
     let writers = Writers::new((0..settings.store_writer_count()).map(write).collect());
     let (store, metrics) = (store.clone(), metrics.clone());
     let bound = store_reader::INBOX_BOUND;
-    let reader = start_supervised(last, bound, &tree, Exhausted::Escalate, move |_| {
+    let reader = start_supervised(&arbiters.others, bound, &tree, Exhausted::Escalate, move |_| {
         StoreReader::new(store.clone(), metrics.clone())
     });
     let (positions, online) = (gathered.positions.clone(), gathered.online());

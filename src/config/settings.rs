@@ -106,7 +106,7 @@ settings! {
     data_dir: PathBuf = PathBuf::from("./data");
     /// Threads that hold connections and rooms. 0 = one less than there are cores, at least 1.
     edge_arbiters: usize = 0, in 0..=256;
-    /// Threads that wait for the store. 0 = 1, with `mongo` 2.
+    /// Threads that wait for the store. 0 = 2: one for those who write messages, one for all others.
     store_arbiters: usize = 0, in 0..=64;
     /// Milliseconds from SIGTERM until the process ends at the latest; clients are told to
     /// reconnect at random points within it.
@@ -287,11 +287,7 @@ impl Settings {
 
     /// The number of store threads, 0 resolved.
     pub fn store_arbiter_count(&self) -> usize {
-        match (self.store_arbiters, self.mongo.reveal()) {
-            (0, None) => 1,
-            (0, Some(_)) => 2,
-            (count, _) => count,
-        }
+        if self.store_arbiters > 0 { self.store_arbiters } else { 2 }
     }
 
     /// How long to wait at the start for each of the servers.

@@ -4,7 +4,7 @@ use super::{
     file::Source,
     job::{Job, Write},
     transaction::{Snapshot, Tables},
-    writer::Writer,
+    writer::{self, Writer},
 };
 use crate::{
     StoreError,
@@ -17,6 +17,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -24,10 +25,11 @@ use std::{
 };
 use tokio::sync::{oneshot, watch};
 
-/// The database and its writer thread.
+/// The database and its writer.
 pub(super) struct Engine {
     core: Arc<Core>,
-    /// Taken away to end the writer, which finishes what is queued.
+    writer: Arc<Mutex<Writer>>,
+    /// Taken away to end the writer's thread, which finishes what is queued.
     jobs: RwLock<Option<SyncSender<Box<dyn Job>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Turns true when the writer has let go of the data.
@@ -41,6 +43,8 @@ pub(super) struct Core {
     pub(super) database: RwLock<Option<Database>>,
     pub(super) metrics: Metrics,
     health: Mutex<Part>,
+    /// Jobs that wait for the writer's thread.
+    waiting: AtomicUsize,
 }
 
 impl Engine {
@@ -51,12 +55,14 @@ impl Engine {
             database: RwLock::new(Some(database)),
             metrics: Metrics::new(),
             health: Mutex::new(Part { state: State::Ok, since: now() }),
+            waiting: AtomicUsize::new(0),
         });
         let (jobs, queue) = sync_channel(options.queue_jobs_max);
         let (end, closed) = watch::channel(false);
-        let writer = Writer::new(core.clone(), source, queue, options.doubt_wait)?;
-        let thread = writer.spawn(end)?;
-        Ok(Self { core, jobs: RwLock::new(Some(jobs)), thread: Mutex::new(Some(thread)), closed })
+        let writer = Writer::new(core.clone(), source, options.doubt_wait)?;
+        let writer = Arc::new(Mutex::new(writer));
+        let thread = Mutex::new(Some(writer::spawn(writer.clone(), queue, end)?));
+        Ok(Self { core, writer, jobs: RwLock::new(Some(jobs)), thread, closed })
     }
 
     /// Runs `body` on a snapshot, in the caller's turn: no commit makes it wait.
@@ -95,7 +101,7 @@ impl Engine {
         self.read_ended(call, began, answer)
     }
 
-    /// Hands `body` to the writer and waits until its transaction is durable.
+    /// Hands `body` to the writer's thread and waits until its transaction is durable.
     ///
     /// `body` may run more than once, since its transaction is begun again without those of its
     /// companions that failed half way; only the last run counts.
@@ -104,7 +110,7 @@ impl Engine {
         call: Call,
         body: impl FnMut(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(call, |reply| Write::new(call, body, reply)).await
+        self.submit(call, |reply| Write::new(call, body, reply), |job| self.enqueue(job)).await
     }
 
     /// As [`Engine::write`], for a body that leaves heads and read positions to
@@ -114,7 +120,19 @@ impl Engine {
         call: Call,
         body: impl FnMut(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.submit(call, |reply| Write::gathering(call, body, reply)).await
+        let job = |reply| Write::gathering(call, body, reply);
+        self.submit(call, job, |job| self.enqueue(job)).await
+    }
+
+    /// As [`Engine::gather`], in the caller's turn where nothing else waits to be written. For who has
+    /// gathered already, and whose thread may wait for the disk.
+    pub(super) async fn gather_here<T: Send + 'static>(
+        &self,
+        call: Call,
+        body: impl FnMut(&mut Tables<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let job = |reply| Write::gathering(call, body, reply);
+        self.submit(call, job, |job| self.commit_here(job)).await
     }
 
     /// As [`Engine::write`], without waiting; lost when the queue is full.
@@ -142,10 +160,11 @@ impl Engine {
         &self,
         call: Call,
         job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> J,
+        hand_in: impl FnOnce(Box<dyn Job>) -> Result<(), StoreError>,
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let (reply, answer) = oneshot::channel();
-        let answer = match self.enqueue(Box::new(job(reply))) {
+        let answer = match hand_in(Box::new(job(reply))) {
             Ok(()) => answer
                 .await
                 .unwrap_or_else(|_| Err(StoreError::Unknown("the writer gave no answer".into()))),
@@ -154,19 +173,41 @@ impl Engine {
         self.core.answered(call, began, answer)
     }
 
+    /// Commits here, unless others wait or are at it: whoever came before is not passed by.
+    fn commit_here(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        let is_first = self.core.waiting.load(Ordering::Relaxed) == 0 && !self.is_ended();
+        let Some(mut writer) = is_first.then(|| self.writer.try_lock().ok()).flatten() else {
+            return self.enqueue(job);
+        };
+        if let Err(job) = writer.write_one(job) {
+            drop(writer);
+            return self.enqueue(job);
+        }
+        if writer.is_resting() {
+            // Its thread sleeps until there is a job: from now on it has to look at the time as well.
+            self.write_later(Call::Probe, |_| Ok(()));
+        }
+        Ok(())
+    }
+
     fn enqueue(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         let closed = || StoreError::Unavailable("closed".into());
         let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
         let jobs = jobs.as_ref().ok_or_else(closed)?;
         // Before it is sent: the writer may take it, and count it off, at once.
+        self.core.waiting.fetch_add(1, Ordering::Relaxed);
         self.core.metrics.writes_waiting.increment(1);
         let refused = match jobs.try_send(job) {
             Ok(()) => return Ok(()),
             Err(TrySendError::Full(_)) => StoreError::Overloaded,
             Err(TrySendError::Disconnected(_)) => closed(),
         };
-        self.core.metrics.writes_waiting.decrement(1);
+        self.core.taken(1);
         Err(refused)
+    }
+
+    fn is_ended(&self) -> bool {
+        self.jobs.read().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     fn end(&self) {
@@ -218,6 +259,12 @@ impl Core {
                 bytes: pages.used_bytes() as u64,
             }
         });
+    }
+
+    /// So many jobs wait no more.
+    pub(super) fn taken(&self, jobs: usize) {
+        self.waiting.fetch_sub(jobs, Ordering::Relaxed);
+        self.metrics.writes_waiting.decrement(jobs as f64);
     }
 
     pub(super) fn health(&self) -> Part {

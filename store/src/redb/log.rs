@@ -27,7 +27,7 @@ impl MessageLog for Redb {
             return Appended { committed: 0, stopped: None };
         }
         let stopped = |stopped| Appended { committed: 0, stopped: Some(stopped) };
-        match self.engine.gather(Call::Append, move |tables| append(tables, &entries)).await {
+        match self.engine.gather_here(Call::Append, move |tables| append(tables, &entries)).await {
             Ok(appended) => appended,
             Err(error @ StoreError::Unknown(_)) => stopped(Stopped::Unknown(error)),
             Err(error) => stopped(Stopped::Refused(error)),

@@ -9,7 +9,7 @@
 //! | [`held`] | writes nothing until the file is known to be ours |
 //! | [`unsynced`] | makes up for a sync that failed |
 //! | [`witness`] | tells damage after a crash from a commit that was cut short |
-//! | [`engine`], [`job`], [`writer`] | reads on snapshots, writes gathered by one thread |
+//! | [`engine`], [`job`], [`writer`] | reads on snapshots, writes gathered by one thread or done at once |
 //! | [`log`], [`changes`], [`rooms`], [`creation`], [`membership`], [`receipts`], [`accounts`] | the traits |
 //! | [`sessions`] | sessions and logins of a user |
 //! | [`mod@check`] | does the file contradict itself? |
@@ -20,7 +20,8 @@
 //! never wait for a commit; pages that are not in memory are read from the disk meanwhile. So they
 //! belong on an arbiter that may wait for a disk, not on one that serves connections.
 //!
-//! **Writes** are handed to the writer thread through a bounded queue and awaited.
+//! **Writes** are handed to the writer's thread through a bounded queue and awaited. Messages, which their
+//! writer has gathered, are committed in the poll of the future too, unless others wait to be written.
 
 mod accounts;
 #[cfg(feature = "conformance")]

@@ -1,8 +1,9 @@
-//! The writer: the one thread that changes the file.
+//! The writer: alone changes the file.
 //!
-//! It takes everything that is queued, applies it in one transaction, makes that durable, and then
+//! Its thread takes everything that is queued, applies it in one transaction, makes that durable, and then
 //! answers everyone: what arrives meanwhile forms the next transaction. So the more arrive, the
-//! more share a commit, and one who is alone waits for nobody.
+//! more share a commit, and one who is alone waits for nobody. A caller whose thread may wait for the disk,
+//! and who finds nothing queued, commits there itself, which spares the way to the thread and back.
 //!
 //! After a failed commit redb refuses everything until the file is opened again, and says that the
 //! commit may have taken effect all the same. So the writer opens the file again and looks at
@@ -23,7 +24,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, RecvTimeoutError},
     },
     thread::{self, JoinHandle},
@@ -41,11 +42,10 @@ const REST_LONGEST_MS: u64 = 2_000;
 
 type Batch = Vec<Box<dyn Job>>;
 
-/// The thread's state.
+/// What it knows. Whoever holds it alone commits.
 pub(super) struct Writer {
     core: Arc<Core>,
     source: Source,
-    jobs: Receiver<Box<dyn Job>>,
     doubt_wait: Duration,
     /// [`COMMITS`] as of the last commit known to have taken effect.
     commits: u64,
@@ -56,6 +56,8 @@ pub(super) struct Writer {
     rest_until: Option<Instant>,
     /// Jobs of a commit that failed, until it is known whether it took effect.
     doubt: Option<Doubt>,
+    /// It let go of the data.
+    is_finished: bool,
 }
 
 struct Doubt {
@@ -68,19 +70,18 @@ impl Writer {
     pub(super) fn new(
         core: Arc<Core>,
         source: Source,
-        jobs: Receiver<Box<dyn Job>>,
         doubt_wait: Duration,
     ) -> Result<Self, OpenError> {
         let mut writer = Self {
             core,
             source,
-            jobs,
             doubt_wait,
             commits: 0,
             answered: 0,
             backoff: Backoff::new(REST_FIRST_MS, REST_LONGEST_MS),
             rest_until: None,
             doubt: None,
+            is_finished: false,
         };
         writer.commits = writer.count_commits().map_err(|error| OpenError::Damaged {
             path: writer.source.path(),
@@ -89,65 +90,24 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Starts the thread. It ends when the queue is closed and empty; `end` turns true then.
-    pub(super) fn spawn(self, end: watch::Sender<bool>) -> Result<JoinHandle<()>, OpenError> {
-        let path = self.source.path();
-        thread::Builder::new()
-            .name("madang-store".into())
-            .spawn(move || {
-                self.run();
-                end.send_replace(true);
-            })
-            .map_err(|source| OpenError::Io { path, source })
-    }
-
-    fn run(mut self) {
-        loop {
-            let received = match self.rest_until.map(remaining) {
-                None => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                // Its time comes however many jobs wait to be refused.
-                Some(Duration::ZERO) => Err(RecvTimeoutError::Timeout),
-                Some(rest) => self.jobs.recv_timeout(rest),
-            };
-            match received {
-                Ok(job) if self.rest_until.is_some() => {
-                    self.core.metrics.writes_waiting.decrement(1);
-                    job.answer(&Fate::Refused(resting()));
-                }
-                Ok(first) => self.write(first),
-                Err(RecvTimeoutError::Timeout) => self.recover(),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
+    /// Commits a job now, on the caller's thread. Gives it back if there is more to it than that: the
+    /// last commit failed, or there will be no more.
+    pub(super) fn write_one(&mut self, job: Box<dyn Job>) -> Result<(), Box<dyn Job>> {
+        if self.rest_until.is_some() || self.is_finished {
+            return Err(job);
         }
-        self.finish();
+        self.write(vec![job], Instant::now());
+        Ok(())
     }
 
-    /// Commits `first` and everything that is queued behind it.
-    fn write(&mut self, first: Box<dyn Job>) {
-        let began = Instant::now();
-        let batch = self.gather(first);
-        self.core.metrics.writes_waiting.decrement(batch.len() as f64);
+    /// The last commit failed, and only the thread finds out what became of it.
+    pub(super) fn is_resting(&self) -> bool {
+        self.rest_until.is_some()
+    }
+
+    fn write(&mut self, batch: Batch, began: Instant) {
         batch.iter().for_each(|job| self.core.metrics.write_begins(job.since().elapsed()));
         self.commit(batch, began);
-    }
-
-    /// Takes what is queued. Those who were just answered come back within microseconds, but not
-    /// all before the first of them has woken this thread; a commit for that one alone would make
-    /// the others wait for the next. So the thread steps aside until as many are here as were
-    /// answered, or until a moment brings nobody. One who is alone never waits.
-    fn gather(&self, first: Box<dyn Job>) -> Batch {
-        let mut batch = vec![first];
-        let mut arrived = Instant::now();
-        loop {
-            let known = batch.len();
-            batch.extend(self.jobs.try_iter().take(BATCH_JOBS_MAX - known));
-            if batch.len() > known {
-                arrived = Instant::now();
-            } else if known >= self.answered || arrived.elapsed() > MOMENT {
-                return batch;
-            }
-            thread::yield_now();
-        }
     }
 
     fn commit(&mut self, batch: Batch, began: Instant) {
@@ -285,7 +245,7 @@ impl Writer {
     }
 
     /// Everything queued is answered; the file is left as after a clean shutdown.
-    fn finish(mut self) {
+    fn finish(&mut self) {
         if let Some(doubt) = self.doubt.take() {
             answer(doubt.batch, &Fate::Unknown(doubt.error.to_string()));
         }
@@ -293,6 +253,70 @@ impl Writer {
             tracing::warn!(%error, "the database was not closed cleanly");
         }
         self.core.set_health(State::Down);
+        self.is_finished = true;
+    }
+}
+
+/// Starts the thread of `writer`. It ends when the queue is closed and empty; `end` turns true then.
+pub(super) fn spawn(
+    writer: Arc<Mutex<Writer>>,
+    jobs: Receiver<Box<dyn Job>>,
+    end: watch::Sender<bool>,
+) -> Result<JoinHandle<()>, OpenError> {
+    let path = lock(&writer).source.path();
+    thread::Builder::new()
+        .name("madang-store".into())
+        .spawn(move || {
+            run(&writer, &jobs);
+            end.send_replace(true);
+        })
+        .map_err(|source| OpenError::Io { path, source })
+}
+
+fn run(writer: &Mutex<Writer>, jobs: &Receiver<Box<dyn Job>>) {
+    loop {
+        let rest_until = lock(writer).rest_until;
+        let received = match rest_until.map(remaining) {
+            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            // Its time comes however many jobs wait to be refused.
+            Some(Duration::ZERO) => Err(RecvTimeoutError::Timeout),
+            Some(rest) => jobs.recv_timeout(rest),
+        };
+        let mut writer = lock(writer);
+        match received {
+            Ok(job) if writer.rest_until.is_some() => {
+                writer.core.taken(1);
+                job.answer(&Fate::Refused(resting()));
+            }
+            Ok(first) => {
+                let began = Instant::now();
+                let batch = gather(first, jobs, writer.answered);
+                writer.core.taken(batch.len());
+                writer.write(batch, began);
+            }
+            Err(RecvTimeoutError::Timeout) => writer.recover(),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    lock(writer).finish();
+}
+
+/// Takes what is queued. Those who were just `answered` come back within microseconds, but not
+/// all before the first of them has woken this thread; a commit for that one alone would make
+/// the others wait for the next. So the thread steps aside until as many are here as were
+/// answered, or until a moment brings nobody. One who is alone never waits.
+fn gather(first: Box<dyn Job>, jobs: &Receiver<Box<dyn Job>>, answered: usize) -> Batch {
+    let mut batch = vec![first];
+    let mut arrived = Instant::now();
+    loop {
+        let known = batch.len();
+        batch.extend(jobs.try_iter().take(BATCH_JOBS_MAX - known));
+        if batch.len() > known {
+            arrived = Instant::now();
+        } else if known >= answered || arrived.elapsed() > MOMENT {
+            return batch;
+        }
+        thread::yield_now();
     }
 }
 
@@ -319,6 +343,11 @@ fn try_transaction(
     drop(tables);
     transaction.commit().map_err(|error| unavailable(error.into()))?;
     Ok(Some(messages))
+}
+
+/// What panics in a commit is caught there, so whoever held it left it whole.
+pub(super) fn lock(writer: &Mutex<Writer>) -> MutexGuard<'_, Writer> {
+    writer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn remaining(until: Instant) -> Duration {

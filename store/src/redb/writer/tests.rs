@@ -114,6 +114,37 @@ async fn a_transaction_takes_so_many_jobs() {
 }
 
 #[tokio::test]
+async fn one_whose_thread_may_wait_commits_in_its_own_turn() {
+    let engine = engine();
+    for number in 1..=3 {
+        let write = engine.gather_here(Call::Probe, move |tables| put(tables, 1, number));
+        assert_eq!(write.now_or_never(), Some(Ok(())));
+        assert_eq!(get(&engine, 1), Some(number));
+    }
+    assert_eq!(engine.write(Call::Probe, |tables| put(tables, 1, 4)).await, Ok(()));
+    let failed = engine.gather_here(Call::Probe, |tables| put(tables, 1, 5).and(Err(resting())));
+    assert_eq!(failed.now_or_never(), Some(Err::<(), _>(resting())));
+    assert_eq!(get(&engine, 1), Some(4));
+}
+
+#[tokio::test]
+async fn it_does_not_pass_by_who_came_before() {
+    let engine = engine();
+    let blocked = block(&engine);
+    let mut first = Box::pin(engine.write(Call::Probe, |tables| put(tables, 1, 1)));
+    assert!(first.as_mut().now_or_never().is_none());
+    let second = |tables: &mut Tables<'_>| {
+        let first = tables.get::<Logins>(&(user(1), [0; 16]))?;
+        put(tables, 2, first.unwrap_or(0) + 1)
+    };
+    let mut second = Box::pin(engine.gather_here(Call::Probe, second));
+    assert!(second.as_mut().now_or_never().is_none(), "the writer is at work");
+    drop(blocked);
+    assert_eq!((first.await, second.await), (Ok(()), Ok(())));
+    assert_eq!(get(&engine, 2), Some(2));
+}
+
+#[tokio::test]
 async fn closing_finishes_what_is_queued() {
     let engine = engine();
     let blocked = block(&engine);
@@ -121,9 +152,16 @@ async fn closing_finishes_what_is_queued() {
     assert!(queued.as_mut().now_or_never().is_none());
     let mut close = Box::pin(engine.close());
     assert!(close.as_mut().now_or_never().is_none());
-    let late = engine.write(Call::Probe, |_| Ok(())).now_or_never();
-    assert!(matches!(late, Some(Err(StoreError::Unavailable(_)))), "{late:?}");
+    let late = || {
+        let late = engine.write(Call::Probe, |_| Ok(())).now_or_never();
+        [late, engine.gather_here(Call::Probe, |_| Ok(())).now_or_never()]
+    };
+    let is_refused = |late: &Option<Result<(), StoreError>>| {
+        matches!(late, Some(Err(StoreError::Unavailable(_))))
+    };
+    assert!(late().iter().all(is_refused));
     drop(blocked);
     assert_eq!(queued.await, Ok(7));
     close.await;
+    assert!(late().iter().all(is_refused));
 }
