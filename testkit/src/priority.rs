@@ -13,16 +13,20 @@ use std::{
 
 /// The lowest there is.
 const NICENESS: i32 = 19;
+/// Levels of those who are preferred: the higher goes first.
+const IS_MEASURED: &str = "1";
+const MEASURES: &str = "2";
 
-/// Prefers the calling thread.
+/// Prefers the calling thread, which measures, also to threads that are preferred: what it waits for the
+/// processor would count as theirs.
 pub fn prefer_this_thread() {
-    prefer(&rustix::thread::gettid().as_raw_nonzero().to_string());
+    prefer(&rustix::thread::gettid().as_raw_nonzero().to_string(), MEASURES);
 }
 
 /// Prefers the threads of a process whose names begin like this.
 pub fn prefer_threads(process: u32, names: &[&str]) {
     for thread in names.iter().flat_map(|begin| threads(process, begin)) {
-        prefer(&thread.file_name().unwrap_or_default().to_string_lossy());
+        prefer(&thread.file_name().unwrap_or_default().to_string_lossy(), IS_MEASURED);
     }
 }
 
@@ -50,9 +54,9 @@ pub fn stand_back() {
     rustix::process::nice(NICENESS).expect("anybody may stand back");
 }
 
-/// First in, first out, at the lowest level of those who are preferred.
-fn prefer(thread: &str) {
+/// First in, first out, at that level of those who are preferred.
+fn prefer(thread: &str, level: &str) {
     let mut program = Command::new("chrt");
-    program.args(["--fifo", "--pid", "1", thread]).stdout(Stdio::null()).stderr(Stdio::null());
+    program.args(["--fifo", "--pid", level, thread]).stdout(Stdio::null()).stderr(Stdio::null());
     let _ = program.status(); // see above: it may not be there, or not be allowed
 }
