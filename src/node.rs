@@ -149,7 +149,7 @@ impl Node {
         let edge_threads = start("edge", settings.edge_arbiter_count())?;
         let store_threads = start("store", settings.store_arbiter_count())?;
         let bus_thread = start("bus", 1)?;
-        let store_arbiters = StoreArbiters::of(&store_threads);
+        let store_arbiters = StoreArbiters::of(&store_threads, settings.mongo.reveal().is_none());
         let (others, me) = (&store_arbiters.others, surroundings::this_life(&settings)?);
         let store = surroundings::open_store(&settings, &recorder, &store_arbiters.writers).await?;
         let bus = &bus_thread.all()[0];
@@ -300,17 +300,20 @@ fn start_threads(name: &str, count: usize) -> io::Result<Arbiters> {
     Ok(threads)
 }
 
-/// With one thread all share it; with more, those who write messages have one of their own, since the
-/// embedded store commits there.
+/// With one thread all share it. The embedded store commits on the thread of those who write messages, so
+/// nobody else is there; MongoDB's driver lives there, and with it whoever calls it, but for those who read.
 struct StoreArbiters {
     writers: Arbiter,
+    readers: Arbiter,
     others: Arbiter,
 }
 
 impl StoreArbiters {
-    fn of(threads: &Arbiters) -> Self {
+    fn of(threads: &Arbiters, is_embedded: bool) -> Self {
         let all = threads.all();
-        Self { writers: all[0].clone(), others: all[all.len() - 1].clone() }
+        let (writers, readers) = (all[0].clone(), all[all.len() - 1].clone());
+        let others = if is_embedded { readers.clone() } else { writers.clone() };
+        Self { writers, readers, others }
     }
 }
 
@@ -337,9 +340,10 @@ fn start_store(
     let writers = Writers::new((0..settings.store_writer_count()).map(write).collect());
     let (store, metrics) = (store.clone(), metrics.clone());
     let bound = store_reader::INBOX_BOUND;
-    let reader = start_supervised(&arbiters.others, bound, &tree, Exhausted::Escalate, move |_| {
-        StoreReader::new(store.clone(), metrics.clone())
-    });
+    let reader =
+        start_supervised(&arbiters.readers, bound, &tree, Exhausted::Escalate, move |_| {
+            StoreReader::new(store.clone(), metrics.clone())
+        });
     let (positions, online) = (gathered.positions.clone(), gathered.online());
     let last_seen = gathered.last_seen.clone();
     let reader = Reader::new(reader, settings.read_wait(), positions, online, last_seen);

@@ -106,7 +106,7 @@ settings! {
     data_dir: PathBuf = PathBuf::from("./data");
     /// Threads that hold connections and rooms. 0 = one less than there are cores, at least 1.
     edge_arbiters: usize = 0, in 0..=256;
-    /// Threads that wait for the store. 0 = 2: one for those who write messages, one for all others.
+    /// Threads that wait for the store. 0 = 2: with the embedded store one of them only commits messages.
     store_arbiters: usize = 0, in 0..=64;
     /// Milliseconds from SIGTERM until the process ends at the latest; clients are told to
     /// reconnect at random points within it.
