@@ -28,7 +28,7 @@ use tokio::sync::{oneshot, watch};
 /// The database and its writer.
 pub(super) struct Engine {
     core: Arc<Core>,
-    writer: Arc<Mutex<Writer>>,
+    writer: Arc<writer::Place>,
     /// Taken away to end the writer's thread, which finishes what is queued.
     jobs: RwLock<Option<SyncSender<Box<dyn Job>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -60,9 +60,9 @@ impl Engine {
         let (jobs, queue) = sync_channel(options.queue_jobs_max);
         let (end, closed) = watch::channel(false);
         let writer = Writer::new(core.clone(), source, options.doubt_wait)?;
-        let writer = Arc::new(Mutex::new(writer));
-        let thread = Mutex::new(Some(writer::spawn(writer.clone(), queue, end)?));
-        Ok(Self { core, writer, jobs: RwLock::new(Some(jobs)), thread, closed })
+        let (writer, thread) = writer::spawn(writer, queue, end)?;
+        let (jobs, thread) = (RwLock::new(Some(jobs)), Mutex::new(Some(thread)));
+        Ok(Self { core, writer, jobs, thread, closed })
     }
 
     /// Runs `body` on a snapshot, in the caller's turn: no commit makes it wait.
@@ -176,13 +176,13 @@ impl Engine {
     /// Commits here, unless others wait or are at it: whoever came before is not passed by.
     fn commit_here(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         let is_first = self.core.waiting.load(Ordering::Relaxed) == 0 && !self.is_ended();
-        let Some(mut writer) = is_first.then(|| self.writer.try_lock().ok()).flatten() else {
+        let mut place = is_first.then(|| self.writer.try_lock().ok()).flatten();
+        let writer = place.as_mut().and_then(|place| place.as_mut());
+        let Some(writer) = writer.filter(|writer| !writer.is_resting()) else {
+            drop(place);
             return self.enqueue(job);
         };
-        if let Err(job) = writer.write_one(job) {
-            drop(writer);
-            return self.enqueue(job);
-        }
+        writer.write_one(job);
         if writer.is_resting() {
             // Its thread sleeps until there is a job: from now on it has to look at the time as well.
             self.write_later(Call::Probe, |_| Ok(()));

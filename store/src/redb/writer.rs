@@ -56,9 +56,10 @@ pub(super) struct Writer {
     rest_until: Option<Instant>,
     /// Jobs of a commit that failed, until it is known whether it took effect.
     doubt: Option<Doubt>,
-    /// It let go of the data.
-    is_finished: bool,
 }
+
+/// Where the writer is, for whoever wants to commit; empty once it has let go of the data.
+pub(super) type Place = Mutex<Option<Writer>>;
 
 struct Doubt {
     batch: Batch,
@@ -81,7 +82,6 @@ impl Writer {
             backoff: Backoff::new(REST_FIRST_MS, REST_LONGEST_MS),
             rest_until: None,
             doubt: None,
-            is_finished: false,
         };
         writer.commits = writer.count_commits().map_err(|error| OpenError::Damaged {
             path: writer.source.path(),
@@ -90,14 +90,10 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Commits a job now, on the caller's thread. Gives it back if there is more to it than that: the
-    /// last commit failed, or there will be no more.
-    pub(super) fn write_one(&mut self, job: Box<dyn Job>) -> Result<(), Box<dyn Job>> {
-        if self.rest_until.is_some() || self.is_finished {
-            return Err(job);
-        }
+    /// Commits a job now, on the caller's thread; not while it rests.
+    pub(super) fn write_one(&mut self, job: Box<dyn Job>) {
+        debug_assert!(!self.is_resting(), "whether the last one took effect is not known");
         self.write(vec![job], Instant::now());
-        Ok(())
     }
 
     /// The last commit failed, and only the thread finds out what became of it.
@@ -245,7 +241,7 @@ impl Writer {
     }
 
     /// Everything queued is answered; the file is left as after a clean shutdown.
-    fn finish(&mut self) {
+    fn finish(mut self) {
         if let Some(doubt) = self.doubt.take() {
             answer(doubt.batch, &Fate::Unknown(doubt.error.to_string()));
         }
@@ -253,36 +249,41 @@ impl Writer {
             tracing::warn!(%error, "the database was not closed cleanly");
         }
         self.core.set_health(State::Down);
-        self.is_finished = true;
     }
 }
 
-/// Starts the thread of `writer`. It ends when the queue is closed and empty; `end` turns true then.
+/// Gives `writer` a thread, which ends when the queue is closed and empty; `end` turns true then.
 pub(super) fn spawn(
-    writer: Arc<Mutex<Writer>>,
+    writer: Writer,
     jobs: Receiver<Box<dyn Job>>,
     end: watch::Sender<bool>,
-) -> Result<JoinHandle<()>, OpenError> {
-    let path = lock(&writer).source.path();
-    thread::Builder::new()
+) -> Result<(Arc<Place>, JoinHandle<()>), OpenError> {
+    let path = writer.source.path();
+    let place = Arc::new(Mutex::new(Some(writer)));
+    let writer = place.clone();
+    let thread = thread::Builder::new()
         .name("madang-store".into())
         .spawn(move || {
             run(&writer, &jobs);
             end.send_replace(true);
         })
-        .map_err(|source| OpenError::Io { path, source })
+        .map_err(|source| OpenError::Io { path, source })?;
+    Ok((place, thread))
 }
 
-fn run(writer: &Mutex<Writer>, jobs: &Receiver<Box<dyn Job>>) {
+fn run(place: &Place, jobs: &Receiver<Box<dyn Job>>) {
     loop {
-        let rest_until = lock(writer).rest_until;
+        let rest_until = lock(place).as_ref().and_then(|writer| writer.rest_until);
         let received = match rest_until.map(remaining) {
             None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
             // Its time comes however many jobs wait to be refused.
             Some(Duration::ZERO) => Err(RecvTimeoutError::Timeout),
             Some(rest) => jobs.recv_timeout(rest),
         };
-        let mut writer = lock(writer);
+        let mut place = lock(place);
+        let Some(writer) = place.as_mut() else {
+            break;
+        };
         match received {
             Ok(job) if writer.rest_until.is_some() => {
                 writer.core.taken(1);
@@ -298,7 +299,9 @@ fn run(writer: &Mutex<Writer>, jobs: &Receiver<Box<dyn Job>>) {
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    lock(writer).finish();
+    if let Some(writer) = lock(place).take() {
+        writer.finish();
+    }
 }
 
 /// Takes what is queued. Those who were just `answered` come back within microseconds, but not
@@ -346,8 +349,8 @@ fn try_transaction(
 }
 
 /// What panics in a commit is caught there, so whoever held it left it whole.
-pub(super) fn lock(writer: &Mutex<Writer>) -> MutexGuard<'_, Writer> {
-    writer.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(place: &Place) -> MutexGuard<'_, Option<Writer>> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn remaining(until: Instant) -> Duration {
