@@ -192,6 +192,8 @@ fn receipts() {
         "receipts --pairs-of-user-and-room 10 --rooms 2 --pairs 1 --seconds 1.2 --warm-up 0.1",
     );
     assert!(figure(&found, "receipt", "receipts of one write") > 1.0, "{found}");
+    assert!(figure(&found, "receipt", "frames told for each") > 0.0, "{found}");
+    assert_eq!(figure(&found, "receipt, untold", "frames told for each"), 0.0, "{found}");
 }
 
 #[test]

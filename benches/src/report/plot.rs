@@ -4,6 +4,8 @@ use plotters::{coord::ranged1d::ValueFormatter, prelude::*};
 
 /// Width and height, pixels.
 const SIZE: (u32, u32) = (820, 360);
+/// Marks on the lower axis at most: of shares, 90 %, 99 % and so on, and none between.
+const X_LABELS: usize = 7;
 const COLOURS: [RGBColor; 7] = [
     RGBColor(31, 119, 180),
     RGBColor(214, 39, 40),
@@ -112,6 +114,7 @@ where
     let (across, up) = (|value: &f64| (x.labels)(*value), |value: &f64| (y.labels)(*value));
     let mut mesh = chart.configure_mesh();
     mesh.x_desc(x.name).y_desc(y.name).x_label_formatter(&across).y_label_formatter(&up);
+    mesh.x_labels(X_LABELS);
     mesh.light_line_style(WHITE.mix(0.0)).draw()?;
     Ok(())
 }

@@ -1,15 +1,16 @@
 //! Read receipts (P6): what one costs beyond reading its frame, and how many of them one write takes.
 //!
 //! Each connection is one (user, room) pair. In turns the connections send pings without an id, which
-//! the node reads and does nothing about, and as many receipts, each a message further. A window of
-//! receipts is held against those of pings before and after it.
+//! the node reads and does nothing about, and as many receipts, each a message further; receipts with
+//! and without the switch that keeps a node from telling the others in the room. A window of receipts is
+//! held against those of pings before and after it.
 
 use super::{ABREAST, Bench, READY_WITHIN, Timing, fanout::node_with_rooms, sends::refuse_errors};
 use crate::{
     error::{BenchError, Done},
     generator::{Answered, Crowd, Pace, Span, Turn, ask},
     result::{Row, median},
-    targets::{Dialect, Http, Metrics, Node, seats},
+    targets::{Dialect, Http, Metrics, Node, Operator, seats},
 };
 use serde_json::json;
 use std::fmt::Write;
@@ -31,57 +32,91 @@ pub struct Options {
     pub timing: Timing,
 }
 
-/// What the node had counted at one moment.
-struct Counted {
-    metrics: Metrics,
+/// Windows one after the other: pings, receipts, pings, receipts, and pings at the end.
+#[derive(Default)]
+struct Windows {
+    pings: Vec<Answered>,
+    /// Every other one told to nobody, the first was told.
+    reads: Vec<Answered>,
+    /// What the node had counted before each of `reads`, and at the end: what is read is written, and
+    /// told, in the pings after it at the latest.
+    counted: Vec<Metrics>,
 }
 
 /// Runs it.
 pub fn run(bench: &mut Bench, options: &Options) -> Done<()> {
     let pairs = options.pairs_of_user_and_room;
     bench.need_connections(pairs)?;
-    let (node, rooms) = node_with_rooms(&bench.launch, "node", pairs, options.rooms)?;
+    let (launch, operators) = Operator::allow(&bench.launch);
+    let (node, rooms) = node_with_rooms(&launch, "node", pairs, options.rooms)?;
     let mut http = node.http()?;
+    let mut operator = Operator::reach(&node, operators)?;
     bench.progress("sending what will be read");
     fill(&mut http, &node, &rooms, needed(options))?;
     let mut crowd = Crowd::new("node", Dialect::Madang, vec![node.address()])?;
     crowd.open(seats(&node.users, &rooms, pairs), ABREAST, READY_WITHIN)?;
-    let before = Counted::now(&mut http)?;
-    let (mut pings, mut reads) = (Vec::new(), Vec::new());
-    let done = rounds(bench, options, &node, &mut crowd, &rooms, &mut pings, &mut reads);
-    let beyond: Vec<f64> = beyond(&pings, &reads);
+    let mut windows = Windows::default();
+    let done = measure(bench, options, &node, &mut operator, &mut crowd, &rooms, &mut windows);
+    report(bench, options, &windows);
+    done
+}
+
+fn report(bench: &mut Bench, options: &Options, windows: &Windows) {
+    let Windows { pings, reads, .. } = windows;
     let each = |runs: &[Answered]| runs.iter().map(Answered::server_us).collect::<Vec<f64>>();
+    let beyond = beyond(pings, reads);
     bench.row(
         Row::new("receipts", "ping without an id", "a frame that is read, and no more").with(
             "CPU each",
             "us",
-            each(&pings),
+            each(pings),
         ),
     );
-    let after = Counted::now(&mut http)?;
-    let receipts = after.since(&before, "madang_coalesced_inputs_total", "receipts");
-    let writes = after.since(&before, "madang_coalesced_outputs_total", "receipts");
-    let told = after.since(&before, "madang_deliveries_total", "");
-    bench.row(
-        Row::new("receipts", "receipt", "told to the room, and written")
-            .with("CPU each", "us", each(&reads))
-            .with("beyond its frame", "us", beyond.clone())
-            .with("receipts of one write", "", vec![receipts / writes.max(1.0)])
-            .with("frames told for each", "", vec![told / receipts.max(1.0)]),
+    let (receipts, writes, frames) = (
+        windows.gained("madang_coalesced_inputs_total", "receipts"),
+        windows.gained("madang_coalesced_outputs_total", "receipts"),
+        windows.gained("madang_deliveries_total", ""),
     );
-    done?;
+    let kinds = [
+        ("receipt", "told to the room, and written"),
+        ("receipt, untold", "written, while an operator has switched telling off"),
+    ];
+    for (place, (subject, note)) in kinds.into_iter().enumerate() {
+        let sum = |values: &[f64]| every_other(values, place).iter().sum::<f64>();
+        let of_one = sum(&receipts) / sum(&writes).max(1.0);
+        bench.row(
+            Row::new("receipts", subject, note)
+                .with("CPU each", "us", every_other(&each(reads), place))
+                .with("beyond its frame", "us", every_other(&beyond, place))
+                .with("receipts of one write", "", vec![of_one])
+                .with("frames told for each", "", vec![sum(&frames) / sum(&receipts).max(1.0)]),
+        );
+    }
     let outcome = &mut bench.outcome;
-    outcome.at_most("P6", "CPU of a receipt beyond its frame, us", median(&beyond), 2.0);
+    let told = median(&every_other(&beyond, 0));
+    outcome.at_most("P6", "CPU of a receipt beyond its frame, us", told, 2.0);
     let seconds = outcome_seconds(options) * (reads.len() + pings.len()) as f64;
-    outcome.at_most("P6", "bulk writes of receipts a second", writes / seconds, 1.0);
-    Ok(())
+    let writes = writes.iter().sum::<f64>() / seconds;
+    outcome.at_most("P6", "bulk writes of receipts a second", writes, 1.0);
 }
 
-/// Microseconds of a receipt beyond those of a ping, of each round that is whole.
+impl Windows {
+    /// By how much something grew from each window of receipts to the next.
+    fn gained(&self, name: &str, label: &str) -> Vec<f64> {
+        let grown = |pair: &[Metrics]| pair[1].sum(name, label) - pair[0].sum(name, label);
+        self.counted.windows(2).map(grown).collect()
+    }
+}
+
+/// Microseconds of a receipt beyond those of a ping, of each window that has pings on both sides.
 fn beyond(pings: &[Answered], reads: &[Answered]) -> Vec<f64> {
     let around =
         pings.windows(2).map(|pair| f64::midpoint(pair[0].server_us(), pair[1].server_us()));
     reads.iter().zip(around).map(|(read, ping)| read.server_us() - ping).collect()
+}
+
+fn every_other(values: &[f64], first: usize) -> Vec<f64> {
+    values.iter().skip(first).step_by(2).copied().collect()
 }
 
 /// Seconds of one run, warm-up included.
@@ -91,8 +126,8 @@ fn outcome_seconds(options: &Options) -> f64 {
 
 /// Messages a room needs so that every receipt is of a new one.
 fn needed(options: &Options) -> usize {
-    let seconds = outcome_seconds(options) * options.timing.pairs as f64;
-    (seconds * options.rate).ceil() as usize + options.timing.pairs + 1
+    let seconds = outcome_seconds(options) * 2.0 * options.timing.pairs as f64;
+    (seconds * options.rate).ceil() as usize + 2 * options.timing.pairs + 1
 }
 
 fn fill(http: &mut Http, node: &Node, rooms: &[String], count: usize) -> Done<()> {
@@ -106,14 +141,14 @@ fn fill(http: &mut Http, node: &Node, rooms: &[String], count: usize) -> Done<()
     Ok(())
 }
 
-fn rounds(
+fn measure(
     bench: &mut Bench,
     options: &Options,
     node: &Node,
+    operator: &mut Operator,
     crowd: &mut Crowd,
     rooms: &[String],
-    pings: &mut Vec<Answered>,
-    reads: &mut Vec<Answered>,
+    windows: &mut Windows,
 ) -> Done<()> {
     let span = Span { warm_up: options.timing.warm_up(), measure: options.timing.measure() };
     let connections = crowd.len();
@@ -121,10 +156,13 @@ fn rounds(
     if rate <= 0.0 {
         return Err(BenchError::Options("--rate must be above 0".to_owned()));
     }
-    let mut seqs = vec![0_u64; connections];
+    let (mut http, mut seqs) = (node.http()?, vec![0_u64; connections]);
     let ping = |_: Turn, out: &mut String| out.push_str("{\"op\":\"ping\"}");
-    for round in 0..options.timing.pairs {
-        pings.push(ask(crowd, Pace::Rate(rate), span, &node.watch(), ping)?);
+    for number in 0..2 * options.timing.pairs {
+        windows.pings.push(ask(crowd, Pace::Rate(rate), span, &node.watch(), ping)?);
+        windows.counted.push(Metrics::of(&mut http)?);
+        let is_told = number % 2 == 0;
+        operator.switch("receipts", is_told)?;
         let read = |turn: Turn, out: &mut String| {
             let seq = &mut seqs[turn.connection];
             *seq += 1;
@@ -134,20 +172,12 @@ fn rounds(
         };
         let run = ask(crowd, Pace::Rate(rate), span, &node.watch(), read)?;
         refuse_errors(&run)?;
-        let (frame, whole) = (pings[round].server_us(), run.server_us());
-        bench.progress(&format!("round {}: {whole:.2} us, a ping {frame:.2}", round + 1));
-        reads.push(run);
+        let (frame, whole) = (windows.pings[number].server_us(), run.server_us());
+        let (round, what) = (number / 2 + 1, if is_told { "told" } else { "untold" });
+        bench.progress(&format!("round {round}, {what}: {whole:.2} us, a ping {frame:.2}"));
+        windows.reads.push(run);
     }
-    pings.push(ask(crowd, Pace::Rate(rate), span, &node.watch(), ping)?);
+    windows.pings.push(ask(crowd, Pace::Rate(rate), span, &node.watch(), ping)?);
+    windows.counted.push(Metrics::of(&mut http)?);
     Ok(())
-}
-
-impl Counted {
-    fn now(http: &mut Http) -> Done<Self> {
-        Ok(Self { metrics: Metrics::of(http)? })
-    }
-
-    fn since(&self, before: &Self, name: &str, label: &str) -> f64 {
-        self.metrics.sum(name, label) - before.metrics.sum(name, label)
-    }
 }
