@@ -23,6 +23,7 @@ use madang_protocol::{
 };
 use madang_store::{StoreError, rooms::RoomChange};
 use std::{
+    mem,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -377,13 +378,16 @@ impl Router {
     }
 
     fn start_room(&self, room: RoomId) -> Address<RoomMessage> {
-        let (services, router) = (self.0.services.clone(), self.clone());
+        let (services, router, mut had_life) = (self.0.services.clone(), self.clone(), false);
         start_supervised(
             self.arbiter_of(room),
             room::INBOX_BOUND,
             &self.0.supervisor,
             Exhausted::End,
-            move |_| RoomActor::new(room, services.clone(), router.clone()),
+            move |_| {
+                let actor = RoomActor::new(room, services.clone(), router.clone());
+                if mem::replace(&mut had_life, true) { actor.reborn() } else { actor }
+            },
         )
     }
 

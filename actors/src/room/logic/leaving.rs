@@ -19,8 +19,10 @@ pub(super) struct Elsewhere<S> {
     pub(super) late: Vec<Pending<S>>,
     /// Something was committed since.
     committed_late: bool,
-    /// Another home's write may be under way still: since when that is looked at, and how often it
-    /// was.
+    /// It lived before on this node, and panicked.
+    is_reborn: bool,
+    /// A write of another home, or of a life before, may be under way still: since when that is looked
+    /// at, and how often it was.
     rechecked: Option<(Instant, usize)>,
     /// When what is known of members is forgotten.
     forget_at: Option<Instant>,
@@ -33,6 +35,7 @@ impl<S> Default for Elsewhere<S> {
             is_leaving: false,
             late: Vec::new(),
             committed_late: false,
+            is_reborn: false,
             rechecked: None,
             forget_at: None,
         }
@@ -43,6 +46,11 @@ impl<S, M> Logic<S, M> {
     /// Other nodes may have been home to it, and may think that they still are.
     pub fn share(&mut self) {
         self.elsewhere.is_shared = true;
+    }
+
+    /// It lived before on this node: what that life was writing may be under way still.
+    pub fn reborn(&mut self) {
+        self.elsewhere.is_reborn = true;
     }
 
     /// Other nodes may have been home to it.
@@ -84,13 +92,13 @@ impl<S, M> Logic<S, M> {
         self.elsewhere.committed_late |= committed > 0 && self.elsewhere.is_leaving;
     }
 
-    /// Another home may have written, or may still: the room is read again. Also when something was
-    /// committed here, for a reaction takes no number, so none of ours fences a late one of another
-    /// home's. Members are asked for
-    /// anew now and then, should the word of a removal not have come.
+    /// Another home, or a life before, may have written, or may still: the room is read again. Also when
+    /// something was committed here, for a reaction takes no number, so none of ours fences a late one
+    /// of theirs. Members are asked for anew now and then, should the word of a removal not have come.
     pub(super) fn look_out_for_others(&mut self, now: Instant, effects: &mut Vec<Effect<S, M>>) {
         let elsewhere = &mut self.elsewhere;
-        if !elsewhere.is_shared || elsewhere.is_leaving || self.state == State::Activating {
+        let has_others = elsewhere.is_shared || elsewhere.is_reborn;
+        if !has_others || elsewhere.is_leaving || self.state == State::Activating {
             return;
         }
         if *elsewhere.forget_at.get_or_insert(now + STANDINGS_FOR) <= now {

@@ -112,6 +112,14 @@ fn one_that_others_may_write_to_is_read_again() {
     assert_eq!(rechecks(&mut shared, Duration::from_secs(40)), RECHECKS.len() - 1);
 }
 
+/// What a life before was writing when it panicked may come late, on a single node too.
+#[test]
+fn one_that_panicked_is_read_again() {
+    let mut room = Room::active(4);
+    room.logic.reborn();
+    assert_eq!(rechecks(&mut room, Duration::from_secs(40)), RECHECKS.len());
+}
+
 #[test]
 fn members_are_asked_for_again_now_and_then_where_others_may_remove_them() {
     let mut room = Room::active(4);
