@@ -23,7 +23,6 @@ use madang_protocol::{
 };
 use madang_store::{StoreError, rooms::RoomChange};
 use std::{
-    mem,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -378,16 +377,13 @@ impl Router {
     }
 
     fn start_room(&self, room: RoomId) -> Address<RoomMessage> {
-        let (services, router, mut had_life) = (self.0.services.clone(), self.clone(), false);
+        let (services, router) = (self.0.services.clone(), self.clone());
         start_supervised(
             self.arbiter_of(room),
             room::INBOX_BOUND,
             &self.0.supervisor,
             Exhausted::End,
-            move |_| {
-                let actor = RoomActor::new(room, services.clone(), router.clone());
-                if mem::replace(&mut had_life, true) { actor.reborn() } else { actor }
-            },
+            move |_| RoomActor::new(room, services.clone(), router.clone()),
         )
     }
 

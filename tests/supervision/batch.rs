@@ -1,6 +1,6 @@
 //! Panics in the middle of what is under way, with everybody talking.
 
-use crate::rig::{Rig, join};
+use crate::rig::{Rig, ask, join};
 use madang_testkit::{
     Account, Stage,
     client::text,
@@ -37,6 +37,8 @@ const BETWEEN: usize = 130;
 async fn panics_under_load_lose_nothing_and_repeat_nothing() {
     let rig = Rig::set("").await;
     let stage = &rig.stage;
+    // Before there is a load: who joins has read everything so far.
+    let carol = lurker(&rig).await;
     let mut load = Load::new(stage.address(), &stage.room);
     let plan = WriterPlan { outlives_faults: true, ..WriterPlan::default() };
     for account in [&stage.ann, &stage.ben, &stage.ann, &stage.ben] {
@@ -44,16 +46,19 @@ async fn panics_under_load_lose_nothing_and_repeat_nothing() {
     }
     load.read(&stage.ann);
     load.read(&stage.ben);
-    let carol = lurker(&rig).await;
     for (number, (point, actions)) in FAULTS.iter().enumerate() {
         load.acknowledged(BETWEEN * (number + 1)).await;
         rig.point(point, actions).await;
-        // Something for the batcher to write. Whether it is answered is not what this is about.
-        let mut socket = join(&rig, &carol, &stage.room).await;
-        let reached = BETWEEN * (number + 1);
-        socket.begin("read", json!({"room": stage.room, "seq": reached})).await;
+        read(&rig, &carol, BETWEEN * (number + 1)).await; // something for the batcher to write
     }
     load.acknowledged(ACKNOWLEDGED_MIN.max(BETWEEN * (FAULTS.len() + 1))).await;
+    // What was down until now meets its last fault in what goes on.
+    for kind in ["room", "store_writer", "store_reader", "audience", "hub", "batcher"] {
+        let is_meant = |(point, _): &&(&str, &str)| point.split('.').next() == Some(kind);
+        let planned = FAULTS.iter().filter(is_meant).count();
+        let are_met = || async { (rig.faults(kind).await.0 == planned as u64).then_some(()) };
+        until(&format!("{planned} panics of {kind}"), SOON, are_met).await;
+    }
     let journal = load.finish().await;
 
     let log = stage.http.whole_log(&stage.ben, &stage.room).await;
@@ -61,13 +66,18 @@ async fn panics_under_load_lose_nothing_and_repeat_nothing() {
     let judged = check(&journal.events(), &logs, ACKNOWLEDGED_MIN);
     let summary = judged.unwrap_or_else(|found| panic!("{found:?}"));
     assert_eq!(summary.acknowledged, summary.stored, "{summary:?}");
-    for kind in ["room", "store_writer", "store_reader", "audience", "hub", "batcher"] {
-        let is_meant = |(point, _): &&(&str, &str)| point.split('.').next() == Some(kind);
-        let planned = FAULTS.iter().filter(is_meant).count();
-        // The batcher writes once a second, so its last fault may be met after the load.
-        let are_met = || async { (rig.faults(kind).await.0 == planned as u64).then_some(()) };
-        until(&format!("{planned} panics of {kind}"), SOON, are_met).await;
-    }
+}
+
+/// Reads up to `seq`, again where a fault is in the way. Heard to the end, for a socket that is
+/// dropped with frames unread resets the connection, and takes what it just sent with it.
+async fn read(rig: &Rig, reader: &Account, seq: usize) {
+    let room = &rig.stage.room;
+    let attempt = || async {
+        let mut socket = join(rig, reader, room).await;
+        let answer = ask(&mut socket, "read", json!({"room": room, "seq": seq})).await?;
+        (answer["op"] == "ok").then_some(())
+    };
+    until("a read is noted", SOON, attempt).await;
 }
 
 /// A member who reads and says nothing.

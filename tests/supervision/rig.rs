@@ -178,7 +178,7 @@ async fn enter(rig: &Rig, account: &Account, wish: Value) -> Socket {
 }
 
 /// The answer to a request; `None` when the connection ends instead.
-async fn ask(socket: &mut Socket, op: &str, fields: Value) -> Option<Value> {
+pub(crate) async fn ask(socket: &mut Socket, op: &str, fields: Value) -> Option<Value> {
     let id = socket.begin(op, fields).await;
     loop {
         let frame = socket.frame().await?;

@@ -153,12 +153,6 @@ impl RoomActor {
         }
     }
 
-    /// The same, of one that panicked: what it was writing may be under way still.
-    pub fn reborn(mut self) -> Self {
-        self.logic.reborn();
-        self
-    }
-
     fn answer(&mut self, answer: Answer, context: &mut Context<RoomMessage>) {
         if matches!(answer, Answer::Appended(..)) {
             fail_points::pass(Self::KIND, "appended"); // committed, and nobody knows yet

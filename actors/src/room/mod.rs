@@ -52,8 +52,8 @@ pub const COUNT_EVERY: Duration = Duration::from_secs(1);
 /// After a doubt the store is looked at once more: what was read back as "not there" may have been
 /// written later, with nobody left who would try it again. Longer than a write may be late.
 pub const RECHECK_AFTER: Duration = Duration::from_secs(5);
-/// So long after it began a room is read again: a write of another home, or of a life before that
-/// panicked, may come late. Longer than any can live. Not of a room of a single node in its first life.
+/// So long after it began a room is read again: a write of another home, of a life that panicked, or
+/// of a process before this one may come late. Longer than any can live.
 pub const RECHECKS: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)];
 /// What is known of members is asked for again after so long, in a cluster: the removal of one

@@ -368,6 +368,9 @@ fn a_quiet_room_announces_its_heads_for_a_while_then_goes() {
         let now = room.now + Duration::from_secs(seconds);
         room.does(|logic, out| logic.tick(now, out))
     };
+    for second in 0..59 {
+        assert!(after(&mut room, second).contains(&publish(5, &[])));
+    }
     assert_eq!(after(&mut room, 59), [publish(5, &[])]);
     assert_eq!(after(&mut room, 60), [Effect::Stop]);
 }

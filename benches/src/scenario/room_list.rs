@@ -98,10 +98,12 @@ fn percentile(times: &Histogram<u64>, share: f64) -> f64 {
     times.value_at_quantile(share) as f64 / 1e3
 }
 
-/// The node's probes of its own store go on meanwhile and do not count.
+/// The node's probes of its own store, and rooms that look where they stand some times after they
+/// began, go on meanwhile and do not count.
 fn store_calls(metrics: &Metrics) -> f64 {
     let name = "madang_store_calls_total";
-    metrics.sum(name, "") - metrics.sum(name, "call=\"probe\"")
+    let others = ["probe", "activate"].map(|call| metrics.sum(name, &format!("call=\"{call}\"")));
+    metrics.sum(name, "") - others.iter().sum::<f64>()
 }
 
 fn list(http: &mut Http, user: &User, wanted: usize) -> Done<()> {

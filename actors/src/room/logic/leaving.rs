@@ -9,7 +9,7 @@ use crate::room::{RECHECKS, STANDINGS_FOR, pending::Pending};
 use madang_protocol::Refusal;
 use tokio::time::Instant;
 
-/// What a room has to do with other nodes.
+/// What a room has to do with homes other than itself, elsewhere or before it.
 pub(super) struct Elsewhere<S> {
     /// Others may be, or have been, home to it.
     is_shared: bool,
@@ -19,10 +19,7 @@ pub(super) struct Elsewhere<S> {
     pub(super) late: Vec<Pending<S>>,
     /// Something was committed since.
     committed_late: bool,
-    /// It lived before on this node, and panicked.
-    is_reborn: bool,
-    /// A write of another home, or of a life before, may be under way still: since when that is looked
-    /// at, and how often it was.
+    /// Since when it is looked for what a home before this one wrote late, and how often it was.
     rechecked: Option<(Instant, usize)>,
     /// When what is known of members is forgotten.
     forget_at: Option<Instant>,
@@ -35,7 +32,6 @@ impl<S> Default for Elsewhere<S> {
             is_leaving: false,
             late: Vec::new(),
             committed_late: false,
-            is_reborn: false,
             rechecked: None,
             forget_at: None,
         }
@@ -46,11 +42,6 @@ impl<S, M> Logic<S, M> {
     /// Other nodes may have been home to it, and may think that they still are.
     pub fn share(&mut self) {
         self.elsewhere.is_shared = true;
-    }
-
-    /// It lived before on this node: what that life was writing may be under way still.
-    pub fn reborn(&mut self) {
-        self.elsewhere.is_reborn = true;
     }
 
     /// Other nodes may have been home to it.
@@ -92,16 +83,16 @@ impl<S, M> Logic<S, M> {
         self.elsewhere.committed_late |= committed > 0 && self.elsewhere.is_leaving;
     }
 
-    /// Another home, or a life before, may have written, or may still: the room is read again. Also when
-    /// something was committed here, for a reaction takes no number, so none of ours fences a late one
-    /// of theirs. Members are asked for anew now and then, should the word of a removal not have come.
+    /// A home before this one, of another node or of a life before on this one, may be writing still:
+    /// the room is read again. Also when something was committed here, for a reaction takes no number,
+    /// so none of ours fences a late one of theirs. Members are asked for anew now and then where other
+    /// nodes may remove them, should the word of that not have come.
     pub(super) fn look_out_for_others(&mut self, now: Instant, effects: &mut Vec<Effect<S, M>>) {
         let elsewhere = &mut self.elsewhere;
-        let has_others = elsewhere.is_shared || elsewhere.is_reborn;
-        if !has_others || elsewhere.is_leaving || self.state == State::Activating {
+        if elsewhere.is_leaving || self.state == State::Activating {
             return;
         }
-        if *elsewhere.forget_at.get_or_insert(now + STANDINGS_FOR) <= now {
+        if elsewhere.is_shared && *elsewhere.forget_at.get_or_insert(now + STANDINGS_FOR) <= now {
             elsewhere.forget_at = Some(now + STANDINGS_FOR);
             self.standings.forget_all();
         }
