@@ -11,27 +11,26 @@ const ROUNDS: usize = 3;
 async fn a_hundred_logins_are_not_felt() {
     // Of a hundred names some share a turn, which comes when the first of them is hashed.
     let scene = Scene::set(launch().with("read-wait-ms", 20_000), ROUNDS, 0).await;
-    let http = scene.stage.http.clone();
-    let disturb = async |step| {
-        if step == Step::Disturb {
-            scene.background.run(knock(http.clone(), "login", 0)).await;
-        }
-    };
-    scene.judge("100 logins", disturb).await;
+    at_the_door(scene, "login").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_signups_are_not_felt() {
-    let scene = Scene::set(launch(), ROUNDS, 0).await;
+    at_the_door(Scene::set(launch(), ROUNDS, 0).await, "signup").await;
+}
+
+/// Other names each time: a scene may be tried again, and an account takes only so many wrong
+/// passwords, and one signup.
+async fn at_the_door(scene: Scene, call: &'static str) {
     let http = scene.stage.http.clone();
     let mut round = 0;
     let disturb = async |step| {
         if step == Step::Disturb {
             round += 1;
-            scene.background.run(knock(http.clone(), "signup", round)).await;
+            scene.background.run(knock(http.clone(), call, round)).await;
         }
     };
-    scene.judge("100 signups", disturb).await;
+    scene.judge(&format!("100 {call}s"), disturb).await;
 }
 
 /// What the scenes above cannot tell where the threads that serve are preferred by the test.
