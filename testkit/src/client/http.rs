@@ -11,6 +11,9 @@ use std::{
 
 /// An answer that has not come by then is a stuck node.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// An idle connection is used again for so long only: the node ends it after `header_timeout_ms`, 10 s,
+/// and a request that meets that end is lost.
+const IDLE_FOR: Duration = Duration::from_secs(5);
 
 /// An HTTP client for one node; it holds no session.
 #[derive(Debug, Clone)]
@@ -42,7 +45,8 @@ impl Http {
 
     fn build(base: String, builder: reqwest::ClientBuilder) -> Self {
         let builder = builder.tls_backend_preconfigured(tls::client_config());
-        let client = builder.no_proxy().timeout(ANSWER_WITHIN).build();
+        let builder = builder.no_proxy().timeout(ANSWER_WITHIN).pool_idle_timeout(IDLE_FOR);
+        let client = builder.build();
         Self { base, client: client.expect("a client without options that can fail") }
     }
 
@@ -181,7 +185,7 @@ impl Call {
     /// When the node does not answer.
     pub async fn send(self) -> Answer {
         let name = self.name();
-        self.try_send().await.unwrap_or_else(|error| panic!("{name}: {error}"))
+        self.try_send().await.unwrap_or_else(|error| panic!("{name}: {error:?}"))
     }
 
     /// Sends it to a node that may be gone.
