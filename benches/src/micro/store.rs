@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 const ROOMS: usize = 8;
 const BODY_BYTES: usize = 128;
 
-/// What is appended: of each commit, of each room.
-type Commits = Vec<Vec<Vec<Entry>>>;
+/// What is appended, by each commit.
+type Commits = Vec<Vec<Entry>>;
 
 /// Time for one message, in commits of so many. Both wait for the disk beneath the directory for
 /// temporary files. `operations` is rounded up to whole commits.
@@ -33,8 +33,8 @@ async fn through_the_store(batch: u32, rounds: u32) -> Duration {
     let rooms = make_store_rooms(&store, ROOMS).await.expect("an empty store takes rooms");
     let commits = commits_of(rooms, batch, rounds);
     let begun = Instant::now();
-    for appends in commits {
-        commit(&store, appends).await.expect("it is committed");
+    for entries in commits {
+        commit(&store, entries).await.expect("it is committed");
     }
     let took = begun.elapsed();
     store.control.close().await;
@@ -47,8 +47,8 @@ fn through_a_loop(batch: u32, rounds: u32) -> Duration {
     let room = |number: usize| (RoomId([number as u8; 15]), 0);
     let commits = commits_of((0..ROOMS).map(room).collect(), batch, rounds);
     let begun = Instant::now();
-    for appends in &commits {
-        log.commit(appends.iter().flatten()).expect("it is committed");
+    for entries in &commits {
+        log.commit(entries.iter()).expect("it is committed");
     }
     begun.elapsed()
 }

@@ -182,48 +182,40 @@ fn sender() -> NewUser {
     }
 }
 
-/// So many messages, room after room in turn, as one append for each room.
+/// So many messages, of room after room in turn.
 pub(crate) fn batch(
     rooms: &mut [(RoomId, u64)],
     done: u64,
     count: u64,
     payload_bytes: usize,
-) -> Vec<Vec<Entry>> {
+) -> Vec<Entry> {
     let body: Arc<str> = "x".repeat(payload_bytes).into();
-    let mut appends = vec![Vec::new(); rooms.len().min(count as usize)];
-    for number in 0..count {
-        let place = ((done + number) % rooms.len() as u64) as usize;
+    let message = |number: u64| {
+        let place = (number % rooms.len() as u64) as usize;
         let (room, seq) = &mut rooms[place];
         *seq += 1;
-        let message = Message {
+        Entry::Message(Arc::new(Message {
             room: *room,
             seq: *seq,
-            ts: done + number,
+            ts: number,
             sender: SENDER,
-            client_id: client_id(done + number),
+            client_id: client_id(number),
             body: body.clone(),
             reply_to: None,
             amended: None,
-        };
-        let append = (number % appends.len() as u64) as usize;
-        appends[append].push(Entry::Message(Arc::new(message)));
-    }
-    appends
+        }))
+    };
+    (done..done + count).map(message).collect()
 }
 
 fn client_id(number: u64) -> ClientId {
     ClientId::new(&format!("bench-{number}")).expect("a short text")
 }
 
-/// All of them in one commit: those that arrive together share it.
-pub(crate) async fn commit(store: &Store, appends: Vec<Vec<Entry>>) -> Result<(), String> {
-    let appends = appends.into_iter().map(|entries| store.log.append(entries));
-    for appended in futures_util::future::join_all(appends).await {
-        if let Some(stopped) = appended.stopped {
-            return Err(format!("{stopped:?}"));
-        }
-    }
-    Ok(())
+/// All of them in one commit.
+pub(crate) async fn commit(store: &Store, entries: Vec<Entry>) -> Result<(), String> {
+    let appended = store.log.append(entries).await;
+    appended.stopped.map_or(Ok(()), |stopped| Err(format!("{stopped:?}")))
 }
 
 fn processor_ns() -> u64 {
