@@ -346,7 +346,7 @@ fn table_names(database: &Database) -> Result<Vec<String>, StoreError> {
 fn add_tables(database: &Database) -> Result<(), StoreError> {
     let unavailable = |error: ::redb::Error| StoreError::Unavailable(error.to_string());
     let transaction = database.begin_write().map_err(|error| unavailable(error.into()))?;
-    drop(Tables::open(&transaction)?);
+    Tables::new(&transaction).make_all()?;
     transaction.commit().map_err(|error| unavailable(error.into()))
 }
 
@@ -355,7 +355,8 @@ fn initialise(database: &Database) -> Result<(), StoreError> {
     let unavailable = |error: ::redb::Error| StoreError::Unavailable(error.to_string());
     let transaction = database.begin_write().map_err(|error| unavailable(error.into()))?;
     {
-        let mut tables = Tables::open(&transaction)?;
+        let mut tables = Tables::new(&transaction);
+        tables.make_all()?;
         tables.put::<Meta>(&FORMAT.to_owned(), &FORMAT_NUMBER)?;
         tables.put::<Meta>(&COMMITS.to_owned(), &0)?;
     }

@@ -116,22 +116,19 @@ impl Read for Snapshot {
     type Raw = ReadOnlyTable<Bytes, Bytes>;
 
     fn raw(&self, slot: usize) -> Result<&Self::Raw, StoreError> {
-        let cell = &self.tables[slot];
-        if let Some(table) = cell.get() {
-            return Ok(table);
-        }
-        let table = self.transaction.open_table(definition(slot)).map_err(table_error)?;
-        Ok(cell.get_or_init(|| table))
+        opened(&self.tables[slot], || self.transaction.open_table(definition(slot)))
     }
 }
 
-/// The write transaction, with all tables open.
+/// The write transaction. Tables are opened when first used: a message needs a quarter of them, and
+/// to open the others and look whether they changed would be a tenth of its commit.
 ///
 /// Appends and receipts only note the new heads and read positions, because a batch touches the
 /// same room and the same member many times; [`Tables::settle`] writes each once. Everything else
 /// must find the tables settled.
 pub(super) struct Tables<'t> {
-    tables: Vec<::redb::Table<'t, Bytes, Bytes>>,
+    transaction: &'t WriteTransaction,
+    tables: [OnceCell<::redb::Table<'t, Bytes, Bytes>>; NAMES.len()],
     heads: HashMap<RoomId, HeadsRecord>,
     reads: HashMap<(RoomId, UserId), u64>,
     /// Grows with everything written or noted.
@@ -141,11 +138,20 @@ pub(super) struct Tables<'t> {
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
-        let tables = (0..NAMES.len())
-            .map(|slot| transaction.open_table(definition(slot)).map_err(table_error))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { tables, heads: HashMap::new(), reads: HashMap::new(), changes: 0, messages: 0 })
+    pub(super) fn new(transaction: &'t WriteTransaction) -> Self {
+        Self {
+            transaction,
+            tables: Default::default(),
+            heads: HashMap::new(),
+            reads: HashMap::new(),
+            changes: 0,
+            messages: 0,
+        }
+    }
+
+    /// Makes the tables that are not there.
+    pub(super) fn make_all(&self) -> Result<(), StoreError> {
+        (0..NAMES.len()).try_for_each(|slot| self.raw(slot).map(drop))
     }
 
     /// Writes a record over the one that may be there.
@@ -157,7 +163,7 @@ impl<'t> Tables<'t> {
         self.changes += 1;
         let key = key.to_bytes();
         let bytes = seal(T::NAME, &key, record);
-        let table = &mut self.tables[T::SLOT];
+        let table = self.raw_mut(T::SLOT)?;
         table.insert(key.as_slice(), bytes.as_slice()).map_err(storage_error)?;
         Ok(())
     }
@@ -166,7 +172,7 @@ impl<'t> Tables<'t> {
     pub(super) fn remove<T: Table>(&mut self, key: &T::Key) -> Result<(), StoreError> {
         self.changes += 1;
         let key = key.to_bytes();
-        self.tables[T::SLOT].remove(key.as_slice()).map_err(storage_error)?;
+        self.raw_mut(T::SLOT)?.remove(key.as_slice()).map_err(storage_error)?;
         Ok(())
     }
 
@@ -176,7 +182,8 @@ impl<'t> Tables<'t> {
         let behind = behind_prefix(prefix);
         let to = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let range = (Bound::Included(prefix), to);
-        self.tables[T::SLOT].retain_in::<&[u8], _>(range, |_, _| false).map_err(storage_error)
+        let table = self.raw_mut(T::SLOT)?;
+        table.retain_in::<&[u8], _>(range, |_, _| false).map_err(storage_error)
     }
 
     /// The heads of a room as the appends of this transaction left them.
@@ -235,14 +242,31 @@ impl<'t> Tables<'t> {
     pub(super) fn messages(&self) -> u64 {
         self.messages
     }
+
+    fn raw_mut(&mut self, slot: usize) -> Result<&mut ::redb::Table<'t, Bytes, Bytes>, StoreError> {
+        self.raw(slot)?;
+        Ok(self.tables[slot].get_mut().expect("it was opened"))
+    }
 }
 
 impl<'t> Read for Tables<'t> {
     type Raw = ::redb::Table<'t, Bytes, Bytes>;
 
     fn raw(&self, slot: usize) -> Result<&Self::Raw, StoreError> {
-        Ok(&self.tables[slot])
+        opened(&self.tables[slot], || self.transaction.open_table(definition(slot)))
     }
+}
+
+/// The table, opened if it is not yet.
+fn opened<T>(
+    cell: &OnceCell<T>,
+    open: impl FnOnce() -> Result<T, TableError>,
+) -> Result<&T, StoreError> {
+    if let Some(table) = cell.get() {
+        return Ok(table);
+    }
+    let table = open().map_err(table_error)?;
+    Ok(cell.get_or_init(|| table))
 }
 
 /// What redb's error means to a caller: damage stays, everything else may pass.

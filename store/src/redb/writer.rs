@@ -332,7 +332,7 @@ fn try_transaction(
 ) -> Result<Option<u64>, StoreError> {
     let unavailable = |error: ::redb::Error| StoreError::Unavailable(error.to_string());
     let transaction = database.begin_write().map_err(|error| unavailable(error.into()))?;
-    let mut tables = Tables::open(&transaction)?;
+    let mut tables = Tables::new(&transaction);
     for index in 0..batch.len() {
         let before = tables.changes();
         if !batch[index].apply(&mut tables) && tables.changes() > before {
