@@ -18,20 +18,20 @@ pub const TYPISTS_MAX: usize = 100;
 
 /// What the readers of `room` get of it; `None`: nothing at once, see [`Typing`].
 pub(super) fn item(room: RoomId, ephemeral: &Ephemeral) -> Option<Item> {
-    let frame = match ephemeral {
+    let item = |frame| Item::new(frame).ephemeral();
+    Some(match ephemeral {
         Ephemeral::Signal { sender, data } => {
-            NodeFrame::Signal { room, sender: *sender, data: data.clone() }
+            item(NodeFrame::Signal { room, sender: *sender, data: data.clone() })
         }
         Ephemeral::Typing { .. } => return None,
         Ephemeral::Reads(reads) => {
             let reads = reads.iter().map(|(user, seq)| ReadObject { user: *user, seq: *seq });
-            NodeFrame::Read { room, reads: reads.collect() }
+            item(NodeFrame::Read { room, reads: reads.collect() }).patient()
         }
         Ephemeral::Presence { online, offline } => {
-            NodeFrame::Presence { room, online: online.clone(), offline: offline.clone() }
+            item(NodeFrame::Presence { room, online: online.clone(), offline: offline.clone() })
         }
-    };
-    Some(Item::new(frame).ephemeral())
+    })
 }
 
 /// What readers get when who types has changed.

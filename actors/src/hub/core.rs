@@ -59,6 +59,8 @@ pub(super) struct Slot {
     /// It was turned back, and whether it takes anything is looked at.
     pub(super) is_watched: bool,
     pub(super) is_dirty: bool,
+    /// It is told to be written to when [`super::liveness::PATIENCE`] is over.
+    pub(super) is_patient: bool,
     pub(super) is_blocked: bool,
     pub(super) is_closing: bool,
     pub(super) wants_low: bool,
@@ -139,6 +141,7 @@ impl Core {
             blocked_at: None,
             is_watched: false,
             is_dirty: false,
+            is_patient: false,
             is_blocked: false,
             is_closing: false,
             wants_low: false,
@@ -228,20 +231,19 @@ impl Core {
     /// Adds a frame to an out-queue. Beyond its bound ephemeral frames are shed, the oldest first;
     /// a connection for which that is not enough is closed. True: the hub has to be woken for it.
     pub(super) fn push(&mut self, id: SlotId, what: Sent, frame: Bytes) -> bool {
-        self.enqueue(id, |outbox| outbox.push(what, frame))
+        self.enqueue(id, false, |outbox| outbox.push(what, frame))
     }
 
     /// As [`Core::push`], for what comes from a room.
     pub(super) fn push_item(&mut self, id: SlotId, item: &Item, user: UserId, codec: Codec) {
         let frame = item.bytes_for(user, codec).clone();
-        if item.is_ephemeral {
-            self.enqueue(id, |outbox| outbox.push_ephemeral(item.what, frame));
-        } else {
-            self.enqueue(id, |outbox| outbox.push(item.what, frame));
-        }
+        self.enqueue(id, item.is_patient, |outbox| match item.is_ephemeral {
+            true => outbox.push_ephemeral(item.what, frame),
+            false => outbox.push(item.what, frame),
+        });
     }
 
-    fn enqueue(&mut self, id: SlotId, add: impl FnOnce(&mut Outbox)) -> bool {
+    fn enqueue(&mut self, id: SlotId, may_wait: bool, add: impl FnOnce(&mut Outbox)) -> bool {
         let limits = self.limits;
         let Some(slot) = self.get(id) else {
             return false;
@@ -267,7 +269,32 @@ impl Core {
         if shed > 0 {
             self.metrics.shed(Shed::Outbox, shed);
         }
+        if may_wait {
+            self.wait_for_company(id);
+            return false;
+        }
         self.mark_dirty(id)
+    }
+
+    /// What waits for a connection is written with what comes next, or when it has waited long enough.
+    fn wait_for_company(&mut self, id: SlotId) {
+        let Some(slot) = self.get(id) else {
+            return;
+        };
+        if !slot.is_dirty && !std::mem::replace(&mut slot.is_patient, true) {
+            self.liveness.may_wait(id, Instant::now());
+        }
+    }
+
+    /// Nothing came with which it could have been written.
+    pub(super) fn has_waited(&mut self, id: SlotId) {
+        let Some(slot) = self.get(id) else {
+            return;
+        };
+        slot.is_patient = false;
+        if !slot.outbox.is_empty() {
+            self.mark_dirty(id);
+        }
     }
 
     /// Puts a close frame behind what waits; a reader that is too slow for that loses what waits.

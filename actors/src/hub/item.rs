@@ -21,6 +21,8 @@ pub struct Item {
     pub(super) ends: Option<UserId>,
     /// Its readers can do without it.
     pub(super) is_ephemeral: bool,
+    /// It need not be written for its own sake.
+    pub(super) is_patient: bool,
     /// What its frames are.
     pub(super) what: Sent,
 }
@@ -29,7 +31,16 @@ impl Item {
     /// The same frame for everybody.
     pub fn new(frame: NodeFrame) -> Self {
         let (what, frame) = (Sent::of(&frame), Frame::new(frame));
-        Self { seq: None, rev: None, frame, own: None, ends: None, is_ephemeral: false, what }
+        Self {
+            seq: None,
+            rev: None,
+            frame,
+            own: None,
+            ends: None,
+            is_ephemeral: false,
+            is_patient: false,
+            what,
+        }
     }
 
     /// It has this place in the room's sequence: readers that are beyond it do not get it again,
@@ -56,6 +67,11 @@ impl Item {
     /// A reader whose out-queue is full goes without it.
     pub fn ephemeral(self) -> Self {
         Self { is_ephemeral: true, ..self }
+    }
+
+    /// It waits for what is written to its reader next, up to [`super::liveness::PATIENCE`].
+    pub fn patient(self) -> Self {
+        Self { is_patient: true, ..self }
     }
 
     /// Its place, for a message.

@@ -16,6 +16,8 @@ pub(super) const GOODBYE: Duration = Duration::from_secs(5);
 pub(super) const LINGER: Duration = Duration::from_secs(30);
 /// A reader that was turned back is too slow when its socket took nothing for this long.
 pub(super) const STUCK: Duration = Duration::from_secs(2);
+/// What may wait for company is written without it at the first tick after this time.
+pub(super) const PATIENCE: Duration = Duration::from_millis(250);
 /// Heartbeats without a sign of life after which a connection is closed.
 const SILENT_HEARTBEATS: u8 = 2;
 
@@ -33,6 +35,8 @@ pub(super) struct Liveness {
     lingers: VecDeque<(Instant, SlotId)>,
     /// Readers that were turned back, each once.
     watched: VecDeque<(Instant, SlotId)>,
+    /// Those for whom only such things wait as may wait, each once.
+    patient: VecDeque<(Instant, SlotId)>,
     /// Sorted when it is filled, once in a node's life.
     goaways: VecDeque<(Instant, SlotId)>,
 }
@@ -46,6 +50,7 @@ impl Liveness {
             goodbyes: VecDeque::new(),
             lingers: VecDeque::new(),
             watched: VecDeque::new(),
+            patient: VecDeque::new(),
             goaways: VecDeque::new(),
         }
     }
@@ -69,6 +74,10 @@ impl Liveness {
 
     pub(super) fn turned_back(&mut self, slot: SlotId, now: Instant) {
         self.watched.push_back((now + STUCK, slot));
+    }
+
+    pub(super) fn may_wait(&mut self, slot: SlotId, now: Instant) {
+        self.patient.push_back((now + PATIENCE, slot));
     }
 
     pub(super) fn closing(&mut self, slot: SlotId, now: Instant) {
@@ -105,8 +114,16 @@ impl Core {
         for slot in due(&mut self.liveness.watched, judged) {
             self.look_after(slot, now);
         }
+        self.end_patience(now);
         self.jobs.report_left(self.index);
         self.liveness.ticked = now;
+    }
+
+    /// What waited for company, and had none, is written without.
+    pub(super) fn end_patience(&mut self, now: Instant) {
+        for slot in due(&mut self.liveness.patient, now) {
+            self.has_waited(slot);
+        }
     }
 
     /// Tells everybody to come back elsewhere, each at its own time within `within`.

@@ -2,6 +2,7 @@
 
 mod behind;
 mod bounds;
+mod company;
 mod flush;
 mod found;
 mod hearing;
