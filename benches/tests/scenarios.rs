@@ -197,6 +197,15 @@ fn receipts() {
 }
 
 #[test]
+fn receipts_that_are_answered() {
+    let found = whole(
+        "receipts --answered --pairs-of-user-and-room 10 --rooms 2 --pairs 1 --seconds 1.2 --warm-up 0.1",
+    );
+    assert!(figure(&found, "ping", "CPU each") > 0.0, "{found}");
+    assert!(figure(&found, "receipt", "frames told for each") > 0.0, "{found}");
+}
+
+#[test]
 fn room_list() {
     let found = whole("room-list --rooms 20 --messages 1 --lists 20 --rate 200");
     let calls = |rooms: &str| figure(&found, rooms, "store calls of one");

@@ -4,6 +4,9 @@
 //! the node reads and does nothing about, and as many receipts, each a message further; receipts with
 //! and without the switch that keeps a node from telling the others in the room. A window of receipts is
 //! held against those of pings before and after it.
+//!
+//! Such clients are written to for what others have read alone. With `--answered` both carry an id, and
+//! what others have read leaves with an answer.
 
 use super::{ABREAST, Bench, READY_WITHIN, Timing, fanout::node_with_rooms, sends::refuse_errors};
 use crate::{
@@ -27,6 +30,9 @@ pub struct Options {
     /// Receipts a second of each pair
     #[arg(long, default_value_t = 5.0)]
     pub rate: f64,
+    /// Pings and receipts have an id each, and are answered
+    #[arg(long)]
+    pub answered: bool,
     /// How long.
     #[command(flatten)]
     pub timing: Timing,
@@ -65,13 +71,11 @@ fn report(bench: &mut Bench, options: &Options, windows: &Windows) {
     let Windows { pings, reads, .. } = windows;
     let each = |runs: &[Answered]| runs.iter().map(Answered::server_us).collect::<Vec<f64>>();
     let beyond = beyond(pings, reads);
-    bench.row(
-        Row::new("receipts", "ping without an id", "a frame that is read, and no more").with(
-            "CPU each",
-            "us",
-            each(pings),
-        ),
-    );
+    let (ping, note) = match options.answered {
+        true => ("ping", "a frame that is read and answered"),
+        false => ("ping without an id", "a frame that is read, and no more"),
+    };
+    bench.row(Row::new("receipts", ping, note).with("CPU each", "us", each(pings)));
     let (receipts, writes, frames) = (
         windows.gained("madang_coalesced_inputs_total", "receipts"),
         windows.gained("madang_coalesced_outputs_total", "receipts"),
@@ -157,7 +161,14 @@ fn measure(
         return Err(BenchError::Options("--rate must be above 0".to_owned()));
     }
     let (mut http, mut seqs) = (node.http()?, vec![0_u64; connections]);
-    let ping = |_: Turn, out: &mut String| out.push_str("{\"op\":\"ping\"}");
+    let id = |turn: Turn| match options.answered {
+        true => format!(",\"id\":{}", turn.id),
+        false => String::new(),
+    };
+    let ping = |turn: Turn, out: &mut String| {
+        let written = write!(out, "{{\"op\":\"ping\"{}}}", id(turn));
+        debug_assert!(written.is_ok(), "a string takes everything");
+    };
     for number in 0..2 * options.timing.pairs {
         windows.pings.push(ask(crowd, Pace::Rate(rate), span, &node.watch(), ping)?);
         windows.counted.push(Metrics::of(&mut http)?);
@@ -166,8 +177,8 @@ fn measure(
         let read = |turn: Turn, out: &mut String| {
             let seq = &mut seqs[turn.connection];
             *seq += 1;
-            let room = &rooms[turn.connection % rooms.len()];
-            let written = write!(out, "{{\"op\":\"read\",\"room\":\"{room}\",\"seq\":{seq}}}");
+            let (id, room) = (id(turn), &rooms[turn.connection % rooms.len()]);
+            let written = write!(out, "{{\"op\":\"read\"{id},\"room\":\"{room}\",\"seq\":{seq}}}");
             debug_assert!(written.is_ok(), "a string takes everything");
         };
         let run = ask(crowd, Pace::Rate(rate), span, &node.watch(), read)?;
