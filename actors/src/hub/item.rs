@@ -69,7 +69,7 @@ impl Item {
         Self { is_ephemeral: true, ..self }
     }
 
-    /// It waits for what is written to its reader next, up to [`super::liveness::PATIENCE`].
+    /// It waits for what is written to its reader next; a quarter of a second and a tick at most.
     pub fn patient(self) -> Self {
         Self { is_patient: true, ..self }
     }

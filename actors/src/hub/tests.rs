@@ -96,8 +96,12 @@ struct Hub {
 
 impl Hub {
     fn new() -> Self {
+        Self::within(LIMITS)
+    }
+
+    fn within(limits: HubLimits) -> Self {
         let connected = Connected::new(LastSeen::off());
-        let local = LocalHub::new(0, LIMITS, Arc::new(Metrics::new()), connected.clone());
+        let local = LocalHub::new(0, limits, Arc::new(Metrics::new()), connected.clone());
         Self { local, connected, audience: Address::detached(1_000) }
     }
 

@@ -121,7 +121,7 @@ impl Read for Snapshot {
 }
 
 /// The write transaction. Tables are opened when first used: a message needs a quarter of them, and
-/// to open the others and look whether they changed would be a tenth of its commit.
+/// to open the others and look whether they changed would be a fifteenth of its commit.
 ///
 /// Appends and receipts only note the new heads and read positions, because a batch touches the
 /// same room and the same member many times; [`Tables::settle`] writes each once. Everything else
