@@ -34,18 +34,22 @@ impl Limits {
     }
 }
 
-/// Memory and processor time of a process at one moment.
+/// What a process has and has used at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     /// Memory resident now, bytes.
     pub resident_bytes: u64,
     /// Time on all cores of the threads it has, to the nanosecond (`/proc/<id>/task/*/schedstat`).
     pub processor: Duration,
+    /// Times that its threads, those it has, went to sleep: had nothing to do, or waited for something.
+    pub sleeps: u64,
 }
 
 impl Usage {
     pub(super) fn of(id: u32) -> Self {
-        Self { resident_bytes: resident_bytes(id), processor: processor(id) }
+        let nanos = of_threads(id, "schedstat", |times| times.split(' ').next());
+        let sleeps = of_threads(id, "status", |status| named(status, "voluntary_ctxt_switches:"));
+        Self { resident_bytes: resident_bytes(id), processor: Duration::from_nanos(nanos), sleeps }
     }
 }
 
@@ -75,19 +79,25 @@ fn pid(id: u32) -> Pid {
 
 fn resident_bytes(id: u32) -> u64 {
     let status = read(id, "status");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux names it");
-    let kib: u64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("kB");
+    let kib: u64 =
+        named(&status, "VmRSS:").and_then(|kib| kib.parse().ok()).expect("Linux names it");
     kib * 1024
 }
 
-fn processor(id: u32) -> Duration {
+/// The value of that name in a `status` file, without its unit.
+fn named<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()
+}
+
+/// The sum of a number in a file that each thread has.
+fn of_threads(id: u32, file: &str, number: impl Fn(&str) -> Option<&str>) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{id}/task")).expect("the node is running");
-    let nanos = |task: std::io::Result<std::fs::DirEntry>| {
+    let of_one = |task: std::io::Result<std::fs::DirEntry>| {
         // A thread may end between the listing and the reading.
-        let times = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-        times.split(' ').next()?.parse::<u64>().ok()
+        let text = std::fs::read_to_string(task.ok()?.path().join(file)).ok()?;
+        number(&text)?.parse::<u64>().ok()
     };
-    Duration::from_nanos(tasks.filter_map(nanos).sum())
+    tasks.filter_map(of_one).sum()
 }
 
 fn read(id: u32, file: &str) -> String {
@@ -104,5 +114,7 @@ mod tests {
         assert!(usage.resident_bytes > 100_000, "{usage:?}");
         let processor = usage.processor;
         assert!(!processor.is_zero() && processor < Duration::from_secs(600), "{usage:?}");
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(Usage::of(std::process::id()).sleeps > usage.sleeps, "that was one");
     }
 }

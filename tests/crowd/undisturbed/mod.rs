@@ -119,7 +119,7 @@ fn prefer(node: &Node) {
 }
 
 /// How many rounds there are to be, see [`STRICT`].
-fn strict() -> Option<usize> {
+pub(crate) fn strict() -> Option<usize> {
     std::env::var(STRICT).ok().map(|rounds| rounds.parse().expect("a number"))
 }
 
