@@ -402,7 +402,7 @@ impl Core {
     }
 
     /// True if it is the only one.
-    fn mark_dirty(&mut self, id: SlotId) -> bool {
+    pub(super) fn mark_dirty(&mut self, id: SlotId) -> bool {
         let Some(slot) = self.get(id) else {
             return false;
         };

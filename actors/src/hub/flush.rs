@@ -6,7 +6,7 @@
 //! list that lies together.
 
 use super::{
-    SLICE_SOCKETS, SlotId, Socket,
+    SLICE_BYTES, SLICE_SOCKETS, SlotId, Socket,
     core::{Core, Slot, find},
     outbox::{Flushed, Frame},
 };
@@ -19,6 +19,9 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+
+/// About so many bytes of one out-queue are written at once.
+const ENOUGH: usize = SLICE_BYTES / 4;
 
 /// All that waited for a connection, on its way.
 struct Leaving {
@@ -34,7 +37,7 @@ enum Way<'a> {
 }
 
 impl Core {
-    /// Writes out what waits, and tells how much it was: to [`SLICE_SOCKETS`] sockets, and
+    /// Writes out what waits, and tells how much it was: to [`SLICE_SOCKETS`] sockets or [`SLICE_BYTES`], and
     /// to further ones as long as others took since some were left, so that those who bring work and
     /// those who are served get the same share. True: there is more to do.
     pub(super) fn flush(&mut self) -> bool {
@@ -56,7 +59,11 @@ impl Core {
     fn flush_slice(&mut self) {
         let count = self.dirty.len().min(SLICE_SOCKETS);
         let mut leaving = Vec::with_capacity(count);
+        let mut backlog = 0;
         for _ in 0..count {
+            if backlog >= SLICE_BYTES {
+                break;
+            }
             let Some(id) = self.dirty.pop_front() else {
                 break;
             };
@@ -66,7 +73,7 @@ impl Core {
             slot.is_dirty = false;
             match slot.take_only() {
                 Some(frame) => leaving.push(Leaving { id, frame }),
-                None => self.flush_one(id),
+                None => backlog += self.flush_part(id, ENOUGH),
             }
         }
         for (Leaving { id, frame }, written) in self.send(leaving) {
@@ -96,15 +103,22 @@ impl Core {
 
     /// Writes out what waits for one connection.
     pub(super) fn flush_one(&mut self, id: SlotId) {
+        self.flush_part(id, usize::MAX);
+    }
+
+    /// Writes `enough` bytes of it, and says how many it were; the rest is for a next turn.
+    fn flush_part(&mut self, id: SlotId, enough: usize) -> usize {
         let limits = self.limits;
         let Some(slot) = find(&mut self.slots, id) else {
-            return;
+            return 0;
         };
         let waited = slot.outbox.bytes();
-        let flushed = slot.outbox.flush(&*slot.socket, &mut self.scratch, &mut self.traffic);
+        let (scratch, traffic) = (&mut self.scratch, &mut self.traffic);
+        let flushed = slot.outbox.flush_part(enough, &*slot.socket, scratch, traffic);
+        let written = waited - slot.outbox.bytes();
         slot.blocked_at = match &flushed {
             Ok(Flushed::Blocked) => {
-                let since = slot.blocked_at.filter(|_| slot.outbox.bytes() == waited);
+                let since = slot.blocked_at.filter(|_| written == 0);
                 since.or_else(|| Some(Instant::now()))
             }
             _ => None,
@@ -118,11 +132,14 @@ impl Core {
         match &flushed {
             Ok(Flushed::Drained) if slot.is_closing => slot.socket.end_writing(),
             Ok(Flushed::Drained) => {}
+            Ok(Flushed::More) => {
+                self.mark_dirty(id);
+            }
             Ok(Flushed::Blocked) => self.wait_until_writable(id),
             Err(_) => slot.is_closing = true, // the peer is gone: nobody to tell why
         }
         let Some(connection) = told else {
-            return;
+            return written;
         };
         if flushed.is_err() {
             connection.stop();
@@ -130,6 +147,7 @@ impl Core {
         if now_low {
             self.tell(id, &connection, ConnectionMessage::Low);
         }
+        written
     }
 
     fn wait_until_writable(&mut self, id: SlotId) {

@@ -5,7 +5,7 @@ use crate::metrics::Sent;
 use bytes::Bytes;
 use std::io;
 
-/// Two or more small frames are copied into one buffer of this size and written at once: one
+/// Two or more small frames are copied into one buffer of this size at most and written at once: one
 /// system call costs more than the copy.
 pub const GATHER_BYTES: usize = 64 * 1024;
 
@@ -40,6 +40,8 @@ pub enum Flushed {
     Drained,
     /// The socket takes no more now.
     Blocked,
+    /// So much was written that others come first.
+    More,
 }
 
 impl Outbox {
@@ -146,16 +148,34 @@ impl Outbox {
         scratch: &mut Vec<u8>,
         traffic: &mut Traffic,
     ) -> io::Result<Flushed> {
+        self.flush_part(usize::MAX, socket, scratch, traffic)
+    }
+
+    /// As [`Outbox::flush`], until about `enough` bytes were written.
+    pub(super) fn flush_part(
+        &mut self,
+        enough: usize,
+        socket: &dyn Socket,
+        scratch: &mut Vec<u8>,
+        traffic: &mut Traffic,
+    ) -> io::Result<Flushed> {
+        let mut written = 0;
         while let Some(first) = self.frames.first() {
+            if written >= enough {
+                return Ok(Flushed::More);
+            }
             let result = if self.frames.len() == 1 {
                 socket.try_write(&first.bytes[self.written..])
             } else {
-                self.gather(scratch);
+                self.gather(scratch, GATHER_BYTES.min(enough - written));
                 socket.try_write(scratch)
             };
             match result {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.advance(count, traffic),
+                Ok(count) => {
+                    written += count;
+                    self.advance(count, traffic);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Flushed::Blocked);
                 }
@@ -170,12 +190,12 @@ impl Outbox {
         }
     }
 
-    fn gather(&self, scratch: &mut Vec<u8>) {
+    fn gather(&self, scratch: &mut Vec<u8>, most: usize) {
         scratch.clear();
         let mut skip = self.written;
         for frame in self.frames.iter() {
             let rest = &frame.bytes[std::mem::take(&mut skip)..];
-            if !scratch.is_empty() && scratch.len() + rest.len() > GATHER_BYTES {
+            if !scratch.is_empty() && scratch.len() + rest.len() > most {
                 break;
             }
             scratch.extend_from_slice(rest);
@@ -282,6 +302,21 @@ mod tests {
             );
             assert_eq!(*socket.taken.borrow(), b"onetwothree", "{most} bytes a write");
         }
+    }
+
+    #[test]
+    fn a_part_is_written_and_the_rest_stays() {
+        let mut outbox = outbox(&["one", "two", "three"]);
+        let (socket, mut traffic) = (Narrow::new(100, 100), Traffic::default());
+        let mut part = |outbox: &mut Outbox, enough| {
+            outbox.flush_part(enough, &socket, &mut Vec::new(), &mut traffic).unwrap()
+        };
+        assert_eq!(part(&mut outbox, 3), Flushed::More);
+        assert_eq!(*socket.taken.borrow(), b"one", "no more is gathered");
+        assert_eq!(part(&mut outbox, 2), Flushed::More);
+        assert_eq!((outbox.bytes(), outbox.frames()), (5, 1), "whole frames");
+        assert_eq!(part(&mut outbox, 5), Flushed::Drained, "there is no more");
+        assert_eq!(*socket.taken.borrow(), b"onetwothree");
     }
 
     #[test]

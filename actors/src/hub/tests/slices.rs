@@ -1,7 +1,7 @@
 //! A turn does so much, and the next goes on.
 
 use super::{
-    super::{SLICE_FRAMES, SLICE_SOCKETS},
+    super::{SLICE_BYTES, SLICE_FRAMES, SLICE_SOCKETS},
     *,
 };
 
@@ -65,6 +65,40 @@ async fn as_much_time_as_others_took_goes_to_those_who_were_left() {
     tokio::time::advance(Duration::from_millis(1)).await;
     assert!(!hub.local.core().flush(), "all of them");
     assert!(readers.iter().all(|reader| reader.takes() == "1"));
+}
+
+/// Thousands of answers wait for clients that did not read; another has one to get.
+#[tokio::test(start_paused = true)]
+async fn long_queues_are_written_in_parts_and_others_are_served_in_between() {
+    const LONG: usize = SLICE_BYTES;
+    let unlimited = HubLimits { outbox_bytes_max: 0, outbox_frames_max: 0, ..LIMITS };
+    let hub = Hub::within(unlimited);
+    let slow: Vec<_> = (0..6).map(|_| hub.reader(1)).collect();
+    for number in 0..LONG / 4 {
+        let text = format!("{:04}", number % 10_000);
+        for reader in &slow {
+            hub.local.push(reader.slot, Sent::Ok, Bytes::from(text.clone()));
+        }
+    }
+    let quick = hub.reader(2);
+    hub.local.push(quick.slot, Sent::Ok, Bytes::from_static(b"x"));
+    let (mut got, mut turns_to_quick) = (vec![String::new(); slow.len()], None);
+    for turn in 1.. {
+        let is_behind = hub.local.core().flush();
+        let new: Vec<String> = slow.iter().map(|reader| reader.takes()).collect();
+        let bytes: usize = new.iter().map(String::len).sum();
+        assert!(bytes <= SLICE_BYTES, "{bytes} bytes in turn {turn}");
+        got.iter_mut().zip(&new).for_each(|(got, new)| got.push_str(new));
+        if quick.takes() == "x" {
+            turns_to_quick = Some(turn);
+        }
+        if !is_behind {
+            break;
+        }
+    }
+    assert_eq!(turns_to_quick, Some(2), "before the rest of those who are slow");
+    let all: String = (0..LONG / 4).map(|number| format!("{:04}", number % 10_000)).collect();
+    assert!(got.iter().all(|got| *got == all), "whole and in order");
 }
 
 #[test]
