@@ -11,8 +11,9 @@ use crate::{fail_points, metrics::ActorKind};
 use actix::{Actor as _, fut::ActorFuture};
 use std::{
     collections::VecDeque,
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
+    pin::{Pin, pin},
     task::{self, Poll},
     time::Instant,
 };
@@ -234,7 +235,7 @@ impl<A: Actor> Shell<A> {
                 || !self.batch.is_empty()
                 || self.context.poll_timers(task).is_ready());
         if has_work || !self.context.address().sleep(task.waker(), wants_messages, is_up) {
-            task.waker().wake_by_ref();
+            turn_again(task);
         }
         Poll::Pending
     }
@@ -279,6 +280,12 @@ impl<A: Actor> Shell<A> {
             supervisor.remove(id);
         }
     }
+}
+
+/// Asks for a turn after everything that is ready and what has come over the network meanwhile. Of a task that
+/// just wakes itself tokio would run 61 turns before it looks there.
+fn turn_again(task: &mut task::Context<'_>) {
+    let _deferred = pin!(tokio::task::yield_now()).poll(task);
 }
 
 impl<A: Actor> actix::Actor for Shell<A> {

@@ -1,6 +1,7 @@
 //! The shell and the tree at work, on a stopped clock.
 
 mod faults;
+mod turns;
 
 use super::*;
 use crate::metrics::Metrics;
