@@ -6,9 +6,10 @@
 //! list that lies together.
 
 use super::{
-    SLICE_BYTES, SLICE_SOCKETS, SlotId, Socket,
+    SLICE_SOCKETS, SlotId, Socket,
     core::{Core, Slot, find},
-    outbox::{Flushed, Frame},
+    outbox::{Flushed, Frame, Outbox},
+    traffic::Traffic,
 };
 use crate::connection::ConnectionMessage;
 use rustix::net::SendFlags;
@@ -20,8 +21,9 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// About so many bytes of one out-queue are written at once.
-const ENOUGH: usize = SLICE_BYTES / 4;
+/// So many further frames to one socket take as long as one to another, or so many bytes.
+const FRAMES_FOR_A_SOCKET: usize = 16;
+const BYTES_FOR_A_SOCKET: usize = 4 * 1024;
 
 /// All that waited for a connection, on its way.
 struct Leaving {
@@ -37,8 +39,8 @@ enum Way<'a> {
 }
 
 impl Core {
-    /// Writes out what waits, and tells how much it was: to [`SLICE_SOCKETS`] sockets or [`SLICE_BYTES`], and
-    /// to further ones as long as others took since some were left, so that those who bring work and
+    /// Writes out what waits, and tells how much it was: to [`SLICE_SOCKETS`] sockets, fewer if
+    /// much waits for them, and to further ones as long as others took since some were left, so that those who bring work and
     /// those who are served get the same share. True: there is more to do.
     pub(super) fn flush(&mut self) -> bool {
         let left_at = self.left_at.take();
@@ -57,23 +59,21 @@ impl Core {
     }
 
     fn flush_slice(&mut self) {
-        let count = self.dirty.len().min(SLICE_SOCKETS);
-        let mut leaving = Vec::with_capacity(count);
-        let mut backlog = 0;
-        for _ in 0..count {
-            if backlog >= SLICE_BYTES {
-                break;
-            }
-            let Some(id) = self.dirty.pop_front() else {
-                break;
-            };
+        let mut leaving = Vec::with_capacity(self.dirty.len().min(SLICE_SOCKETS));
+        let mut sockets = 0;
+        while sockets < SLICE_SOCKETS
+            && let Some(id) = self.dirty.pop_front()
+        {
             let Some(slot) = find(&mut self.slots, id) else {
                 continue;
             };
             slot.is_dirty = false;
             match slot.take_only() {
-                Some(frame) => leaving.push(Leaving { id, frame }),
-                None => backlog += self.flush_part(id, ENOUGH),
+                Some(frame) => {
+                    leaving.push(Leaving { id, frame });
+                    sockets += 1;
+                }
+                None => sockets += self.write(id, Outbox::flush_once),
             }
         }
         for (Leaving { id, frame }, written) in self.send(leaving) {
@@ -103,22 +103,27 @@ impl Core {
 
     /// Writes out what waits for one connection.
     pub(super) fn flush_one(&mut self, id: SlotId) {
-        self.flush_part(id, usize::MAX);
+        self.write(id, Outbox::flush);
     }
 
-    /// Writes `enough` bytes of it, and says how many it were; the rest is for a next turn.
-    fn flush_part(&mut self, id: SlotId, enough: usize) -> usize {
+    /// Lets an out-queue be written. Returns for how many sockets of a slice that counts.
+    fn write(
+        &mut self,
+        id: SlotId,
+        flush: impl FnOnce(&mut Outbox, &dyn Socket, &mut Vec<u8>, &mut Traffic) -> io::Result<Flushed>,
+    ) -> usize {
         let limits = self.limits;
         let Some(slot) = find(&mut self.slots, id) else {
             return 0;
         };
-        let waited = slot.outbox.bytes();
+        let waited = (slot.outbox.frames(), slot.outbox.bytes());
         let (scratch, traffic) = (&mut self.scratch, &mut self.traffic);
-        let flushed = slot.outbox.flush_part(enough, &*slot.socket, scratch, traffic);
-        let written = waited - slot.outbox.bytes();
+        let flushed = flush(&mut slot.outbox, &*slot.socket, scratch, traffic);
+        let (frames, bytes) = (waited.0 - slot.outbox.frames(), waited.1 - slot.outbox.bytes());
+        let share = 1 + (frames / FRAMES_FOR_A_SOCKET).max(bytes / BYTES_FOR_A_SOCKET);
         slot.blocked_at = match &flushed {
             Ok(Flushed::Blocked) => {
-                let since = slot.blocked_at.filter(|_| written == 0);
+                let since = slot.blocked_at.filter(|_| bytes == 0);
                 since.or_else(|| Some(Instant::now()))
             }
             _ => None,
@@ -139,7 +144,7 @@ impl Core {
             Err(_) => slot.is_closing = true, // the peer is gone: nobody to tell why
         }
         let Some(connection) = told else {
-            return written;
+            return share;
         };
         if flushed.is_err() {
             connection.stop();
@@ -147,7 +152,7 @@ impl Core {
         if now_low {
             self.tell(id, &connection, ConnectionMessage::Low);
         }
-        written
+        share
     }
 
     fn wait_until_writable(&mut self, id: SlotId) {

@@ -11,7 +11,7 @@
 //! back before that: it catches up from where it stands, in pages, at its own pace, and is closed with
 //! 4008 if its socket takes nothing at all for [`liveness::STUCK`]. A turn puts about
 //! [`SLICE_FRAMES`] into out-queues, in the middle of a delivery if need be, and writes to
-//! [`SLICE_SOCKETS`] sockets, or [`SLICE_BYTES`] of longer queues, or more as long as others took; then they
+//! [`SLICE_SOCKETS`] sockets, or to fewer if much waits for them, or to more as long as others took; then they
 //! have theirs. No more than [`JOBS_MAX`] deliveries are taken in at once, others wait in the inbox of
 //! [`INBOX_BOUND`]. **Invariants**: deliveries, attachments and adoptions are worked off in the order they came, so a reader gets
 //! everything from its place on, once; nothing of a room comes after its connection said that it
@@ -66,10 +66,6 @@ pub const SLICE_FRAMES: usize = 2_048;
 /// milliseconds. The others are first in the next turn, and by then have in one write what came meanwhile: the
 /// more there is to do, the less a frame costs.
 pub const SLICE_SOCKETS: usize = 64;
-/// Bytes written before that to out-queues in which several frames wait, a quarter of it to each at once: for a
-/// client that does not keep up it may be tens of thousands of small frames, each a piece of memory that no near
-/// cache holds.
-pub const SLICE_BYTES: usize = 64 * 1024;
 /// Deliveries taken from the inbox and not worked off.
 pub const JOBS_MAX: usize = 256;
 

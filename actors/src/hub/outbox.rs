@@ -8,6 +8,9 @@ use std::io;
 /// Two or more small frames are copied into one buffer of this size at most and written at once: one
 /// system call costs more than the copy.
 pub const GATHER_BYTES: usize = 64 * 1024;
+/// And no more than so many: to copy and drop them takes longer than to write them, since of tens of thousands
+/// that wait for a client which does not keep up none is in a near cache.
+const GATHER_FRAMES: usize = 256;
 
 /// The out-queue of one connection.
 #[derive(Default)]
@@ -40,7 +43,7 @@ pub enum Flushed {
     Drained,
     /// The socket takes no more now.
     Blocked,
-    /// So much was written that others come first.
+    /// It may take more.
     More,
 }
 
@@ -148,40 +151,41 @@ impl Outbox {
         scratch: &mut Vec<u8>,
         traffic: &mut Traffic,
     ) -> io::Result<Flushed> {
-        self.flush_part(usize::MAX, socket, scratch, traffic)
+        loop {
+            let flushed = self.flush_once(socket, scratch, traffic)?;
+            if flushed != Flushed::More {
+                return Ok(flushed);
+            }
+        }
     }
 
-    /// As [`Outbox::flush`], until about `enough` bytes were written.
-    pub(super) fn flush_part(
+    /// As [`Outbox::flush`], with one write.
+    pub(super) fn flush_once(
         &mut self,
-        enough: usize,
         socket: &dyn Socket,
         scratch: &mut Vec<u8>,
         traffic: &mut Traffic,
     ) -> io::Result<Flushed> {
-        let mut written = 0;
-        while let Some(first) = self.frames.first() {
-            if written >= enough {
-                return Ok(Flushed::More);
-            }
-            let result = if self.frames.len() == 1 {
-                socket.try_write(&first.bytes[self.written..])
-            } else {
-                self.gather(scratch, GATHER_BYTES.min(enough - written));
+        let result = match (self.frames.first(), self.frames.len()) {
+            (None, _) => return self.drained(socket),
+            (Some(first), 1) => socket.try_write(&first.bytes[self.written..]),
+            _ => {
+                self.gather(scratch);
                 socket.try_write(scratch)
-            };
-            match result {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    written += count;
-                    self.advance(count, traffic);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Flushed::Blocked);
-                }
-                Err(error) => return Err(error),
             }
+        };
+        match result {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => self.advance(count, traffic),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(Flushed::Blocked);
+            }
+            Err(error) => return Err(error),
         }
+        if self.is_empty() { self.drained(socket) } else { Ok(Flushed::More) }
+    }
+
+    fn drained(&mut self, socket: &dyn Socket) -> io::Result<Flushed> {
         self.frames.clear(); // most connections are idle most of the time
         match socket.try_flush() {
             Ok(()) => Ok(Flushed::Drained),
@@ -190,12 +194,12 @@ impl Outbox {
         }
     }
 
-    fn gather(&self, scratch: &mut Vec<u8>, most: usize) {
+    fn gather(&self, scratch: &mut Vec<u8>) {
         scratch.clear();
         let mut skip = self.written;
-        for frame in self.frames.iter() {
+        for frame in self.frames.iter().take(GATHER_FRAMES) {
             let rest = &frame.bytes[std::mem::take(&mut skip)..];
-            if !scratch.is_empty() && scratch.len() + rest.len() > most {
+            if !scratch.is_empty() && scratch.len() + rest.len() > GATHER_BYTES {
                 break;
             }
             scratch.extend_from_slice(rest);
@@ -305,18 +309,16 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_written_and_the_rest_stays() {
-        let mut outbox = outbox(&["one", "two", "three"]);
-        let (socket, mut traffic) = (Narrow::new(100, 100), Traffic::default());
-        let mut part = |outbox: &mut Outbox, enough| {
-            outbox.flush_part(enough, &socket, &mut Vec::new(), &mut traffic).unwrap()
+    fn one_write_takes_so_many_frames_and_the_rest_stays() {
+        let mut outbox = outbox(&["x"; GATHER_FRAMES + 1]);
+        let (socket, mut traffic) = (Narrow::new(1_000, 1_000), Traffic::default());
+        let mut once = |outbox: &mut Outbox| {
+            outbox.flush_once(&socket, &mut Vec::new(), &mut traffic).unwrap()
         };
-        assert_eq!(part(&mut outbox, 3), Flushed::More);
-        assert_eq!(*socket.taken.borrow(), b"one", "no more is gathered");
-        assert_eq!(part(&mut outbox, 2), Flushed::More);
-        assert_eq!((outbox.bytes(), outbox.frames()), (5, 1), "whole frames");
-        assert_eq!(part(&mut outbox, 5), Flushed::Drained, "there is no more");
-        assert_eq!(*socket.taken.borrow(), b"onetwothree");
+        assert_eq!(once(&mut outbox), Flushed::More);
+        assert_eq!((outbox.bytes(), outbox.frames()), (1, 1));
+        assert_eq!(once(&mut outbox), Flushed::Drained);
+        assert_eq!((socket.taken.borrow().len(), socket.writes.get()), (GATHER_FRAMES + 1, 2));
     }
 
     #[test]
