@@ -21,7 +21,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// So many further frames to one socket take as long as one to another, or so many bytes.
+/// So many further frames to one socket, or so many bytes, count as one more socket: about what they take.
 const FRAMES_FOR_A_SOCKET: usize = 16;
 const BYTES_FOR_A_SOCKET: usize = 4 * 1024;
 
@@ -39,9 +39,9 @@ enum Way<'a> {
 }
 
 impl Core {
-    /// Writes out what waits, and tells how much it was: to [`SLICE_SOCKETS`] sockets, fewer if
-    /// much waits for them, and to further ones as long as others took since some were left, so that those who bring work and
-    /// those who are served get the same share. True: there is more to do.
+    /// Writes out what waits, and tells how much it was: to [`SLICE_SOCKETS`] sockets, fewer if much waits
+    /// for them, and to further ones as long as others took since some were left, so that those who bring
+    /// work and those who are served get the same share. True: there is more to do.
     pub(super) fn flush(&mut self) -> bool {
         let left_at = self.left_at.take();
         let began = Instant::now();

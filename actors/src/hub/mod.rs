@@ -13,7 +13,8 @@
 //! [`SLICE_FRAMES`] into out-queues, in the middle of a delivery if need be, and writes to
 //! [`SLICE_SOCKETS`] sockets, or to fewer if much waits for them, or to more as long as others took; then they
 //! have theirs. No more than [`JOBS_MAX`] deliveries are taken in at once, others wait in the inbox of
-//! [`INBOX_BOUND`]. **Invariants**: deliveries, attachments and adoptions are worked off in the order they came, so a reader gets
+//! [`INBOX_BOUND`]. **Invariants**:
+//! deliveries, attachments and adoptions are worked off in the order they came, so a reader gets
 //! everything from its place on, once; nothing of a room comes after its connection said that it
 //! wants no more of it; the hub never waits for a reader.
 

@@ -8,8 +8,8 @@ use std::io;
 /// Two or more small frames are copied into one buffer of this size at most and written at once: one
 /// system call costs more than the copy.
 pub const GATHER_BYTES: usize = 64 * 1024;
-/// And no more than so many: to copy and drop them takes longer than to write them, since of tens of thousands
-/// that wait for a client which does not keep up none is in a near cache.
+/// Frames gathered for one write at most: to copy and drop small ones takes longer than to write them, since of
+/// the tens of thousands that may wait for a client which does not keep up none is in a near cache.
 const GATHER_FRAMES: usize = 256;
 
 /// The out-queue of one connection.
