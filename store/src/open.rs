@@ -93,13 +93,23 @@ pub struct Options {
 pub enum Medium {
     /// A directory of this machine; made if it is not there.
     Directory(PathBuf),
-    /// A storage of the caller's, for tests of faults. Called once for each opening, also when the
-    /// store opens it again after a failed commit: it must then find what was written before.
+    /// Storages of the caller's, for tests of faults. Called once for each opening, also when the
+    /// store opens them again after a failed commit: it must then find what was written before.
     Storage(StorageFactory),
 }
 
 /// Opens a storage.
-pub type StorageFactory = Arc<dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send + Sync>;
+pub type StorageFactory =
+    Arc<dyn Fn(StorageKind) -> io::Result<Box<dyn StorageBackend>> + Send + Sync>;
+
+/// What is in a storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageKind {
+    /// The database.
+    Data,
+    /// What is not in it yet.
+    Journal,
+}
 
 impl Options {
     /// The defaults, for data in `directory`.

@@ -2,7 +2,7 @@
 
 mod disk;
 
-use disk::{Disk, Faults};
+use disk::{Bytes, Disk, Faults};
 use madang_protocol::{Message, operation::Range};
 use madang_store::{
     OpenError, Store, StoreError,
@@ -20,36 +20,63 @@ const MESSAGES: u64 = 40;
 
 /// Texts that stand in the file once for each record they are in.
 fn body(seq: u64) -> String {
-    format!("the body of message {seq:04} ").repeat(8)
+    format!("the body of message {seq:04} ").repeat(16)
 }
 
-/// A disk with a store of two rooms, filled in many commits, and the places of the last of them.
-async fn filled() -> (Disk, Store, Vec<usize>) {
+/// A byte of the data, or of its journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Data(usize),
+    Journal(usize),
+}
+
+impl Place {
+    fn of(self, bytes: &mut Bytes) -> &mut u8 {
+        match self {
+            Self::Data(place) => &mut bytes.data[place],
+            Self::Journal(place) => &mut bytes.journal[place],
+        }
+    }
+}
+
+/// A disk with a store of two rooms, and the places of the last commit. Those of the first room are one
+/// large commit into the data, those of the second room many small ones into the journal.
+async fn filled() -> (Disk, Store, Vec<Place>) {
+    filled_by(1).await
+}
+
+/// The same by a store that was closed between the rooms, if it is to have two lives.
+async fn filled_by(lives: u32) -> (Disk, Store, Vec<Place>) {
     let disk = Disk::default();
-    let store = madang_store::open(disk.options()).expect("an empty disk");
+    let mut store = madang_store::open(disk.options()).expect("an empty disk");
     make_users(&store, 1..=3).await;
     for number in [1, 2] {
         let name = Some(format!("the name of room {number:04}"));
         make_room(&store, NewRoom { name, ..new_group(number, 1, &[2, 3]) }).await;
     }
-    let mut before = Vec::new();
-    for in_room in [1, 2] {
+    let mut before = Bytes::default();
+    for (in_room, at_once) in [(1, MESSAGES), (2, 4)] {
+        if in_room > 1 && lives > 1 {
+            store.control.close().await;
+            store = madang_store::open(disk.options()).expect("a sound disk");
+        }
         let messages = (1..=MESSAGES)
             .map(|seq| Message { body: body(seq).into(), ..message(in_room, seq, 1) })
             .map(Arc::new)
             .collect::<Vec<_>>();
-        for batch in messages.chunks(4) {
+        for batch in messages.chunks(at_once as usize) {
             before = disk.bytes();
             append(&store, batch.to_vec()).await;
         }
     }
-    let after = disk.bytes();
-    let changed = used(&after).into_iter().filter(|place| before.get(*place) != after.get(*place));
-    (disk, store, changed.collect())
+    let mut after = disk.bytes();
+    let places = [used(&after), used_of_journal(&after)].concat().into_iter();
+    let changed = places.filter(|place| place.of(&mut before) != place.of(&mut after)).collect();
+    (disk, store, changed)
 }
 
 /// The bytes of such a store, closed cleanly.
-async fn bytes() -> Vec<u8> {
+async fn bytes() -> Bytes {
     let (disk, store, _) = filled().await;
     store.control.close().await;
     disk.bytes()
@@ -57,31 +84,37 @@ async fn bytes() -> Vec<u8> {
 
 /// The bytes of such a store whose process was killed while nothing was under way, and the places
 /// of the last commit.
-async fn killed() -> (Vec<u8>, Vec<usize>) {
+async fn killed() -> (Bytes, Vec<Place>) {
     let (disk, _store, last) = filled().await;
     (disk.bytes(), last)
 }
 
-/// The same of one whose process was killed `operations` into one more commit.
-async fn killed_within_a_commit(operations: u64) -> (Vec<u8>, Vec<usize>) {
+/// The same of one whose process was killed `operations` into one more commit: into the journal, or of
+/// what the journal holds into the data.
+async fn killed_within_a_commit(operations: u64, of_the_data: bool) -> (Bytes, Vec<Place>) {
     let (disk, store, last) = filled().await;
     let dead_from = Some(disk.operations() + operations);
     disk.set_faults(Faults { dead_from, ..Faults::default() });
-    let next = Message { body: body(MESSAGES + 1).into(), ..message(2, MESSAGES + 1, 1) };
-    try_append(&store, vec![Arc::new(next)]).await;
+    if of_the_data {
+        store.control.close().await;
+    } else {
+        let next = Message { body: body(MESSAGES + 1).into(), ..message(2, MESSAGES + 1, 1) };
+        try_append(&store, vec![Arc::new(next)]).await;
+    }
     (disk.bytes(), last)
 }
 
-/// Every place of `text` in the file.
-fn places(bytes: &[u8], text: &str) -> Vec<usize> {
-    let found = bytes.windows(text.len()).enumerate();
-    found.filter(|(_, window)| *window == text.as_bytes()).map(|(place, _)| place).collect()
+/// Every place of `text` in the data.
+fn places(bytes: &Bytes, text: &str) -> Vec<Place> {
+    let found = bytes.data.windows(text.len()).enumerate();
+    let found = found.filter(|(_, window)| *window == text.as_bytes());
+    found.map(|(place, _)| Place::Data(place)).collect()
 }
 
-fn flipped(bytes: &[u8], places: &[usize], bit: usize) -> Disk {
-    let mut bytes = bytes.to_vec();
+fn flipped(bytes: &Bytes, places: &[Place], bit: usize) -> Disk {
+    let mut bytes = bytes.clone();
     for place in places {
-        bytes[*place] ^= 1 << bit;
+        *place.of(&mut bytes) ^= 1 << bit;
     }
     Disk::with_bytes(bytes)
 }
@@ -166,12 +199,12 @@ struct Outcomes {
 
 /// Flips one bit in a file and looks at it as an operator would, and as a node would. Panics
 /// unless damage is reported and leaves the file as it was, or everything acknowledged is there.
-async fn judge(bytes: &[u8], place: usize, bit: usize, outcomes: &mut Outcomes) {
+async fn judge(bytes: &Bytes, place: Place, bit: usize, outcomes: &mut Outcomes) {
     let disk = flipped(bytes, &[place], bit);
     let before = disk.bytes();
     let checked = madang_store::check(disk.medium());
-    assert!(disk.bytes() == before, "bit {bit} of byte {place}: the check changed the file");
-    let found = format!("bit {bit} of byte {place}: the check found {checked:?}");
+    assert!(disk.bytes() == before, "bit {bit} of {place:?}: the check changed the file");
+    let found = format!("bit {bit} of {place:?}: the check found {checked:?}");
     match madang_store::open(disk.options()) {
         Err(_) => {
             assert!(disk.bytes() == before, "{found}, and the opening changed the file");
@@ -197,12 +230,20 @@ async fn judge(bytes: &[u8], place: usize, bit: usize, outcomes: &mut Outcomes) 
 
 /// Bytes that are used, and what earlier commits left behind; neither zero nor what redb fills new
 /// pages with while it is debugged.
-fn used(bytes: &[u8]) -> Vec<usize> {
-    (0..bytes.len()).filter(|place| !matches!(bytes[*place], 0 | 0xff)).collect()
+fn used(bytes: &Bytes) -> Vec<Place> {
+    used_of(&bytes.data).map(Place::Data).collect()
+}
+
+fn used_of_journal(bytes: &Bytes) -> Vec<Place> {
+    used_of(&bytes.journal).map(Place::Journal).collect()
+}
+
+fn used_of(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    (0..bytes.len()).filter(|place| !matches!(bytes[*place], 0 | 0xff))
 }
 
 /// Flips bits of some of these places.
-async fn judge_some(bytes: &[u8], places: &[usize], flips: u32, seed: u64) -> Outcomes {
+async fn judge_some(bytes: &Bytes, places: &[Place], flips: u32, seed: u64) -> Outcomes {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut outcomes = Outcomes::default();
     for _ in 0..flips {
@@ -223,17 +264,28 @@ async fn no_flipped_bit_of_a_closed_file_makes_wrong_data() {
 #[tokio::test]
 async fn no_flipped_bit_of_a_killed_file_loses_what_was_acknowledged() {
     let (bytes, last) = killed().await;
-    for places in [used(&bytes), last] {
+    for places in [used(&bytes), used_of_journal(&bytes), last] {
         let outcomes = judge_some(&bytes, &places, 150, 2).await;
         assert!(outcomes.unopened > 50, "{outcomes:?}");
         assert_eq!(outcomes.refused, 0, "a repair verifies every page");
     }
 }
 
+/// Nothing was written to the data since it was closed, so its pages are not verified.
+#[tokio::test]
+async fn no_flipped_bit_below_a_journal_makes_wrong_data() {
+    let (disk, _store, _) = filled_by(2).await;
+    let bytes = disk.bytes();
+    let outcomes = judge_some(&bytes, &used(&bytes), 300, 3).await;
+    assert!(outcomes.unopened > 10 && outcomes.refused > 10, "{outcomes:?}");
+}
+
 #[tokio::test]
 async fn nor_does_one_of_a_file_killed_within_a_commit() {
-    for operations in 0..25 {
-        let (bytes, last) = killed_within_a_commit(operations).await;
+    for (operations, of_the_data) in
+        (0..4).map(|at| (at, false)).chain((0..25).map(|at| (at, true)))
+    {
+        let (bytes, last) = killed_within_a_commit(operations, of_the_data).await;
         judge_some(&bytes, &last, 12, operations).await;
     }
 }
@@ -242,10 +294,10 @@ async fn nor_does_one_of_a_file_killed_within_a_commit() {
 #[tokio::test]
 async fn no_flipped_bit_of_the_first_page_loses_what_was_acknowledged() {
     for bytes in [bytes().await, killed().await.0] {
-        let witness = used(&bytes).into_iter().filter(|place| (320..4_096).contains(place));
+        let witness = used_of(&bytes.data).filter(|place| (320..4_096).contains(place));
         let mut outcomes = Outcomes::default();
         for place in (0..320).chain(witness) {
-            judge(&bytes, place, place % 8, &mut outcomes).await;
+            judge(&bytes, Place::Data(place), place % 8, &mut outcomes).await;
         }
         assert!(outcomes.unopened > 10 && outcomes.unharmed > 10, "{outcomes:?}");
     }

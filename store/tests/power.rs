@@ -17,18 +17,34 @@ use madang_store::{
 };
 use std::sync::Arc;
 
-/// Rooms, each with one home that appends; their appends share commits.
+/// Rooms, each with one home that appends.
 const ROOMS: u64 = 4;
+/// How many messages each home appends at once: few go into the journal, many into the data.
+const AT_ONCE: [u64; ROOMS as usize] = [1, 2, 3, 100];
+/// A room that is filled before, so that the journal is, too.
+const FILLED: u64 = ROOMS + 1;
+/// Long messages that the journal holds, and some.
+const LONG_MESSAGES: u64 = 150;
 /// Messages of a room whose messages are changed.
 const MESSAGES: u64 = 5;
 
 async fn open_with_rooms(disk: &Disk) -> Store {
-    let store = madang_store::open(disk.options()).expect("an empty disk");
+    with_rooms(madang_store::open(disk.options()).expect("an empty disk")).await
+}
+
+async fn with_rooms(store: Store) -> Store {
     make_users(&store, [1, 2]).await;
-    for number in 1..=ROOMS {
+    for number in 1..=FILLED {
         make_room(&store, new_group(number, 1, &[2])).await;
     }
     store
+}
+
+/// Sends so many long messages, each a commit of its own.
+async fn fill(store: &Store, count: u64) {
+    for seq in 1..=count {
+        append(store, vec![Arc::new(long_message(FILLED, seq))]).await;
+    }
 }
 
 /// Appends to one room until that fails; returns how many were acknowledged.
@@ -42,6 +58,7 @@ async fn append_until_failure(store: &Store, in_room: u64, batch: u64) -> u64 {
         if answer.stopped.is_some() {
             return acknowledged;
         }
+        tokio::task::yield_now().await;
     }
 }
 
@@ -67,10 +84,20 @@ async fn verify(store: &Store, in_room: u64, acknowledged: u64) -> Result<(), St
 async fn round(seed: u64, unsynced: Unsynced, lies: bool) -> Result<(), String> {
     let mut random = fastrand::Rng::with_seed(seed);
     let disk = Disk::default();
-    let store = open_with_rooms(&disk).await;
-    let dead_from = Some(disk.operations() + random.u64(1..400));
+    let mut options = disk.options();
+    if seed.is_multiple_of(3) {
+        // Pages of what is in the journal only are written to the data as well, for want of memory.
+        options.cache_bytes = 0;
+    }
+    let store = with_rooms(madang_store::open(options).expect("an empty disk")).await;
+    let filled = random.u64(0..LONG_MESSAGES);
+    fill(&store, filled).await;
+    // A lie is found out by what was acknowledged, and the largest commit takes hundreds of operations.
+    let operations = if lies { 400..800 } else { 1..800 };
+    let dead_from = Some(disk.operations() + random.u64(operations));
     disk.set_faults(Faults { dead_from, lies, ..Faults::default() });
-    let homes = (1..=ROOMS).map(|number| append_until_failure(&store, number, number));
+    let homes = (1..=ROOMS).zip(AT_ONCE);
+    let homes = homes.map(|(number, batch)| append_until_failure(&store, number, batch));
     let acknowledged = join_all(homes).await;
     drop(store);
 
@@ -80,6 +107,10 @@ async fn round(seed: u64, unsynced: Unsynced, lies: bool) -> Result<(), String> 
         return Err(format!("{:?}", report.problems));
     }
     let store = madang_store::open(left.options()).map_err(|error| error.to_string())?;
+    let page = store.log.page(room(FILLED), Range::Newest, 1, 1).await;
+    if page.map(|page| page.last_seq) != Ok(filled) {
+        return Err(format!("not all of {filled}"));
+    }
     for (number, acknowledged) in (1..=ROOMS).zip(acknowledged) {
         verify(&store, number, acknowledged).await?;
         let last = store.log.page(room(number), Range::Newest, 1, 1).await;
@@ -151,6 +182,7 @@ async fn round_of_changes(seed: u64, unsynced: Unsynced) {
     let disk = Disk::default();
     let store = open_with_rooms(&disk).await;
     append(&store, messages(1, 1, MESSAGES)).await;
+    fill(&store, random.u64(0..LONG_MESSAGES)).await;
     let dead_from = Some(disk.operations() + random.u64(1..400));
     disk.set_faults(Faults { dead_from, ..Faults::default() });
     let (acknowledged, receipts) = change_until_failure(&store).await;
@@ -196,16 +228,43 @@ fn long_message(in_room: u64, seq: u64) -> Message {
 /// Whatever operation of a commit fails: "refused" means never written, "committed" means durable,
 /// and the store goes on by itself.
 #[tokio::test]
-async fn every_single_failure_is_answered_truly() {
+async fn every_single_failure_of_the_journal_is_answered_truly() {
+    every_single_failure_is_answered_truly(0).await;
+}
+
+/// The journal is nearly full: one of the first commits goes into the data.
+#[tokio::test]
+async fn every_single_failure_of_the_data_is_answered_truly() {
+    every_single_failure_is_answered_truly(have_room().await - 3).await;
+}
+
+/// How many long messages the journal has room for: the next one is a commit into the data.
+async fn have_room() -> u64 {
+    /// A write, a sync, and the witness.
+    const JOURNALED: u64 = 3;
+    let disk = Disk::default();
+    let store = open_with_rooms(&disk).await;
+    for seq in 1.. {
+        let before = disk.operations();
+        append(&store, vec![Arc::new(long_message(FILLED, seq))]).await;
+        if disk.operations() - before > JOURNALED {
+            return seq - 1;
+        }
+    }
+    unreachable!("it is bounded")
+}
+
+async fn every_single_failure_is_answered_truly(filled: u64) {
     // How often the failed commit had taken effect nevertheless, and how often not.
     let (mut committed_nevertheless, mut refused) = (0, 0);
     for failing in 1..60 {
         let disk = Disk::default();
         let store = open_with_rooms(&disk).await;
+        fill(&store, filled).await;
         let fails_at = disk.operations() + failing;
         disk.set_faults(Faults { fails_at: Some(fails_at), ..Faults::default() });
         let mut committed = 0;
-        while committed < 10 {
+        while committed < 10 || disk.operations() <= fails_at {
             let before = disk.operations();
             let next = long_message(1, committed + 1);
             let answer = try_append(&store, vec![Arc::new(next)]).await;
@@ -219,13 +278,13 @@ async fn every_single_failure_is_answered_truly() {
             }
             tokio::task::yield_now().await;
         }
-        drop(store);
-        assert!(disk.operations() > fails_at, "operation {failing} was never done");
+        // Before the store is closed, which would write everything once more.
         let left = disk.after_power_cut(Unsynced::Lost, &mut fastrand::Rng::with_seed(1));
+        drop(store);
         let store = madang_store::open(left.options()).expect("a sound disk");
         let page = store.log.page(room(1), Range::Newest, 100, usize::MAX).await;
         let messages = page.map(|page| page.messages);
-        let expected = (1..=10).map(|seq| Arc::new(long_message(1, seq))).collect();
+        let expected = (1..=committed).map(|seq| Arc::new(long_message(1, seq))).collect();
         assert_eq!(messages, Ok(expected), "operation {failing}");
     }
     assert!(committed_nevertheless > 0, "no doubt was resolved");

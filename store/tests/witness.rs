@@ -48,10 +48,12 @@ async fn reopened(path: &Path, bytes: &[u8]) -> Result<Store, OpenError> {
 async fn a_file_behind_its_witness_is_refused_until_that_is_taken_away() {
     let (directory, path, store) = used_store().await;
     append(&store, messages(1, 1, 3)).await;
-    let mut older = fs::read(&path).expect("a file");
-    append(&store, messages(1, 4, 4)).await;
-    let newer = fs::read(&path).expect("a file");
     store.control.close().await;
+    let mut older = fs::read(&path).expect("a file");
+    let store = open(directory.path()).expect("sound");
+    append(&store, messages(1, 4, 4)).await;
+    store.control.close().await;
+    let newer = fs::read(&path).expect("a file");
     drop(store);
 
     older[WITNESS].copy_from_slice(&newer[WITNESS]);

@@ -50,7 +50,7 @@ pub(super) struct Core {
 impl Engine {
     pub(super) fn open(options: &Options) -> Result<Self, OpenError> {
         let source = Source::new(options.medium.clone(), options.cache_bytes)?;
-        let database = source.open()?;
+        let (database, commits) = source.open()?;
         let core = Arc::new(Core {
             database: RwLock::new(Some(database)),
             metrics: Metrics::new(),
@@ -59,7 +59,7 @@ impl Engine {
         });
         let (jobs, queue) = sync_channel(options.queue_jobs_max);
         let (end, closed) = watch::channel(false);
-        let writer = Writer::new(core.clone(), source, options.doubt_wait)?;
+        let writer = Writer::new(core.clone(), source, commits, options.doubt_wait);
         let (writer, thread) = writer::spawn(writer, queue, end)?;
         let (jobs, thread) = (RwLock::new(Some(jobs)), Mutex::new(Some(thread)));
         Ok(Self { core, writer, jobs, thread, closed })
@@ -154,6 +154,12 @@ impl Engine {
         self.end();
         // An error means that the writer is gone, which is what is waited for.
         let _ = self.closed.clone().wait_for(|closed| *closed).await;
+    }
+
+    /// Transactions that were committed, once the writer has nothing to do.
+    #[cfg(test)]
+    pub(super) fn commits(&self) -> u64 {
+        self.writer.lock().unwrap().as_ref().map_or(0, Writer::commits)
     }
 
     async fn submit<T: Send + 'static, J: Job + 'static>(

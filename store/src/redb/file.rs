@@ -1,16 +1,12 @@
-//! The data directory, and opening the database in it.
-//!
-//! ```text
-//! madang.lock       empty; locked as long as the store is open
-//! madang.redb       the data
-//! madang.redb.new   an unfinished creation or import; removed by the next one
-//! ```
+//! Opening the database, and what is beside it: its journal and its witness.
 
 use super::{
+    contents::{self, Format, Progress},
     engine::broken_structure,
+    files::{Files, io_error},
     held::{Release, hold},
-    tables::{COMMITS, FORMAT, FORMAT_NUMBER, Meta, NAMES, Table},
-    transaction::{Read, Snapshot, Tables},
+    journal::{self, Beyond, Journal, Unusable},
+    tables::FORMAT_NUMBER,
     unsynced::Unsynced,
     witness,
 };
@@ -18,33 +14,27 @@ use crate::{
     StoreError,
     open::{Medium, OpenError},
 };
-use ::redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableHandle,
-    backends::FileBackend,
-};
+use ::redb::{Builder, Database, DatabaseError, StorageBackend, StorageError};
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-const LOCK_FILE: &str = "madang.lock";
-const DATA_FILE: &str = "madang.redb";
-const NEW_FILE: &str = "madang.redb.new";
 /// What every redb file begins with.
 const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 
 /// Where the database is opened, and opened again. In use until it is dropped.
 pub(super) struct Source {
-    medium: Medium,
+    files: Files,
     cache_bytes: usize,
-    /// Keeps other processes out, also while the database is closed to be opened again.
-    _lock: Option<File>,
     unsynced: Unsynced,
+    unsynced_journal: Unsynced,
     /// Beneath the database while one is open for writing.
     storage: Mutex<Option<Weak<dyn StorageBackend>>>,
+    /// Beside the database while one is open for writing.
+    journal: Mutex<Option<Journal>>,
 }
 
 /// A database that is known to be ours, and has written nothing so far.
@@ -58,42 +48,92 @@ impl Source {
     /// Takes the medium into use; makes an empty database where there is none.
     pub(super) fn new(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
         let source = Self::to_be_filled(medium, cache_bytes)?;
-        source.create_if_missing()?;
+        if !source.exists()? {
+            source.install_new(source.make_new()?)?;
+        }
         Ok(source)
     }
 
     /// As [`Source::new`], for data that must be there already.
     pub(super) fn existing(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
-        if let Medium::Directory(directory) = &medium {
-            let path = directory.join(DATA_FILE);
-            path.metadata().map_err(io_error(&path))?;
+        Files::existing(medium).map(|files| Self::of(files, cache_bytes))
+    }
+
+    /// As [`Source::new`], but makes nothing beside the directory.
+    pub(super) fn to_be_filled(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
+        Files::to_be_filled(medium).map(|files| Self::of(files, cache_bytes))
+    }
+
+    fn of(files: Files, cache_bytes: usize) -> Self {
+        Self {
+            files,
+            cache_bytes,
+            unsynced: Unsynced::default(),
+            unsynced_journal: Unsynced::default(),
+            storage: Mutex::default(),
+            journal: Mutex::default(),
         }
-        Self::lock(medium, cache_bytes)
     }
 
-    fn lock(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
-        let lock = match &medium {
-            Medium::Directory(directory) => Some(lock(directory)?),
-            Medium::Storage(_) => None,
-        };
-        let unsynced = Unsynced::default();
-        Ok(Self { medium, cache_bytes, _lock: lock, unsynced, storage: Mutex::default() })
-    }
-
-    /// Opens the database. Unless that succeeds nothing is written.
-    pub(super) fn open(&self) -> Result<Database, OpenError> {
+    /// Opens the database, with what its journal has beyond it; the second is the number of its last
+    /// commit, behind which the next one counts on. Unless that succeeds nothing is written.
+    pub(super) fn open(&self) -> Result<(Database, u64), OpenError> {
+        // Of the opening before: its file is locked until it is dropped.
+        *self.journal() = None;
         let Opened { database, release, storage } = self.open_held(false)?;
-        let commits = self.carefully(|| commits(&database))?;
-        self.check_witness(&*storage, commits)?;
+        let progress = self.carefully(|| contents::progress(&database))?;
+        let (journal, beyond) = self.read_journal(&progress)?;
+        self.check_witness(&*storage, &progress, &beyond)?;
+        let (database, history) = self.bring_up_to_date(database, &beyond)?;
         release.release().map_err(io_error(&self.path()))?;
-        *self.storage.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Arc::downgrade(&storage));
-        self.complete(database)
+        *lock(&self.storage) = Some(Arc::downgrade(&storage));
+        let journal = journal.map_or_else(|| self.watch_journal(self.files.make_journal()?), Ok);
+        let journal = journal.and_then(|journal| Journal::new(journal, history, &beyond));
+        *self.journal() = Some(journal.map_err(io_error(&self.files.journal_path()))?);
+        Ok((database, beyond.last(progress.commits)))
+    }
+
+    /// Opens the database so that nothing is ever written, and with every page verified.
+    pub(super) fn examine(&self) -> Result<Database, OpenError> {
+        let Opened { database, storage, .. } = self.open_held(true)?;
+        // A count that cannot be read is one damaged record among all that are examined.
+        let Ok(progress) = self.carefully(|| contents::progress(&database)) else {
+            return Ok(database);
+        };
+        let (_, beyond) = self.read_journal(&progress)?;
+        self.check_witness(&*storage, &progress, &beyond)?;
+        self.bring_up_to_date(database, &beyond).map(|(database, _)| database)
+    }
+
+    /// Makes commit `number` durable in the journal, if it has room.
+    pub(super) fn append_to_journal(&self, number: u64, steps: &[u8]) -> Result<bool, StoreError> {
+        let appended = self.journal().as_mut().map(|journal| journal.append(number, steps));
+        appended.unwrap_or(Ok(false)).map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+
+    /// A durable commit, which drew `history`, has taken along what the journal holds.
+    pub(super) fn begin_journal_anew(&self, history: u64) {
+        if let Some(journal) = self.journal().as_mut() {
+            journal.begin_anew(history);
+        }
+    }
+
+    /// The data file lacks nothing.
+    pub(super) fn is_journal_empty(&self) -> bool {
+        self.journal().as_ref().is_some_and(Journal::is_empty)
+    }
+
+    /// Removes the journal of a database that is closed and lacks nothing.
+    pub(super) fn remove_journal(&self) {
+        *self.journal() = None;
+        if let Err(error) = self.files.remove_journal() {
+            tracing::warn!(%error, "the journal could not be removed");
+        }
     }
 
     /// Notes that commit `number` is durable, before anybody hears of it.
     pub(super) fn witness(&self, number: u64) {
-        let storage = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
+        let storage = lock(&self.storage);
         let Some(storage) = storage.as_ref().and_then(Weak::upgrade) else { return };
         if let Err(error) = witness::write(&*storage, number) {
             // The commit is durable all the same: only damage to it could go unnoticed.
@@ -101,93 +141,42 @@ impl Source {
         }
     }
 
-    /// Opens the database so that nothing is ever written, and with every page verified.
-    pub(super) fn examine(&self) -> Result<Database, OpenError> {
-        let Opened { database, storage, .. } = self.open_held(true)?;
-        // A count that cannot be read is one damaged record among all that are examined.
-        if let Ok(commits) = self.carefully(|| commits(&database)) {
-            self.check_witness(&*storage, commits)?;
-        }
-        self.complete(database)
-    }
-
     /// What is opened, for people.
     pub(super) fn path(&self) -> PathBuf {
-        match &self.medium {
-            Medium::Directory(directory) => directory.join(DATA_FILE),
-            Medium::Storage(_) => PathBuf::from("storage"),
-        }
-    }
-
-    fn create_if_missing(&self) -> Result<(), OpenError> {
-        if self.exists()? { Ok(()) } else { self.install_new(self.make_new()?) }
-    }
-
-    /// As [`Source::new`], but makes nothing beside the directory.
-    pub(super) fn to_be_filled(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
-        if let Medium::Directory(directory) = &medium {
-            fs::create_dir_all(directory).map_err(io_error(directory))?;
-        }
-        Self::lock(medium, cache_bytes)
+        self.files.data_path()
     }
 
     /// There is a database, or a storage that is one or becomes one.
     pub(super) fn exists(&self) -> Result<bool, OpenError> {
-        match &self.medium {
-            Medium::Directory(_) => self.path().try_exists().map_err(io_error(&self.path())),
-            Medium::Storage(_) => Ok(true),
-        }
+        self.files.has_data()
     }
 
     /// Makes an empty database under another name, so that a crash before it is installed leaves
     /// none rather than half a one.
     pub(super) fn make_new(&self) -> Result<Database, OpenError> {
-        let new = self.new_path()?;
-        let make = || -> io::Result<Database> {
-            if new.try_exists()? {
-                fs::remove_file(&new)?;
-            }
-            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&new)?;
-            let backend = FileBackend::new(file).map_err(io::Error::other)?;
-            let database = self.builder().create_with_backend(backend).map_err(io::Error::other)?;
-            initialise(&database).map_err(io::Error::other)?;
-            Ok(database)
-        };
-        make().map_err(io_error(&new))
+        let storage = self.files.make_new()?;
+        let failed = |error: String| io_error(&self.path())(io::Error::other(error));
+        let database = self.builder().create_with_backend(storage);
+        let database = database.map_err(|error| failed(error.to_string()))?;
+        contents::complete(&database).map_err(|error| failed(error.to_string()))?;
+        Ok(database)
     }
 
     /// Gives the database of [`Source::make_new`] its name. It takes the place of an empty one.
     pub(super) fn install_new(&self, database: Database) -> Result<(), OpenError> {
-        let (new, path) = (self.new_path()?, self.path());
-        let install = || -> io::Result<()> {
-            database.close().map_err(io::Error::other)?;
-            File::open(&new)?.sync_all()?;
-            fs::rename(&new, &path)?;
-            path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
-        };
-        install().map_err(io_error(&new))
+        let closed = database.close().map_err(io::Error::other);
+        closed.map_err(io_error(&self.files.new_path()?))?;
+        self.files.install_new()
     }
 
     /// Removes what [`Source::make_new`] made, and nobody wants any more.
     pub(super) fn discard_new(&self) {
-        // Left there it only takes room, until the next creation or import.
-        if let Ok(new) = self.new_path() {
-            let _ = fs::remove_file(new);
-        }
-    }
-
-    fn new_path(&self) -> Result<PathBuf, OpenError> {
-        match &self.medium {
-            Medium::Directory(directory) => Ok(directory.join(NEW_FILE)),
-            Medium::Storage(_) => {
-                Err(io_error(&self.path())(io::Error::from(io::ErrorKind::Unsupported)))
-            }
-        }
+        self.files.discard_new();
     }
 
     fn open_held(&self, verify: bool) -> Result<Opened, OpenError> {
         let path = self.path();
-        let storage = self.storage().map_err(io_error(&path))?;
+        let storage = self.files.open_data().map_err(io_error(&path))?;
         self.check_magic(&*storage)?;
         let storage: Arc<dyn StorageBackend> =
             Arc::new(self.unsynced.watch(storage).map_err(io_error(&path))?);
@@ -202,13 +191,55 @@ impl Source {
         Ok(Opened { database, release, storage })
     }
 
-    fn storage(&self) -> io::Result<Box<dyn StorageBackend>> {
-        match &self.medium {
-            Medium::Directory(_) => {
-                let file = OpenOptions::new().read(true).write(true).open(self.path())?;
-                Ok(Box::new(FileBackend::new(file).map_err(io::Error::other)?))
+    /// The journal, if there is one, and what it has beyond a database.
+    fn read_journal(
+        &self,
+        progress: &Progress,
+    ) -> Result<(Option<Box<dyn StorageBackend>>, Beyond), OpenError> {
+        let path = self.files.journal_path();
+        let Some(storage) = self.files.open_journal().map_err(io_error(&path))? else {
+            return Ok((None, Beyond::default()));
+        };
+        let storage = self.watch_journal(storage).map_err(io_error(&path))?;
+        // Without a history there is none that could be continued.
+        let history = progress.history.unwrap_or_default();
+        match journal::read(&*storage, history, progress.commits) {
+            Ok(beyond) => Ok((Some(storage), beyond)),
+            Err(Unusable::Io(error)) => Err(io_error(&path)(error)),
+            Err(Unusable::Hole { missing }) => Err(self.lost(&path, missing, missing - 1)),
+            Err(Unusable::Foreign) => Err(damaged(
+                &path,
+                "it continues other data than what is beside it; put that back, or remove the \
+                 journal to go on without what it holds",
+            )),
+        }
+    }
+
+    fn watch_journal(
+        &self,
+        storage: Box<dyn StorageBackend>,
+    ) -> io::Result<Box<dyn StorageBackend>> {
+        Ok(Box::new(self.unsynced_journal.watch(storage)?))
+    }
+
+    /// Writes what a database of this version has, and what its journal has beyond it. Returns its history
+    /// as well.
+    fn bring_up_to_date(
+        &self,
+        database: Database,
+        beyond: &Beyond,
+    ) -> Result<(Database, u64), OpenError> {
+        let written = self.carefully(|| {
+            let history = contents::complete(&database)?;
+            contents::redo(&database, &beyond.transactions)?;
+            Ok(history)
+        });
+        match written {
+            Ok(history) => Ok((database, history)),
+            Err(error) => {
+                let_go(database);
+                Err(error)
             }
-            Medium::Storage(factory) => factory(),
         }
     }
 
@@ -222,7 +253,7 @@ impl Source {
     fn check_magic(&self, storage: &dyn StorageBackend) -> Result<(), OpenError> {
         let path = self.path();
         let length = storage.len().map_err(io_error(&path))?;
-        if length == 0 && matches!(self.medium, Medium::Storage(_)) {
+        if length == 0 && self.files.is_callers() {
             return Ok(());
         }
         let mut magic = [0; MAGIC.len()];
@@ -234,7 +265,7 @@ impl Source {
 
     fn check_format(&self, database: &Database) -> Result<(), OpenError> {
         let path = self.path();
-        match self.carefully(|| format(database))? {
+        match self.carefully(|| contents::format(database))? {
             Format::Empty => Ok(()),
             Format::Number(number) if number <= FORMAT_NUMBER => Ok(()),
             Format::Number(found) => {
@@ -244,39 +275,39 @@ impl Source {
         }
     }
 
-    /// Refuses a file whose last commit is older than one that was acknowledged.
-    fn check_witness(&self, storage: &dyn StorageBackend, commits: u64) -> Result<(), OpenError> {
+    /// Refuses data whose last commit is older than one that was acknowledged.
+    fn check_witness(
+        &self,
+        storage: &dyn StorageBackend,
+        progress: &Progress,
+        beyond: &Beyond,
+    ) -> Result<(), OpenError> {
         let path = self.path();
+        let commits = beyond.last(progress.commits);
         match witness::read(storage).map_err(io_error(&path))? {
             Some(acknowledged) if commits < acknowledged => {
-                let detail = format!(
-                    "commit {acknowledged} was acknowledged, but only {commits} can be read; \
-                     the file is left as it is, restore it from a backup"
-                );
-                Err(damaged(&path, &detail))
+                Err(self.lost(&path, acknowledged, commits))
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Reads from a database that may be damaged: redb may panic over it.
-    fn carefully<T>(&self, read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, OpenError> {
-        catch_unwind(AssertUnwindSafe(read))
-            .unwrap_or_else(|_| Err(broken_structure()))
-            .map_err(|error| damaged(&self.path(), &error.to_string()))
+    fn lost(&self, path: &Path, acknowledged: u64, readable: u64) -> OpenError {
+        let detail = format!(
+            "commit {acknowledged} was acknowledged, but only {readable} can be read; the data is left \
+             as it is, restore it from a backup"
+        );
+        damaged(path, &detail)
     }
 
-    /// Gives a database that was just made its tables, and one of an earlier version those that
-    /// were added since.
-    fn complete(&self, database: Database) -> Result<Database, OpenError> {
-        let failed =
-            |error: StoreError| io_error(&self.path())(io::Error::other(error.to_string()));
-        if matches!(format(&database).map_err(failed)?, Format::Empty) {
-            initialise(&database).map_err(failed)?;
-        } else if table_names(&database).map_err(failed)?.len() < NAMES.len() {
-            add_tables(&database).map_err(failed)?;
+    /// Uses a database that may be damaged: redb may panic over it.
+    fn carefully<T>(&self, body: impl FnOnce() -> Result<T, StoreError>) -> Result<T, OpenError> {
+        let path = self.path();
+        match catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(broken_structure())) {
+            Ok(answer) => Ok(answer),
+            Err(StoreError::Unavailable(why)) => Err(io_error(&path)(io::Error::other(why))),
+            Err(error) => Err(damaged(&path, &error.to_string())),
         }
-        Ok(database)
     }
 
     fn database_error(&self, error: DatabaseError) -> OpenError {
@@ -296,91 +327,23 @@ impl Source {
             other => damaged(&path, &other.to_string()),
         }
     }
-}
 
-/// What a database says about itself.
-enum Format {
-    /// It holds nothing at all.
-    Empty,
-    /// It is ours, in this format.
-    Number(u64),
-    /// It holds something else.
-    Other,
-}
-
-fn format(database: &Database) -> Result<Format, StoreError> {
-    let unavailable = |error: ::redb::TransactionError| StoreError::Unavailable(error.to_string());
-    let names = table_names(database)?;
-    let transaction = database.begin_read().map_err(unavailable)?;
-    if names.is_empty() {
-        return Ok(Format::Empty);
-    }
-    if !names.iter().any(|name| name == Meta::NAME) {
-        return Ok(Format::Other);
-    }
-    match Snapshot::new(transaction).get::<Meta>(&FORMAT.to_owned()) {
-        Ok(Some(number)) => Ok(Format::Number(number)),
-        Ok(None) => Ok(Format::Other),
-        Err(error) => Err(error),
+    fn journal(&self) -> MutexGuard<'_, Option<Journal>> {
+        lock(&self.journal)
     }
 }
 
-/// How many transactions were committed.
-fn commits(database: &Database) -> Result<u64, StoreError> {
-    if matches!(format(database)?, Format::Empty) {
-        return Ok(0);
-    }
-    let transaction =
-        database.begin_read().map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    Snapshot::new(transaction).expect::<Meta>(&COMMITS.to_owned())
-}
-
-fn table_names(database: &Database) -> Result<Vec<String>, StoreError> {
-    let unavailable = |error: ::redb::TransactionError| StoreError::Unavailable(error.to_string());
-    let transaction = database.begin_read().map_err(unavailable)?;
-    let tables = transaction.list_tables().map_err(super::transaction::storage_error)?;
-    Ok(tables.map(|table| table.name().to_owned()).collect())
-}
-
-/// Makes the tables that are not there.
-fn add_tables(database: &Database) -> Result<(), StoreError> {
-    let unavailable = |error: ::redb::Error| StoreError::Unavailable(error.to_string());
-    let transaction = database.begin_write().map_err(|error| unavailable(error.into()))?;
-    Tables::new(&transaction).make_all()?;
-    transaction.commit().map_err(|error| unavailable(error.into()))
-}
-
-/// Makes all tables and says that they are ours, in one transaction.
-fn initialise(database: &Database) -> Result<(), StoreError> {
-    let unavailable = |error: ::redb::Error| StoreError::Unavailable(error.to_string());
-    let transaction = database.begin_write().map_err(|error| unavailable(error.into()))?;
-    {
-        let mut tables = Tables::new(&transaction);
-        tables.make_all()?;
-        tables.put::<Meta>(&FORMAT.to_owned(), &FORMAT_NUMBER)?;
-        tables.put::<Meta>(&COMMITS.to_owned(), &0)?;
-    }
-    transaction.commit().map_err(|error| unavailable(error.into()))
-}
-
-fn lock(directory: &Path) -> Result<File, OpenError> {
-    let path = directory.join(LOCK_FILE);
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(io_error(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: directory.into() }),
-        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+/// Closes a database in which something failed: where redb has panicked, it may do so once more.
+pub(super) fn let_go(database: Database) {
+    if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+        tracing::warn!("the database could not be closed");
     }
 }
 
-fn io_error(path: &Path) -> impl Fn(io::Error) -> OpenError {
-    let path = path.to_owned();
-    move |source| OpenError::Io { path: path.clone(), source }
+/// Whoever panicked with it left it whole: each holds it for one assignment, or for one entry, after
+/// which the database is opened again.
+fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn foreign(path: &Path, detail: &str) -> OpenError {

@@ -107,7 +107,9 @@ impl Shared {
         }
         out.fill(0);
         let present = within(self.stored_length()?, offset, out.len());
-        self.storage.read(offset, &mut out[..present])?;
+        if present > 0 {
+            self.storage.read(offset, &mut out[..present])?;
+        }
         for step in journal {
             match step {
                 Step::Write { offset: at, data } => overlay(offset, out, *at, data),

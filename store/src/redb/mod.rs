@@ -5,9 +5,12 @@
 //! | [`tables`] | what is in the file |
 //! | [`keys`], [`record`] | the bytes of keys and records |
 //! | [`transaction`] | reading and writing records |
-//! | [`mod@file`] | the data directory, and opening the database in it |
+//! | [`files`] | the data directory |
+//! | [`mod@file`] | opening the database, and what is beside it |
+//! | [`contents`] | what a database says about itself, and making it |
 //! | [`held`] | writes nothing until the file is known to be ours |
 //! | [`unsynced`] | makes up for a sync that failed |
+//! | [`journal`], [`redo`] | small transactions are made durable beside the file, and done again after a crash |
 //! | [`witness`] | tells damage after a crash from a commit that was cut short |
 //! | [`engine`], [`job`], [`writer`] | reads on snapshots, writes gathered by one thread or done at once |
 //! | [`log`], [`changes`], [`rooms`], [`creation`], [`membership`], [`receipts`], [`accounts`] | the traits |
@@ -28,17 +31,21 @@ mod accounts;
 mod bare;
 mod changes;
 mod check;
+mod contents;
 mod creation;
 mod engine;
 mod file;
+mod files;
 mod held;
 mod job;
+mod journal;
 mod keys;
 mod locks;
 mod log;
 mod membership;
 mod receipts;
 mod record;
+mod redo;
 mod rooms;
 mod sessions;
 mod tables;

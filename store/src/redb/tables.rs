@@ -26,7 +26,7 @@
 //! | [`Sessions`] | the sessions, by token hash |
 //! | [`UserSessions`] | index: the sessions of a user |
 //! | [`Logins`] | when a user last logged in from an address; the latest ones |
-//! | [`Meta`] | [`FORMAT`], and [`COMMITS`]: how many transactions were committed |
+//! | [`Meta`] | [`FORMAT`], [`COMMITS`] and [`HISTORY`] |
 
 use super::{keys::Key, record::Raw};
 use crate::accounts::{AddressKey, TokenHash};
@@ -99,8 +99,12 @@ pub(super) const FORMAT: &str = "format";
 /// The format this code reads and writes.
 pub(super) const FORMAT_NUMBER: u64 = 1;
 /// The key in [`Meta`] that counts transactions. Each adds one, so that after a commit whose
-/// answer was lost the number says whether it took effect.
+/// answer was lost the number says whether it took effect. As of the last durable commit; those in the
+/// journal count on.
 pub(super) const COMMITS: &str = "commits";
+/// The key in [`Meta`] of the random number that the last durable commit drew: what the journal has
+/// beyond that commit carries it.
+pub(super) const HISTORY: &str = "history";
 
 /// A record that says all by being there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use super::{
     keys::{Key, behind_prefix},
     record::{damaged, seal, unseal},
+    redo::{self, Redo, Step},
     tables::{HeadsRecord, MemberRecord, Members, NAMES, RoomHeads, Table},
 };
 use crate::StoreError;
@@ -131,6 +132,8 @@ pub(super) struct Tables<'t> {
     tables: [OnceCell<::redb::Table<'t, Bytes, Bytes>>; NAMES.len()],
     heads: HashMap<RoomId, HeadsRecord>,
     reads: HashMap<(RoomId, UserId), u64>,
+    /// What was written, to be done again after a crash.
+    redo: Redo,
     /// Grows with everything written or noted.
     changes: u64,
     /// Messages appended.
@@ -144,6 +147,7 @@ impl<'t> Tables<'t> {
             tables: Default::default(),
             heads: HashMap::new(),
             reads: HashMap::new(),
+            redo: Redo::default(),
             changes: 0,
             messages: 0,
         }
@@ -162,28 +166,46 @@ impl<'t> Tables<'t> {
     ) -> Result<(), StoreError> {
         self.changes += 1;
         let key = key.to_bytes();
-        let bytes = seal(T::NAME, &key, record);
-        let table = self.raw_mut(T::SLOT)?;
-        table.insert(key.as_slice(), bytes.as_slice()).map_err(storage_error)?;
-        Ok(())
+        let record = seal(T::NAME, &key, record);
+        self.write(&Step::Put { table: T::NAME, key: &key, record: &record }, T::SLOT)
     }
 
     /// Removes a record, if there is one.
     pub(super) fn remove<T: Table>(&mut self, key: &T::Key) -> Result<(), StoreError> {
         self.changes += 1;
         let key = key.to_bytes();
-        self.raw_mut(T::SLOT)?.remove(key.as_slice()).map_err(storage_error)?;
-        Ok(())
+        self.write(&Step::Remove { table: T::NAME, key: &key }, T::SLOT)
     }
 
     /// Removes the records whose keys begin with `prefix`, sound or not.
     pub(super) fn remove_prefix<T: Table>(&mut self, prefix: &[u8]) -> Result<(), StoreError> {
         self.changes += 1;
-        let behind = behind_prefix(prefix);
-        let to = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let range = (Bound::Included(prefix), to);
-        let table = self.raw_mut(T::SLOT)?;
-        table.retain_in::<&[u8], _>(range, |_, _| false).map_err(storage_error)
+        self.write(&Step::RemovePrefix { table: T::NAME, prefix }, T::SLOT)
+    }
+
+    /// Does again what a transaction wrote: see [`Tables::redo`].
+    pub(super) fn redo_all(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        for step in redo::steps(bytes) {
+            let step = step?;
+            let slot = NAMES.iter().position(|name| *name == step.table());
+            self.write(&step, slot.ok_or_else(redo::not_understood)?)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, step: &Step<'_>, slot: usize) -> Result<(), StoreError> {
+        self.redo.note(step);
+        let table = self.raw_mut(slot)?;
+        match *step {
+            Step::Put { key, record, .. } => table.insert(key, record).map(drop),
+            Step::Remove { key, .. } => table.remove(key).map(drop),
+            Step::RemovePrefix { prefix, .. } => {
+                let behind = behind_prefix(prefix);
+                let to = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                table.retain_in::<&[u8], _>((Bound::Included(prefix), to), |_, _| false)
+            }
+        }
+        .map_err(storage_error)
     }
 
     /// The heads of a room as the appends of this transaction left them.
@@ -241,6 +263,11 @@ impl<'t> Tables<'t> {
 
     pub(super) fn messages(&self) -> u64 {
         self.messages
+    }
+
+    /// Everything that was written, for [`Tables::redo_all`]; `None`: more than is worth it.
+    pub(super) fn redo(&self) -> Option<&[u8]> {
+        self.redo.bytes()
     }
 
     fn raw_mut(&mut self, slot: usize) -> Result<&mut ::redb::Table<'t, Bytes, Bytes>, StoreError> {

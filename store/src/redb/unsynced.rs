@@ -21,7 +21,7 @@ pub(super) struct Unsynced(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Where was written since the last good sync: at most what one transaction writes.
+    /// Where was written since the last good sync.
     written: Vec<Range<u64>>,
     /// A sync failed since the last good one.
     failed: bool,
@@ -92,7 +92,8 @@ impl StorageBackend for Remembering {
         let mut state = self.unsynced.state();
         // Before the write, for it may do a part and fail.
         match state.written.last_mut() {
-            Some(last) if last.end == offset => last.end = end,
+            // Also the same place again, as the witness does with each entry of the journal.
+            Some(last) if (last.start..=last.end).contains(&offset) => last.end = last.end.max(end),
             _ => state.written.push(offset..end),
         }
         drop(state);

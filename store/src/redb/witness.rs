@@ -6,15 +6,15 @@
 //! before it without a word. After a power cut that is right. But a flipped bit looks the same,
 //! and then messages that were acknowledged would be gone in silence.
 //!
-//! The witness tells the two apart. After the sync of a commit, and before anybody hears of it,
-//! the commit's number is written to a place that no commit touches; an opening that arrives at a
-//! lower number is refused. It costs a write of some bytes into memory, not a sync, since whatever
+//! The witness tells the two apart. After the sync of a commit, be it of the journal or of the data, and
+//! before anybody hears of it, the commit's number is written to a place that no commit touches; an
+//! opening that arrives at a lower number is refused. It costs a write of some bytes into memory, not a sync, since whatever
 //! happens to it, it is never wrong:
 //!
 //! - A process that is killed leaves it exact: the operating system has what was written.
 //! - A power cut may leave an older one, never a newer one, for the commit was durable before it.
-//!   So what it refuses was acknowledged. The next commit's sync takes it to the disk; for the
-//!   last commits before a power cut it may be missing.
+//!   So what it refuses was acknowledged. The sync of the next durable commit of the data takes it to the
+//!   disk, unless the system does so before; for the last commits before a power cut it may be missing.
 //! - A damaged or missing one matches no checksum and says nothing; the next commit renews it.
 //!
 //! Its place is the file's first page, of which redb uses the first 320 bytes and never touches the

@@ -5,20 +5,23 @@
 //! more share a commit, and one who is alone waits for nobody. A caller whose thread may wait for the disk,
 //! and who finds nothing queued, commits there itself, which spares the way to the thread and back.
 //!
+//! A small transaction is made durable in the [journal](super::journal), a large one, or one that finds it
+//! full, in the data file.
+//!
 //! After a failed commit redb refuses everything until the file is opened again, and says that the
-//! commit may have taken effect all the same. So the writer opens the file again and looks at
-//! [`COMMITS`] to learn what became of it, before it answers. Until a commit succeeds again it
+//! commit may have taken effect all the same. So the writer opens the file again and looks at how many
+//! commits there are to learn what became of it, before it answers. Until a commit succeeds again it
 //! *rests*: it refuses jobs at once, and tries by itself, less and less often.
 
 use super::{
+    contents,
     engine::{Core, broken_structure},
-    file::Source,
+    file::{Source, let_go},
     job::{Fate, Job},
-    tables::{COMMITS, Meta},
-    transaction::{Read, Snapshot, Tables},
+    transaction::Tables,
 };
 use crate::{StoreError, open::OpenError};
-use ::redb::{Database, ReadableDatabase};
+use ::redb::{Database, Durability};
 use madang_resilience::{Backoff, State};
 use std::{
     io,
@@ -47,7 +50,7 @@ pub(super) struct Writer {
     core: Arc<Core>,
     source: Source,
     doubt_wait: Duration,
-    /// [`COMMITS`] as of the last commit known to have taken effect.
+    /// The number of the last commit known to have taken effect.
     commits: u64,
     /// Jobs of the last transaction.
     answered: usize,
@@ -68,26 +71,17 @@ struct Doubt {
 }
 
 impl Writer {
-    pub(super) fn new(
-        core: Arc<Core>,
-        source: Source,
-        doubt_wait: Duration,
-    ) -> Result<Self, OpenError> {
-        let mut writer = Self {
+    pub(super) fn new(core: Arc<Core>, source: Source, commits: u64, doubt_wait: Duration) -> Self {
+        Self {
             core,
             source,
             doubt_wait,
-            commits: 0,
+            commits,
             answered: 0,
             backoff: Backoff::new(REST_FIRST_MS, REST_LONGEST_MS),
             rest_until: None,
             doubt: None,
-        };
-        writer.commits = writer.count_commits().map_err(|error| OpenError::Damaged {
-            path: writer.source.path(),
-            detail: error.to_string(),
-        })?;
-        Ok(writer)
+        }
     }
 
     /// Commits a job now, on the caller's thread; not while it rests.
@@ -99,6 +93,12 @@ impl Writer {
     /// The last commit failed, and only the thread finds out what became of it.
     pub(super) fn is_resting(&self) -> bool {
         self.rest_until.is_some()
+    }
+
+    /// Transactions that were committed.
+    #[cfg(test)]
+    pub(super) fn commits(&self) -> u64 {
+        self.commits
     }
 
     fn write(&mut self, batch: Batch, began: Instant) {
@@ -135,14 +135,47 @@ impl Writer {
         };
         let attempt = AssertUnwindSafe(|| {
             loop {
-                if let Some(outcome) = try_transaction(database, &mut batch, self.commits + 1)? {
-                    return Ok(outcome);
+                if let Some(messages) = self.try_transaction(database, &mut batch)? {
+                    return Ok(messages);
                 }
             }
         });
         let outcome = catch_unwind(attempt).unwrap_or_else(|_| Err(broken_structure()));
         self.core.count_pages(database);
         (batch, outcome)
+    }
+
+    /// Applies `batch` and makes it durable, in the journal if it has room. `None`: a job failed after it
+    /// had written something; it was answered and taken out, and nothing is committed: try again.
+    fn try_transaction(
+        &self,
+        database: &Database,
+        batch: &mut Batch,
+    ) -> Result<Option<u64>, StoreError> {
+        let transaction =
+            database.begin_write().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let mut tables = Tables::new(&transaction);
+        for index in 0..batch.len() {
+            let before = tables.changes();
+            if !batch[index].apply(&mut tables) && tables.changes() > before {
+                batch.remove(index).answer(&Fate::Committed);
+                return Ok(None);
+            }
+        }
+        tables.settle()?;
+        let (messages, number) = (tables.messages(), self.commits + 1);
+        // Without jobs it is about the data file itself.
+        let redo = tables.redo().filter(|_| !batch.is_empty());
+        if redo.map_or(Ok(false), |steps| self.source.append_to_journal(number, steps))? {
+            drop(tables);
+            contents::commit(transaction, Durability::None)?;
+        } else {
+            let history = contents::begin_history(&mut tables, number)?;
+            drop(tables);
+            contents::commit(transaction, Durability::Immediate)?;
+            self.source.begin_journal_anew(history);
+        }
+        Ok(Some(messages))
     }
 
     /// A commit failed: closes the database and tries to find out what became of it.
@@ -152,7 +185,9 @@ impl Writer {
         let deadline = Instant::now() + self.doubt_wait;
         self.doubt = Some(Doubt { batch, error, deadline });
         // Dropped here, before it is opened again: the old handle holds the file's lock.
-        drop(self.take_database());
+        if let Some(database) = self.take_database() {
+            let_go(database);
+        }
         self.reopen();
         self.rest();
     }
@@ -160,7 +195,7 @@ impl Writer {
     /// Time to try again.
     fn recover(&mut self) {
         if self.is_open() || self.reopen() {
-            // Without jobs: has the count to be written, so it finds out.
+            // Without jobs: all has to get into the data file, so it finds out.
             self.commit(Vec::new(), Instant::now());
         } else {
             self.rest();
@@ -184,13 +219,13 @@ impl Writer {
             Err(OpenError::Io { path: self.source.path(), source })
         });
         match opened {
-            Ok(database) => {
+            Ok((database, commits)) => {
                 let mut place = self.core.database.write().unwrap_or_else(PoisonError::into_inner);
                 *place = Some(database);
                 self.core.metrics.pages_begin_anew();
                 drop(place);
                 self.core.set_health(State::Degraded);
-                self.resolve();
+                self.resolve(commits);
                 true
             }
             Err(error) => {
@@ -202,18 +237,17 @@ impl Writer {
         }
     }
 
-    /// Answers the jobs of the failed commit by what the file says.
-    fn resolve(&mut self) {
+    /// Answers the jobs of the failed commit by what the file and its journal say: `commits` are there.
+    fn resolve(&mut self, commits: u64) {
+        let before = std::mem::replace(&mut self.commits, commits);
         let Some(doubt) = self.doubt.take() else { return };
-        let fate = match self.count_commits() {
-            Ok(commits) if commits == self.commits + 1 => {
-                self.commits = commits;
+        let fate = match commits.checked_sub(before) {
+            Some(0) => Fate::Refused(doubt.error),
+            Some(1) => {
                 self.source.witness(commits);
                 Fate::Committed
             }
-            Ok(commits) if commits == self.commits => Fate::Refused(doubt.error),
-            Ok(_) => Fate::Unknown("the count of commits is off".into()),
-            Err(error) => Fate::Unknown(error.to_string()),
+            _ => Fate::Unknown("the count of commits is off".into()),
         };
         answer(doubt.batch, &fate);
     }
@@ -222,14 +256,6 @@ impl Writer {
         if let Some(doubt) = self.doubt.take_if(|doubt| doubt.deadline <= Instant::now()) {
             answer(doubt.batch, &Fate::Unknown(doubt.error.to_string()));
         }
-    }
-
-    fn count_commits(&self) -> Result<u64, StoreError> {
-        let database = self.core.database.read().unwrap_or_else(PoisonError::into_inner);
-        let database = database.as_ref().ok_or_else(resting)?;
-        let transaction =
-            database.begin_read().map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Snapshot::new(transaction).expect::<Meta>(&COMMITS.to_owned())
     }
 
     fn is_open(&self) -> bool {
@@ -245,8 +271,13 @@ impl Writer {
         if let Some(doubt) = self.doubt.take() {
             answer(doubt.batch, &Fate::Unknown(doubt.error.to_string()));
         }
-        if let Some(Err(error)) = self.take_database().map(Database::close) {
-            tracing::warn!(%error, "the database was not closed cleanly");
+        if self.is_open() && !self.source.is_journal_empty() {
+            self.commit(Vec::new(), Instant::now());
+        }
+        match self.take_database().map(Database::close) {
+            Some(Ok(())) if self.source.is_journal_empty() => self.source.remove_journal(),
+            Some(Err(error)) => tracing::warn!(%error, "the database was not closed cleanly"),
+            _ => {}
         }
         self.core.set_health(State::Down);
     }
@@ -321,31 +352,6 @@ fn gather(first: Box<dyn Job>, jobs: &Receiver<Box<dyn Job>>, answered: usize) -
         }
         thread::yield_now();
     }
-}
-
-/// Applies `batch` and commits it as transaction number `number`. `None`: a job failed after it
-/// had written something; it was answered and taken out, and nothing is committed: try again.
-fn try_transaction(
-    database: &Database,
-    batch: &mut Batch,
-    number: u64,
-) -> Result<Option<u64>, StoreError> {
-    let unavailable = |error: ::redb::Error| StoreError::Unavailable(error.to_string());
-    let transaction = database.begin_write().map_err(|error| unavailable(error.into()))?;
-    let mut tables = Tables::new(&transaction);
-    for index in 0..batch.len() {
-        let before = tables.changes();
-        if !batch[index].apply(&mut tables) && tables.changes() > before {
-            batch.remove(index).answer(&Fate::Committed);
-            return Ok(None);
-        }
-    }
-    tables.settle()?;
-    tables.put::<Meta>(&COMMITS.to_owned(), &number)?;
-    let messages = tables.messages();
-    drop(tables);
-    transaction.commit().map_err(|error| unavailable(error.into()))?;
-    Ok(Some(messages))
 }
 
 /// What panics in a commit is caught there, so whoever held it left it whole.

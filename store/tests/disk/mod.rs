@@ -1,8 +1,8 @@
 //! A disk in memory whose faults can be chosen: it forgets what was not synced, runs full, fails
-//! single operations, and may lie about having synced.
+//! single operations, and may lie about having synced. The data and its journal are two files of it.
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
-use madang_store::open::{Medium, Options, StorageFactory};
+use madang_store::open::{Medium, Options, StorageFactory, StorageKind};
 use redb::StorageBackend;
 use std::{
     collections::BTreeSet,
@@ -22,18 +22,39 @@ pub(crate) struct Disk(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
+    data: Contents,
+    journal: Contents,
+    /// Operations that change something, syncs included.
+    operations: u64,
+    syncs: u64,
+    faults: Faults,
+}
+
+/// One file.
+#[derive(Debug, Default)]
+struct Contents {
     /// What a power cut leaves.
     durable: Vec<u8>,
     /// What is read: the durable bytes with all steps done.
     present: Vec<u8>,
     /// Done since the last sync, in order.
     unsynced: Vec<Step>,
-    /// Operations that change something, syncs included.
-    operations: u64,
-    syncs: u64,
-    faults: Faults,
     /// Blocks that were ever written.
     allocated: BTreeSet<u64>,
+}
+
+/// The bytes of both files.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Bytes {
+    pub(crate) data: Vec<u8>,
+    pub(crate) journal: Vec<u8>,
+}
+
+/// One of the files, opened.
+#[derive(Debug)]
+struct Opened {
+    disk: Disk,
+    kind: StorageKind,
 }
 
 #[derive(Debug, Clone)]
@@ -70,9 +91,9 @@ impl Disk {
     /// The medium of a store on this disk.
     pub(crate) fn medium(&self) -> Medium {
         let disk = self.clone();
-        let factory: StorageFactory = Arc::new(move || {
+        let factory: StorageFactory = Arc::new(move |kind| {
             disk.state().alive()?;
-            Ok(Box::new(disk.clone()))
+            Ok(Box::new(Opened { disk: disk.clone(), kind }))
         });
         Medium::Storage(factory)
     }
@@ -100,26 +121,52 @@ impl Disk {
 
     /// Blocks ever written.
     pub(crate) fn blocks(&self) -> usize {
-        self.state().allocated.len()
+        self.state().blocks()
     }
 
     /// What is read now.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.state().present.clone()
+    pub(crate) fn bytes(&self) -> Bytes {
+        let state = self.state();
+        Bytes { data: state.data.present.clone(), journal: state.journal.present.clone() }
     }
 
     /// A sound disk with these bytes.
-    pub(crate) fn with_bytes(bytes: Vec<u8>) -> Self {
-        let allocated = (0..bytes.len() as u64 / BLOCK).collect();
-        let state = State { durable: bytes.clone(), present: bytes, allocated, ..State::default() };
-        Self(Arc::new(Mutex::new(state)))
+    pub(crate) fn with_bytes(bytes: Bytes) -> Self {
+        let [data, journal] = [bytes.data, bytes.journal].map(Contents::of);
+        Self(Arc::new(Mutex::new(State { data, journal, ..State::default() })))
     }
 
     /// What is left of it when the power comes back.
     pub(crate) fn after_power_cut(&self, unsynced: Unsynced, random: &mut fastrand::Rng) -> Self {
         let state = self.state();
-        let mut left = state.durable.clone();
-        for step in &state.unsynced {
+        let [data, journal] =
+            [&state.data, &state.journal].map(|file| file.after_power_cut(unsynced, random));
+        Self::with_bytes(Bytes { data, journal })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no fault of the disk panics")
+    }
+}
+
+/// Writes; what lies behind the end was not kept before it either.
+fn write(bytes: &mut Vec<u8>, offset: u64, data: &[u8]) {
+    let (from, to) = (offset as usize, offset as usize + data.len());
+    if bytes.len() < to {
+        bytes.resize(to, 0);
+    }
+    bytes[from..to].copy_from_slice(data);
+}
+
+impl Contents {
+    fn of(bytes: Vec<u8>) -> Self {
+        let allocated = (0..bytes.len() as u64 / BLOCK).collect();
+        Self { durable: bytes.clone(), present: bytes, allocated, ..Self::default() }
+    }
+
+    fn after_power_cut(&self, unsynced: Unsynced, random: &mut fastrand::Rng) -> Vec<u8> {
+        let mut left = self.durable.clone();
+        for step in &self.unsynced {
             match (unsynced, step) {
                 (Unsynced::Lost, _) => {}
                 (_, Step::SetLength(length)) => {
@@ -141,24 +188,31 @@ impl Disk {
                 }
             }
         }
-        Self::with_bytes(left)
+        left
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().expect("no fault of the disk panics")
+    fn sync(&mut self) {
+        for step in std::mem::take(&mut self.unsynced) {
+            match step {
+                Step::Write(offset, data) => write(&mut self.durable, offset, &data),
+                Step::SetLength(length) => self.durable.resize(length as usize, 0),
+            }
+        }
     }
-}
-
-/// Writes; what lies behind the end was not kept before it either.
-fn write(bytes: &mut Vec<u8>, offset: u64, data: &[u8]) {
-    let (from, to) = (offset as usize, offset as usize + data.len());
-    if bytes.len() < to {
-        bytes.resize(to, 0);
-    }
-    bytes[from..to].copy_from_slice(data);
 }
 
 impl State {
+    fn file(&mut self, kind: StorageKind) -> &mut Contents {
+        match kind {
+            StorageKind::Data => &mut self.data,
+            StorageKind::Journal => &mut self.journal,
+        }
+    }
+
+    fn blocks(&self) -> usize {
+        self.data.allocated.len() + self.journal.allocated.len()
+    }
+
     fn alive(&self) -> io::Result<()> {
         match self.faults.dead_from {
             Some(from) if self.operations >= from => Err(io::Error::other("no power")),
@@ -176,71 +230,71 @@ impl State {
         Ok(())
     }
 
-    fn allocate(&mut self, offset: u64, length: usize) -> io::Result<()> {
+    fn allocate(&mut self, kind: StorageKind, offset: u64, length: usize) -> io::Result<()> {
         let blocks = offset / BLOCK..(offset + length as u64).div_ceil(BLOCK);
-        let new = blocks.clone().filter(|block| !self.allocated.contains(block)).count();
+        let known = &self.file(kind).allocated;
+        let new = blocks.clone().filter(|block| !known.contains(block)).count();
         match self.faults.blocks_max {
-            Some(most) if new > 0 && self.allocated.len() + new > most => {
+            Some(most) if new > 0 && self.blocks() + new > most => {
                 Err(io::ErrorKind::StorageFull.into())
             }
             _ => {
-                self.allocated.extend(blocks);
+                self.file(kind).allocated.extend(blocks);
                 Ok(())
             }
         }
     }
 }
 
-impl StorageBackend for Disk {
+impl StorageBackend for Opened {
     fn len(&self) -> io::Result<u64> {
-        let state = self.state();
+        let mut state = self.disk.state();
         state.alive()?;
-        Ok(state.present.len() as u64)
+        Ok(state.file(self.kind).present.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.state();
+        let mut state = self.disk.state();
         state.alive()?;
         let from = offset as usize;
-        let bytes = state.present.get(from..from + out.len());
+        let bytes = state.file(self.kind).present.get(from..from + out.len());
         out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.disk.state();
         state.operate()?;
-        state.present.resize(length as usize, 0);
-        state.unsynced.push(Step::SetLength(length));
+        let file = state.file(self.kind);
+        file.present.resize(length as usize, 0);
+        file.unsynced.push(Step::SetLength(length));
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.disk.state();
         let operated = state.operate();
         state.alive()?;
         if state.faults.lies {
             return operated;
         }
-        let steps = std::mem::take(&mut state.unsynced);
-        // As Linux does: what a failed sync did not write is not written by the next one either.
-        operated?;
-        state.syncs += 1;
-        for step in steps {
-            match step {
-                Step::Write(offset, data) => write(&mut state.durable, offset, &data),
-                Step::SetLength(length) => state.durable.resize(length as usize, 0),
-            }
+        if operated.is_err() {
+            // As Linux does: what a failed sync did not write is not written by the next one either.
+            state.file(self.kind).unsynced.clear();
+            return operated;
         }
+        state.syncs += 1;
+        state.file(self.kind).sync();
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut state = self.state();
+        let mut state = self.disk.state();
         state.operate()?;
-        state.allocate(offset, data.len())?;
-        write(&mut state.present, offset, data);
-        state.unsynced.push(Step::Write(offset, data.to_vec()));
+        state.allocate(self.kind, offset, data.len())?;
+        let file = state.file(self.kind);
+        write(&mut file.present, offset, data);
+        file.unsynced.push(Step::Write(offset, data.to_vec()));
         Ok(())
     }
 }

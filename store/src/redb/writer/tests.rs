@@ -1,6 +1,10 @@
 //! What jobs can do to one another: nothing.
 
-use super::super::{engine::Engine, tables::Logins, transaction::Tables};
+use super::super::{
+    engine::Engine,
+    tables::Logins,
+    transaction::{Read, Tables},
+};
 use super::*;
 use crate::{
     Options,
@@ -18,7 +22,7 @@ fn engine() -> Engine {
 
 fn engine_with_queue(queue_jobs_max: usize) -> Engine {
     let factory: StorageFactory =
-        Arc::new(|| Ok(Box::new(InMemoryBackend::new()) as Box<dyn StorageBackend>));
+        Arc::new(|_| Ok(Box::new(InMemoryBackend::new()) as Box<dyn StorageBackend>));
     let options = Options { queue_jobs_max, ..Options::on(Medium::Storage(factory)) };
     Engine::open(&options).unwrap()
 }
@@ -49,10 +53,7 @@ fn block(engine: &Engine) -> mpsc::Sender<()> {
 #[tokio::test]
 async fn a_job_that_fails_or_panics_spoils_no_other() {
     let engine = engine();
-    let commits = || {
-        engine.read(Call::Probe, |snapshot| snapshot.expect::<Meta>(&COMMITS.to_owned())).unwrap()
-    };
-    let before = commits();
+    let before = engine.commits();
     let blocked = block(&engine);
     let failure = || StoreError::Damaged { table: "logins", detail: "pretended".into() };
     type Body = Box<dyn FnMut(&mut Tables<'_>) -> Result<(), StoreError> + Send>;
@@ -76,7 +77,7 @@ async fn a_job_that_fails_or_panics_spoils_no_other() {
     assert!(matches!(answers[3], Err(StoreError::Unavailable(_))), "{answers:?}");
     let found: Vec<_> = (1..=4).map(|key| get(&engine, key)).collect();
     assert_eq!(found, [Some(10), None, None, Some(40)]);
-    assert_eq!(commits() - before, 2, "the blocking job, and the others together");
+    assert_eq!(engine.commits() - before, 2, "the blocking job, and the others together");
     assert_eq!(engine.write(Call::Probe, |tables| put(tables, 5, 50)).await, Ok(()));
 }
 
@@ -99,10 +100,7 @@ async fn a_full_queue_refuses_at_once_and_reads_go_on() {
 #[tokio::test]
 async fn a_transaction_takes_so_many_jobs() {
     let engine = engine_with_queue(2 * BATCH_JOBS_MAX);
-    let commits = || {
-        engine.read(Call::Probe, |snapshot| snapshot.expect::<Meta>(&COMMITS.to_owned())).unwrap()
-    };
-    let before = commits();
+    let before = engine.commits();
     let blocked = block(&engine);
     let jobs = (0..=BATCH_JOBS_MAX as u64)
         .map(|key| engine.write(Call::Probe, move |tables| put(tables, key, 1)));
@@ -110,7 +108,7 @@ async fn a_transaction_takes_so_many_jobs() {
     assert!(jobs.as_mut().now_or_never().is_none(), "they wait for the writer");
     drop(blocked);
     assert!(jobs.await.iter().all(Result::is_ok));
-    assert_eq!(commits() - before, 3, "the blocking job, so many, and the one beyond them");
+    assert_eq!(engine.commits() - before, 3, "the blocking job, so many, and the one beyond them");
 }
 
 #[tokio::test]
@@ -122,6 +120,7 @@ async fn one_whose_thread_may_wait_commits_in_its_own_turn() {
         assert_eq!(get(&engine, 1), Some(number));
     }
     assert_eq!(engine.write(Call::Probe, |tables| put(tables, 1, 4)).await, Ok(()));
+    assert_eq!(engine.commits(), 4, "the thread has let go of the writer");
     let failed = engine.gather_here(Call::Probe, |tables| put(tables, 1, 5).and(Err(resting())));
     assert_eq!(failed.now_or_never(), Some(Err::<(), _>(resting())));
     assert_eq!(get(&engine, 1), Some(4));
