@@ -9,7 +9,9 @@ use madang_protocol::{Message, operation::Range};
 use madang_resilience::State;
 use madang_store::{
     Options, Store, StoreError,
-    conformance::fixtures::{make_room, make_users, message, new_group, room, try_append},
+    conformance::fixtures::{
+        make_room, make_users, message, messages, new_group, room, try_append,
+    },
     log::{Appended, Stopped},
 };
 use std::{
@@ -91,6 +93,32 @@ async fn a_full_disk_refuses_sends_and_recovers_by_itself() {
     let report = madang_store::check(disk.medium()).expect("a sound disk");
     assert_eq!(report.problems, Vec::<String>::new());
     assert_eq!(report.messages, committed);
+}
+
+/// While the data file cannot grow, what the journal has room for is accepted, and then nothing; reads
+/// go on, and when there is room again everything does.
+#[tokio::test]
+async fn a_full_disk_is_felt_when_the_journal_is_full() {
+    let disk = Disk::default();
+    let store = madang_store::open(disk.options()).expect("an empty disk");
+    make_users(&store, [1]).await;
+    make_room(&store, new_group(1, 1, &[])).await;
+    disk.set_faults(Faults { blocks_max: Some(0), ..Faults::default() });
+    let mut seq = 1;
+    while try_append(&store, messages(1, seq, seq)).await.committed == 1 {
+        seq += 1;
+    }
+    assert!(seq > 1_000, "{seq}");
+    assert_eq!(store.control.health().state, State::Degraded);
+    let page = store.log.page(room(1), Range::Newest, usize::MAX, usize::MAX).await;
+    assert_eq!(page.map(|page| page.messages), Ok(messages(1, 1, seq - 1)));
+    disk.set_faults(Faults::default());
+    until_ok(&store).await;
+    let sent = try_append(&store, messages(1, seq, seq)).await;
+    assert_eq!(sent.committed, 1);
+    store.control.close().await;
+    let report = madang_store::check(disk.medium()).expect("a sound disk");
+    assert_eq!((report.problems, report.messages), (Vec::new(), seq));
 }
 
 /// Nobody sends to a node that is not ready, so it must notice without being sent to.

@@ -1,29 +1,22 @@
 //! What is beside the data file: it has what was acknowledged last, belongs to that file alone, and is
 //! gone after an orderly end.
 
-mod disk;
-
-use disk::{Disk, Faults};
 use madang_protocol::operation::Range;
-use madang_resilience::State;
 use madang_store::{
     Medium, OpenError, Options, Store,
     conformance::fixtures::{
-        append, append_entries, changing, delete, make_room, make_users, message, messages,
-        new_group, reacting, read, room, try_append, user,
+        append, append_entries, changing, delete, make_room, make_users, messages, new_group,
+        reacting, read, room, user,
     },
 };
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
 const DATA: &str = "madang.redb";
 const JOURNAL: &str = "madang.journal";
-const RECOVERY_MAX: Duration = Duration::from_secs(20);
 
 fn open(directory: &Path) -> Result<Store, OpenError> {
     madang_store::open(Options::in_directory(directory))
@@ -181,32 +174,4 @@ async fn a_journal_without_data_is_not_begun_anew() {
     assert!(!data.exists() && journal.exists());
     fs::write(&data, moved).expect("put back");
     verify(&open(left.path()).expect("sound"), 10).await;
-}
-
-/// While the data file cannot grow, what the journal has room for is accepted, and then nothing; reads
-/// go on, and when there is room again everything does.
-#[tokio::test]
-async fn a_full_disk_is_felt_when_the_journal_is_full() {
-    let disk = Disk::default();
-    let store = madang_store::open(disk.options()).expect("an empty disk");
-    make_users(&store, [1]).await;
-    make_room(&store, new_group(1, 1, &[])).await;
-    disk.set_faults(Faults { blocks_max: Some(0), ..Faults::default() });
-    let mut seq = 1;
-    while try_append(&store, vec![Arc::new(message(1, seq, 1))]).await.committed == 1 {
-        seq += 1;
-    }
-    assert!(seq > 1_000, "{seq}");
-    assert_eq!(store.control.health().state, State::Degraded);
-    verify(&store, seq - 1).await;
-    disk.set_faults(Faults::default());
-    let deadline = Instant::now() + RECOVERY_MAX;
-    while store.control.health().state != State::Ok {
-        assert!(Instant::now() < deadline, "never recovered");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    append(&store, messages(1, seq, seq)).await;
-    store.control.close().await;
-    let report = madang_store::check(disk.medium()).expect("a sound disk");
-    assert_eq!((report.problems, report.messages), (Vec::new(), seq));
 }
