@@ -117,11 +117,11 @@ async fn an_orderly_end_leaves_one_file_with_everything() {
 /// Messages that fill it several times.
 #[tokio::test]
 async fn a_full_journal_is_taken_along_by_the_data() {
-    let (directory, store) = used_store(4_000).await;
+    let (directory, store) = used_store(9_000).await;
     let (left, _, journal) = killed(directory.path());
-    assert_eq!(fs::metadata(journal).expect("a file").len(), 512 * 1024);
+    assert_eq!(fs::metadata(journal).expect("a file").len(), 2 * 1024 * 1024);
     assert_eq!(check(left.path()).expect("sound").problems, Vec::<String>::new());
-    verify(&open(left.path()).expect("sound"), 4_000).await;
+    verify(&open(left.path()).expect("sound"), 9_000).await;
     drop(store);
 }
 
@@ -152,8 +152,8 @@ async fn a_journal_of_other_data_is_refused() {
     store.control.close().await;
     let earlier = fs::read(directory.path().join(DATA)).expect("a file");
     let store = open(directory.path()).expect("sound");
-    append(&store, messages(1, 11, 500)).await;
-    send(&store, 501, 510).await;
+    append(&store, messages(1, 11, 1_000)).await; // too large for the journal
+    send(&store, 1_001, 1_010).await;
     let (left, data, journal) = killed(directory.path());
     fs::write(&data, &earlier).expect("written");
     let text = refused(left.path());

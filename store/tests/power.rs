@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Rooms, each with one home that appends.
 const ROOMS: u64 = 4;
 /// How many messages each home appends at once: few go into the journal, many into the data.
-const AT_ONCE: [u64; ROOMS as usize] = [1, 2, 3, 100];
+const AT_ONCE: [u64; ROOMS as usize] = [1, 2, 3, 700];
 /// A room that is filled before, so that the journal is, too.
 const FILLED: u64 = ROOMS + 1;
 /// Long messages that the journal holds, and some.
@@ -222,7 +222,7 @@ async fn no_acknowledged_change_is_lost() {
 /// So long that a page of the file holds one: what a failed sync left out is not written again by
 /// the next commits.
 fn long_message(in_room: u64, seq: u64) -> Message {
-    Message { body: format!("{seq:03500}").into(), ..message(in_room, seq, 1) }
+    Message { body: format!("{seq:014000}").into(), ..message(in_room, seq, 1) }
 }
 
 /// Whatever operation of a commit fails: "refused" means never written, "committed" means durable,

@@ -106,11 +106,13 @@ fn write(
     commit(transaction, durability)
 }
 
-/// Ends a transaction.
+/// Ends a transaction. A durable one writes redb's map of free pages, too, and in two phases: so opening
+/// after a kill need not read the whole file.
 pub(super) fn commit(
     mut transaction: WriteTransaction,
     durability: Durability,
 ) -> Result<(), StoreError> {
+    transaction.set_quick_repair(matches!(durability, Durability::Immediate));
     transaction.set_durability(durability).map_err(|error| unavailable(error.into()))?;
     transaction.commit().map_err(|error| unavailable(error.into()))
 }

@@ -4,7 +4,8 @@
 //! and redb only takes it in for those who read (`Durability::None`); the first one that finds no room
 //! here is committed durably, which takes all before it along, and the journal begins anew at its
 //! beginning. After a crash the file is as of the last durable commit, and what the journal has beyond
-//! that is done again. A large transaction is committed durably at once: it has fewer pages a message.
+//! that is done again. A large transaction is committed durably at once: it has fewer pages a message, and
+//! writing it twice would cost more than it spares.
 //!
 //! ```text
 //! | length of the steps, 8 bytes | history, 8 | number, 8 | checksum, 8 | steps | up to a multiple of 8 |
@@ -25,8 +26,9 @@ use ::redb::StorageBackend;
 use std::io;
 use xxhash_rust::xxh3::Xxh3Default;
 
-/// The length of the file: some thousand messages.
-pub(super) const JOURNAL_BYTES: u64 = 512 * 1024;
+/// The length of the file: some thousand messages. So many it takes to make up for what redb writes with a
+/// durable commit, and so much is kept in memory and done again after a crash.
+pub(super) const JOURNAL_BYTES: u64 = 2 * 1024 * 1024;
 const HEADER: usize = 32;
 const ALIGNMENT: usize = 8;
 

@@ -7,7 +7,7 @@
 //! The checksum is XXH3-64, little endian, over the table's name, a zero byte, the key's length as
 //! four bytes little endian, the key, and everything of the record before the checksum. So a
 //! flipped bit is found, and also a sound record that stands under a wrong key or in a wrong
-//! table. It is verified by every read: the file itself is only checked after a crash.
+//! table. It is verified by every read: pages of the file are only verified when it is examined.
 //!
 //! Fields are added at the end, with a default; whoever reads an older record finds the default.
 //! `version` changes when that is not enough.

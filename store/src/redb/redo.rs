@@ -10,7 +10,7 @@
 use crate::StoreError;
 
 /// What is kept at most. A transaction that wrote more is not worth writing twice.
-const REDO_BYTES_MAX: usize = 16 * 1024;
+const REDO_BYTES_MAX: usize = 128 * 1024;
 
 /// The steps of one transaction, in their order.
 #[derive(Debug, Default)]

@@ -1,15 +1,14 @@
 //! The witness: how many commits were acknowledged, said outside of them.
 //!
-//! redb writes a commit with one sync and tells a complete one from one that was cut short by its
-//! checksums. So when the file is opened after a crash and a page of the newest commit does not
-//! match its checksum, redb takes that commit for one that never ended, and goes back to the one
-//! before it without a word. After a power cut that is right. But a flipped bit looks the same,
-//! and then messages that were acknowledged would be gone in silence.
+//! What a process that was killed has acknowledged is in the data and, behind that, in the journal. An
+//! entry at its end that does not match its checksum looks like one that was cut short. After a power
+//! cut that is right. But a flipped bit looks the same, and so does a journal that is missing, and then
+//! messages that were acknowledged would be gone in silence.
 //!
 //! The witness tells the two apart. After the sync of a commit, be it of the journal or of the data, and
 //! before anybody hears of it, the commit's number is written to a place that no commit touches; an
-//! opening that arrives at a lower number is refused. It costs a write of some bytes into memory, not a sync, since whatever
-//! happens to it, it is never wrong:
+//! opening that arrives at a lower number is refused. It costs a write of some bytes into memory, not a
+//! sync, since whatever happens to it, it is never wrong:
 //!
 //! - A process that is killed leaves it exact: the operating system has what was written.
 //! - A power cut may leave an older one, never a newer one, for the commit was durable before it.
