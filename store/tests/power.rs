@@ -92,8 +92,8 @@ async fn round(seed: u64, unsynced: Unsynced, lies: bool) -> Result<(), String> 
     let store = with_rooms(madang_store::open(options).expect("an empty disk")).await;
     let filled = random.u64(0..LONG_MESSAGES);
     fill(&store, filled).await;
-    // A lie is found out by what was acknowledged, and the largest commit takes hundreds of operations.
-    let operations = if lies { 400..800 } else { 1..800 };
+    // A lie is found out by what was acknowledged, and the largest commit takes a thousand operations.
+    let operations = if lies { 2_000..4_000 } else { 1..2_000 };
     let dead_from = Some(disk.operations() + random.u64(operations));
     disk.set_faults(Faults { dead_from, lies, ..Faults::default() });
     let homes = (1..=ROOMS).zip(AT_ONCE);
