@@ -11,7 +11,7 @@ use crate::{
 };
 use clap::{Args, Parser, Subcommand};
 use serde_json::{Map, Value};
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 const ABOUT: &str = "Measures Madang nodes over real sockets, beside a floor and beside others.";
 const AFTER: &str = "\
@@ -59,6 +59,8 @@ enum Command {
     FloorServer {
         #[arg(long)]
         listen: SocketAddr,
+        #[arg(long)]
+        ping_every_ms: Option<u64>,
     },
     /// The bare store, for one run
     #[command(hide = true)]
@@ -101,9 +103,9 @@ fn obey(command: Command) -> Done<bool> {
         Command::Growth(with) => scenario("growth", with, growth::run),
         Command::Seed(with) => scenario("seed", with, seed::run),
         Command::Report(options) => report::run(&options).map(|()| true),
-        Command::FloorServer { listen } => {
+        Command::FloorServer { listen, ping_every_ms } => {
             crate::process::need_descriptors(1_024)?;
-            floor::serve(listen).map(|()| true)
+            floor::serve(listen, ping_every_ms.map(Duration::from_millis)).map(|()| true)
         }
         Command::BareStore(wanted) => serve_bare_store(&wanted).map(|()| true),
     }

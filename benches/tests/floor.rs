@@ -26,9 +26,13 @@ impl Drop for Floor {
 }
 
 fn start() -> (Floor, SocketAddr) {
+    start_with(&[])
+}
+
+fn start_with(arguments: &[&str]) -> (Floor, SocketAddr) {
     let address = madang_servers::free_address();
     let mut command = Command::new(env!("CARGO_BIN_EXE_madang-bench"));
-    command.args(["floor-server", "--listen", &address.to_string()]);
+    command.args(["floor-server", "--listen", &address.to_string()]).args(arguments);
     let floor = Floor(command.spawn().expect("it can be started"));
     let deadline = Instant::now() + Duration::from_secs(20);
     while TcpStream::connect(address).is_err() {
@@ -96,6 +100,27 @@ fn many_messages_at_once_are_one_write_for_each_reader() {
     let [_, reads, sends] = since(counts(&mut crowd), before);
     // The kernel may hand them over in a few parts.
     assert!(sends <= reads * READERS as u64 && reads <= 5, "{reads} reads, {sends} writes");
+}
+
+/// One that is asked to: everybody once in that time, whose answer is one read; nobody otherwise.
+#[test]
+fn a_ping_is_one_write_and_its_answer_one_read() {
+    const PERIOD: Duration = Duration::from_millis(100);
+    for pings in [true, false] {
+        let period = PERIOD.as_millis().to_string();
+        let arguments: &[&str] = if pings { &["--ping-every-ms", &period] } else { &[] };
+        let (_floor, address) = start_with(arguments);
+        let mut crowd = crowd(address);
+        let (begin, before) = (Instant::now(), counts(&mut crowd));
+        crowd.listen_for(10 * PERIOD, &mut Deaf).expect("listened");
+        let [_, reads, sends] = since(counts(&mut crowd), before);
+        let periods = if pings { begin.elapsed().div_duration_f64(PERIOD) } else { 0.0 };
+        let most = (periods.ceil() as u64 + 1) * READERS as u64;
+        let least = if pings { 5 * READERS as u64 } else { 0 };
+        assert!((least..=most).contains(&sends), "{sends} writes in {periods} periods");
+        assert!(reads <= sends + 1, "{reads} reads, {sends} writes");
+        assert!(pings || sends <= 1, "{sends} writes");
+    }
 }
 
 fn since(now: [u64; 3], before: [u64; 3]) -> [u64; 3] {

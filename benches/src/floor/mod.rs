@@ -9,8 +9,10 @@
 //!
 //! * `connection` is one socket, what waits for it, and how that is written.
 //! * `server` is the loop.
+//! * `pings` are sent only where it is asked for.
 
 mod connection;
+mod pings;
 mod server;
 
 pub use server::{Counts, serve};

@@ -1,6 +1,9 @@
 //! The loop of the floor: read all that is readable, then write once to everybody who got something.
 
-use super::connection::{Connection, Flushed, Shared};
+use super::{
+    connection::{Connection, Flushed, Shared},
+    pings::Pings,
+};
 use crate::{
     error::{Doing, Done},
     frame::{self, CLOSE, PING, PONG, TEXT},
@@ -11,6 +14,7 @@ use sha1::{Digest, Sha1};
 use std::{
     collections::HashMap,
     net::{SocketAddr, TcpListener},
+    time::Duration,
 };
 
 /// The index of the listening socket.
@@ -39,16 +43,16 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// Serves for ever.
+/// Serves for ever, and pings everybody once in `ping_every`.
 ///
 /// # Errors
 /// When the address cannot be had.
-pub fn serve(listen: SocketAddr) -> Done<()> {
+pub fn serve(listen: SocketAddr, ping_every: Option<Duration>) -> Done<()> {
     let door = TcpListener::bind(listen).doing(|| format!("listening on {listen}"))?;
     // The standard library's backlog is short for a crowd that comes at once.
     rustix::net::listen(&door, 4_096).doing(|| "listen".to_owned())?;
     door.set_nonblocking(true).doing(|| "listen".to_owned())?;
-    Server::new(door)?.run()
+    Server::new(door, ping_every.map(Pings::new))?.run()
 }
 
 struct Server {
@@ -64,11 +68,12 @@ struct Server {
     /// Those that something waits for.
     dirty: Vec<usize>,
     gathered: Vec<u8>,
+    pings: Option<Pings>,
     counts: Counts,
 }
 
 impl Server {
-    fn new(door: TcpListener) -> Done<Self> {
+    fn new(door: TcpListener, pings: Option<Pings>) -> Done<Self> {
         let poll = Poll::new()?;
         poll.add(&door, DOOR, false)?;
         Ok(Self {
@@ -80,6 +85,7 @@ impl Server {
             rooms: Vec::new(),
             dirty: Vec::new(),
             gathered: Vec::with_capacity(BUFFER_BYTES),
+            pings,
             counts: Counts::default(),
         })
     }
@@ -87,7 +93,7 @@ impl Server {
     fn run(&mut self) -> Done<()> {
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
-            let count = self.poll.wait(None)?;
+            let count = self.poll.wait(self.pings.as_ref().map(Pings::wait))?;
             self.counts.waits += 1;
             for place in 0..count {
                 let ready = self.poll.ready(place);
@@ -102,7 +108,18 @@ impl Server {
                     self.read(ready.index, &mut buffer)?;
                 }
             }
+            self.ping();
             self.flush_all()?;
+        }
+    }
+
+    fn ping(&mut self) {
+        let Some(pings) = &mut self.pings else { return };
+        let frame = framed(PING, b"");
+        for index in pings.due(self.connections.len()) {
+            if self.connections[index].as_ref().is_some_and(|connection| connection.is_upgraded) {
+                self.push(index, frame.clone());
+            }
         }
     }
 

@@ -10,6 +10,9 @@ use crate::{
 };
 use std::time::Duration;
 
+/// The node's own heartbeat, as it is set by default.
+const HEARTBEAT: Duration = Duration::from_secs(25);
+
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -37,7 +40,7 @@ struct Found {
 pub fn run(bench: &mut Bench, options: &Options) -> Done<()> {
     bench.need_connections(options.connections)?;
     let users = options.users.min(options.connections);
-    let floor = Floor::start()?;
+    let floor = Floor::start_pinging(HEARTBEAT)?;
     let sits = seats(&[], &plain_rooms(options.rooms), options.connections);
     let crowd = Crowd::new("floor", Dialect::Plain, vec![floor.address])?;
     measure(bench, "floor", crowd, &floor.child.watch(), sits, options)?;

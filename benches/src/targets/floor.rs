@@ -23,9 +23,18 @@ pub struct Floor {
 impl Floor {
     /// Starts one.
     pub fn start() -> Done<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts one that pings each connection once in `every`.
+    pub fn start_pinging(every: Duration) -> Done<Self> {
+        Self::start_with(&["--ping-every-ms", &every.as_millis().to_string()])
+    }
+
+    fn start_with(arguments: &[&str]) -> Done<Self> {
         let address = free_address();
         let mut command = own_program("floor-server")?;
-        command.arg("--listen").arg(address.to_string());
+        command.arg("--listen").arg(address.to_string()).args(arguments);
         let directory = tempfile::tempdir().doing(|| "making a directory".to_owned())?;
         let mut child = Child::start("floor", command, directory)?;
         child.wait_until(READY_WITHIN, || TcpStream::connect(address).is_ok())?;
