@@ -24,14 +24,13 @@ use crate::{
     config::{Settings, or_unlimited},
     drain,
     edge::{
-        accept::{self, Edge},
+        accept::{self, Edge, EdgeThread},
         capacity::Capacity,
         descriptors,
         http::{self, HttpContext, Surface},
         listeners::Listeners,
         origin::Origins,
         tls::{Acceptors, Tls},
-        turnstile::Turnstile,
     },
     gathered::Gathered,
     memory, metrics,
@@ -389,7 +388,13 @@ fn start_hubs(
         let (gate, parts) = oneshot::channel();
         let connected = gathered.connected.clone();
         let begin = move |hub: LocalHub| {
-            tokio::task::spawn_local(begin_accepting(parts, hub));
+            tokio::task::spawn_local(async {
+                if let Ok(parts) = parts.await // otherwise the node did not start
+                    && let Err(error) = begin_accepting(parts, hub)
+                {
+                    tracing::error!(%error, "an edge thread cannot serve");
+                }
+            });
         };
         let hub: Address<HubMessage> =
             hub::start(arbiter, root, index, limits, metrics.clone(), connected, begin);
@@ -400,11 +405,8 @@ fn start_hubs(
 }
 
 /// On an edge thread, once the rest of the node is there.
-async fn begin_accepting(parts: oneshot::Receiver<EdgeParts>, hub: LocalHub) {
-    let Ok(parts) = parts.await else {
-        return; // the node did not start
-    };
-    let turnstile = Turnstile::start();
+fn begin_accepting(parts: EdgeParts, hub: LocalHub) -> io::Result<()> {
+    let thread = EdgeThread::start(hub)?;
     for (listener, context) in parts.listeners {
         let services = Rc::new(ConnectionServices {
             router: parts.router.clone(),
@@ -424,15 +426,12 @@ async fn begin_accepting(parts: oneshot::Receiver<EdgeParts>, hub: LocalHub) {
                 (Capacity::new(MONITORING_CONNECTIONS_MAX, 0), parts.monitoring.clone(), None)
             }
         };
-        let (hub, turnstile) = (hub.clone(), turnstile.clone());
-        let edge = Rc::new(Edge { context, services, hub, capacity, tls, turnstile });
-        match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => {
-                tokio::task::spawn_local(accept::accept(listener, edge, stopping));
-            }
-            Err(error) => tracing::error!(%error, "an edge thread cannot accept"),
-        }
+        let thread = thread.clone();
+        let edge = Rc::new(Edge { context, services, thread, capacity, tls });
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tokio::task::spawn_local(accept::accept(listener, edge, stopping));
     }
+    Ok(())
 }
 
 /// What a node shows of itself.

@@ -11,7 +11,7 @@ use super::{
     http::{self, HttpContext, Response},
     tls::Acceptors,
     turnstile::Turnstile,
-    websocket,
+    websocket::{self, poller::Poller},
 };
 use crate::{config::Settings, metrics::Handshake};
 use hyper::{
@@ -22,7 +22,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use madang_actors::{connection::ConnectionServices, hub::LocalHub};
+use madang_actors::{
+    connection::ConnectionServices,
+    hub::{LocalHub, Received},
+};
 use madang_protocol::Refusal;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -55,14 +58,35 @@ pub struct Edge {
     pub context: HttpContext,
     /// What connections work with.
     pub services: Rc<ConnectionServices>,
-    /// The hub of this thread.
-    pub hub: LocalHub,
+    /// Where it runs.
+    pub thread: EdgeThread,
     /// How many connections there may be.
     pub capacity: Capacity,
     /// Present: connections begin with a TLS handshake.
     pub tls: Option<Acceptors>,
+}
+
+/// What everything on an edge thread shares. Cloning shares it.
+#[derive(Clone)]
+pub struct EdgeThread {
+    /// The hub of this thread.
+    pub hub: LocalHub,
     /// Through which each step of a request goes.
     pub turnstile: Turnstile,
+    /// Which tells when a WebSocket can be read.
+    pub poller: Poller,
+}
+
+impl EdgeThread {
+    /// Begins on this thread, which is the hub's.
+    ///
+    /// # Errors
+    /// There are no more descriptors.
+    pub fn start(hub: LocalHub) -> io::Result<Self> {
+        let counts = hub.clone();
+        let poller = Poller::start(move || counts.received(Received::PONG, 0))?;
+        Ok(Self { hub, turnstile: Turnstile::start(), poller })
+    }
 }
 
 impl Edge {
@@ -76,10 +100,6 @@ impl Edge {
 
     fn is_proxy(&self, peer: SocketAddr) -> bool {
         address::is_trusted(peer.ip(), &self.settings().trusted_proxies)
-    }
-
-    pub(super) fn hub(&self) -> LocalHub {
-        self.hub.clone()
     }
 }
 
@@ -106,7 +126,7 @@ pub async fn accept(listener: TcpListener, edge: Rc<Edge>, mut stopping: watch::
             Ok((stream, peer)) => {
                 let (edge, stopping) = (edge.clone(), stopping.clone());
                 tokio::task::spawn_local(async move {
-                    let turnstile = edge.turnstile.clone();
+                    let turnstile = edge.thread.turnstile.clone();
                     turnstile.pace(serve(stream, peer, edge, stopping)).await;
                 });
             }

@@ -149,7 +149,7 @@ impl Core {
         wheel.turn(|id| match self.get(id) {
             None => false,
             Some(slot) => {
-                slot.silent += 1;
+                slot.silent = if slot.socket.has_answered() { 1 } else { slot.silent + 1 };
                 visited.push((id, slot.silent > SILENT_HEARTBEATS));
                 true
             }

@@ -105,6 +105,12 @@ pub trait Socket {
     /// Ready when a write may succeed again; wakes the task otherwise.
     fn poll_write_ready(&self, task: &mut task::Context<'_>) -> Poll<io::Result<()>>;
 
+    /// The peer answered a ping since the last call, and its connection was not told: most of the time
+    /// there is nothing else to wake it for.
+    fn has_answered(&self) -> bool {
+        false
+    }
+
     /// Tells the peer that nothing more will come. It may still be read from.
     fn end_writing(&self);
 }

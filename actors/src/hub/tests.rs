@@ -51,6 +51,7 @@ struct Paper {
     written: RefCell<Vec<u8>>,
     writes: Cell<usize>,
     is_ended: Cell<bool>,
+    has_answered: Cell<bool>,
 }
 
 impl Socket for Paper {
@@ -67,6 +68,10 @@ impl Socket for Paper {
 
     fn poll_write_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Pending
+    }
+
+    fn has_answered(&self) -> bool {
+        self.has_answered.take()
     }
 
     fn end_writing(&self) {
@@ -382,15 +387,16 @@ fn taken<T>(mut answer: oneshot::Receiver<Result<T, crate::kernel::Lost>>) -> T 
 #[test]
 fn silence_is_pinged_then_closed() {
     let hub = Hub::new();
-    let (silent, lively) = (hub.reader(1), hub.reader(2));
+    let (silent, lively, idle) = (hub.reader(1), hub.reader(2), hub.reader(3));
     let ping = String::from_utf8_lossy(&websocket::ping()).into_owned();
     for expected in [&ping, &ping, ""] {
         hub.local.touch(lively.slot);
+        idle.socket.has_answered.set(true);
         hub.local.core().tick(Instant::now());
         let closes = silent.inbox.drain();
         assert_eq!(matches!(closes[..], [ConnectionMessage::Closing]), expected.is_empty());
         hub.turns();
-        assert_eq!(lively.takes(), ping);
+        assert_eq!((lively.takes(), idle.takes()), (ping.clone(), ping.clone()));
         let heard = silent.takes();
         assert!(heard == expected || expected.is_empty(), "{heard:?}");
     }

@@ -15,6 +15,10 @@ use madang_protocol::{
 
 /// The longest header: two bytes, a 64-bit length, a mask key.
 pub const HEADER_BYTES_MAX: usize = 14;
+/// The first byte of a pong that is whole.
+const PONG: u8 = 0x8a;
+/// Of the second byte: the payload is masked.
+const MASKED: u8 = 0x80;
 
 /// Reads the frames of one connection.
 #[derive(Debug)]
@@ -97,7 +101,7 @@ impl Decoder {
         let opcode = Opcode::from_bits(first & 0x0f).ok_or(CloseCode::ProtocolError)?;
         let is_final = first & 0x80 != 0;
         let has_extensions = first & 0x70 != 0;
-        let is_masked = second & 0x80 != 0;
+        let is_masked = second & MASKED != 0;
         if has_extensions || !is_masked || !self.may_follow(opcode, is_final) {
             return Err(CloseCode::ProtocolError);
         }
@@ -154,6 +158,21 @@ impl Decoder {
             }
         }
     }
+}
+
+/// How many answers to pings these are, if they are nothing else and the last is whole. For bytes at whose
+/// begin a frame begins.
+pub fn count_if_pongs(mut bytes: &[u8]) -> Option<usize> {
+    let mut count = 0;
+    while let [PONG, second, rest @ ..] = bytes {
+        let length = usize::from(second.checked_sub(MASKED)?);
+        if length > CONTROL_PAYLOAD_MAX {
+            return None;
+        }
+        bytes = rest.get(4 + length..)?;
+        count += 1;
+    }
+    bytes.is_empty().then_some(count)
 }
 
 /// The payload's length and how many bytes say it; `None`: not all of them are here.
@@ -279,6 +298,27 @@ mod tests {
         assert_eq!(last, Some((Opcode::Text, "h\u{e9}".as_bytes().to_vec())));
         let next = message(&mut decoder, &mut frame(FIN | 2, &[0xff]));
         assert_eq!(next, Some((Opcode::Binary, vec![0xff])));
+    }
+
+    #[test]
+    fn only_whole_pongs_are_counted() {
+        let (pong, long) = (frame(FIN | 10, b""), frame(FIN | 10, &[b'x'; 125]));
+        for (pongs, bytes) in [(0, vec![]), (1, pong.clone()), (3, [&*pong, &long, &pong].concat())]
+        {
+            assert_eq!(count_if_pongs(&bytes), Some(pongs), "{bytes:?}");
+        }
+        let others: [(&str, Vec<u8>); 7] = [
+            ("a part of the first", pong[..1].to_vec()),
+            ("a part of the last", [&pong, &long[..50]].concat()),
+            ("a ping behind it", [pong.clone(), frame(FIN | 9, b"")].concat()),
+            ("a message", frame(FIN | 1, b"hi")),
+            ("not masked", vec![FIN | 10, 0]),
+            ("too long", frame(FIN | 10, &[0; 126])),
+            ("a fragment", frame(10, b"")),
+        ];
+        for (what, bytes) in others {
+            assert_eq!(count_if_pongs(&bytes), None, "{what}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use madang_actors::connection::{Flow, Incoming, Source};
 use madang_protocol::websocket::Opcode;
 use std::{
     cell::RefCell,
-    io,
+    io::ErrorKind::{Interrupted, WouldBlock},
     rc::Rc,
     task::{Context, Poll, ready},
 };
@@ -107,7 +107,7 @@ impl FrameSource {
                 self.carry.extend_from_slice(&buffer[..count]);
                 self.decode_carry(each)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Flow::More,
+            Err(error) if matches!(error.kind(), WouldBlock | Interrupted) => Flow::More,
             Err(_) => self.ended(),
         })
     }
@@ -130,10 +130,8 @@ impl FrameSource {
         if !self.carry.is_empty() && self.decode_carry(each) == Flow::Pause {
             return Poll::Ready(Flow::Pause);
         }
-        Poll::Ready(match ready!(self.socket.poll_read_ready(task)) {
-            Ok(()) => self.read(each),
-            Err(_) => self.ended(),
-        })
+        ready!(self.socket.poll_read_ready(task, self.carry.is_empty()));
+        Poll::Ready(self.read(each))
     }
 }
 
@@ -172,7 +170,10 @@ fn hand_over(found: Found<'_>, each: &mut dyn FnMut(Incoming<'_>) -> Flow) -> Fl
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{poller::Poller, socket::Stream},
+        *,
+    };
     use std::future::poll_fn;
     use tokio::{
         io::AsyncWriteExt,
@@ -212,11 +213,13 @@ mod tests {
     /// Twenty connections at once that say so many things, and end.
     async fn log_of(frames: usize) -> String {
         let (log, turnstile) = (Log::default(), Turnstile::start());
+        let poller = Poller::start(|| ()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (chat, mut readers) = (spawn_local(chat(log.clone())), Vec::new());
         for _ in 0..CONNECTIONS {
             let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let socket = Rc::new(Transport::Plain(listener.accept().await.unwrap().0));
+            let stream = listener.accept().await.unwrap().0.into_std().unwrap();
+            let socket = poller.add(Stream::Plain(stream)).unwrap();
             peer.write_all(&FRAME.repeat(frames)).await.unwrap();
             let source = FrameSource::new(socket, 1_000, &[], turnstile.clone());
             readers.push(spawn_local(read(source, log.clone())));

@@ -2,9 +2,10 @@
 
 use std::{
     cell::RefCell,
-    io::{self, Read, Write},
+    io::{self, ErrorKind, Read, Write},
+    net::TcpStream,
 };
-use tokio::net::TcpStream;
+use tokio::net;
 use tokio_rustls::{rustls::ServerConnection, server::TlsStream};
 
 /// Reads of the network within one read of a stream: a peer that sends records with nothing in
@@ -21,12 +22,15 @@ pub(super) struct TlsSocket {
 impl TlsSocket {
     /// Takes a stream over, with what was decrypted and not read: the network will not announce
     /// that again.
-    pub(super) fn new(stream: TlsStream<TcpStream>) -> (Self, Vec<u8>) {
+    ///
+    /// # Errors
+    /// tokio cannot let go of it.
+    pub(super) fn new(stream: TlsStream<net::TcpStream>) -> io::Result<(Self, Vec<u8>)> {
         let (tcp, mut tls) = stream.into_inner();
         let mut carry = Vec::new();
         // Ends with "would block" where nothing is left; an end of the stream shows itself again.
         let _ = tls.reader().read_to_end(&mut carry);
-        (Self { tcp, tls: RefCell::new(tls) }, carry)
+        Ok((Self { tcp: tcp.into_std()?, tls: RefCell::new(tls) }, carry))
     }
 
     /// Encrypts some of `bytes`, once everything before them is written.
@@ -34,7 +38,7 @@ impl TlsSocket {
         self.try_flush()?;
         let count = self.tls.borrow_mut().writer().write(bytes)?;
         match self.try_flush() {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             _ => Ok(count), // what is held back is flushed by the next call
         }
     }
@@ -48,13 +52,12 @@ impl TlsSocket {
         Ok(())
     }
 
-    /// Decrypts into `bytes`; 0 is the end. `WouldBlock` leaves nothing unread, unless the network
-    /// says at once that there is more.
+    /// Decrypts into `bytes`; 0 is the end. `WouldBlock` leaves nothing unread, `Interrupted` may.
     pub(super) fn try_read(&self, bytes: &mut [u8]) -> io::Result<usize> {
         for _ in 0..READS_MAX {
             let mut tls = self.tls.borrow_mut();
             match tls.reader().read(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 read => return read,
             }
             tls.read_tls(&mut Wire(&self.tcp))?;
@@ -62,9 +65,9 @@ impl TlsSocket {
             drop(tls);
             // A new key is acknowledged, a fault is told: now, or with whatever is written next.
             let _ = self.try_flush();
-            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            processed.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         }
-        Err(io::ErrorKind::WouldBlock.into())
+        Err(ErrorKind::Interrupted.into())
     }
 
     /// Says that nothing more will come.
@@ -79,17 +82,17 @@ struct Wire<'a>(&'a TcpStream);
 
 impl Read for Wire<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(bytes)
+        (&*self.0).read(bytes)
     }
 }
 
 impl Write for Wire<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        (&*self.0).write(bytes)
     }
 
     fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
+        (&*self.0).write_vectored(slices)
     }
 
     fn flush(&mut self) -> io::Result<()> {

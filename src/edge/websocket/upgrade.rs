@@ -1,6 +1,9 @@
 //! The opening handshake (RFC 6455 section 4.2).
 
-use super::{socket::Transport, source::FrameSource};
+use super::{
+    socket::{Stream, Transport},
+    source::FrameSource,
+};
 use crate::{
     config::or_unlimited,
     edge::{
@@ -16,11 +19,12 @@ use hyper::{
         CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
         SEC_WEBSOCKET_VERSION, UPGRADE,
     },
+    upgrade::Upgraded,
 };
 use madang_actors::connection::{self, Speech};
 use madang_protocol::{CloseCode, Refusal, codec::Codec};
 use sha1::{Digest, Sha1};
-use std::{any::Any, rc::Rc};
+use std::{any::Any, io, rc::Rc};
 
 /// Appended to the client's key before it is hashed (RFC 6455 section 1.3).
 const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -94,16 +98,22 @@ pub async fn start(
     let Ok(upgraded) = hyper::upgrade::on(request).await else {
         return; // the peer was gone before the answer was written
     };
-    let Some((socket, read_ahead)) = Transport::of(upgraded) else {
-        tracing::error!("the upgraded stream is none that was accepted");
-        return;
+    let (socket, read_ahead) = match take_over(upgraded, &edge) {
+        Ok(taken) => taken,
+        Err(error) => return tracing::error!(%error, "an upgraded stream cannot be used"),
     };
-    let (socket, turnstile) = (Rc::new(socket), edge.turnstile.clone());
     let frame_bytes_max = or_unlimited(edge.settings().frame_bytes_max);
+    let turnstile = edge.thread.turnstile.clone();
     let source = FrameSource::new(socket.clone(), frame_bytes_max, &read_ahead, turnstile);
     let refused = (!is_allowed).then_some(CloseCode::ForbiddenOrigin);
-    let (services, hub) = (edge.connections(), edge.hub());
+    let (services, hub) = (edge.connections(), edge.thread.hub.clone());
     connection::start(services, hub, socket, Box::new(source), speech, refused, lease);
+}
+
+/// The stream, and the bytes that were read behind the request.
+fn take_over(upgraded: Upgraded, edge: &Edge) -> io::Result<(Rc<Transport>, Vec<u8>)> {
+    let (stream, read_ahead) = Stream::of(upgraded)?;
+    Ok((edge.thread.poller.add(stream)?, read_ahead))
 }
 
 /// The first codec the client offers that we know.
