@@ -103,16 +103,17 @@ impl Poller {
     }
 
     fn notice(&self, events: impl Iterator<Item = Event>) {
-        let sockets = self.0.sockets.borrow();
-        let known = events.filter_map(|event| {
-            let socket = sockets.get(usize::try_from(event.data.u64()).ok()?)?.upgrade()?;
-            socket.noticed(event.flags);
-            Some(socket)
-        });
+        // Before anybody is woken, who may drop sockets.
+        let known: Vec<_> = {
+            let sockets = self.0.sockets.borrow();
+            let socket = |event: &Event| sockets.get(event.data.u64() as usize)?.upgrade();
+            events.filter_map(|event| Some((socket(&event)?, event.flags))).collect()
+        };
         // All of them before the first is read: what is fetched from memory is fetched of several at once.
-        let known: Vec<_> = known.collect();
-        drop(sockets);
-        for socket in known {
+        for (socket, flags) in &known {
+            socket.noticed(*flags);
+        }
+        for (socket, _) in known {
             socket.take_pongs(&self.0.on_pong);
         }
     }
@@ -129,7 +130,14 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
     use madang_actors::hub::Socket;
-    use std::{cell::Cell, future::poll_fn, io::Write, time::Duration};
+    use std::{
+        cell::Cell,
+        future::poll_fn,
+        io::Write,
+        sync::Arc,
+        task::{Context, Wake, Waker},
+        time::Duration,
+    };
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::{TcpListener, TcpStream},
@@ -154,13 +162,18 @@ mod tests {
             let pongs = Rc::new(Cell::new(0));
             let counted = pongs.clone();
             let poller = Poller::start(move || counted.set(counted.get() + 1)).unwrap();
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            peer.set_nodelay(true).unwrap();
-            let stream = listener.accept().await.unwrap().0.into_std().unwrap();
-            let socket = poller.add(Stream::Plain(stream)).unwrap();
+            let (socket, peer) = connect(&poller).await;
             Self { socket, peer, pongs, poller }
         }
+    }
+
+    /// A socket of `poller`, and its peer.
+    async fn connect(poller: &Poller) -> (Rc<Transport>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        peer.set_nodelay(true).unwrap();
+        let stream = listener.accept().await.unwrap().0.into_std().unwrap();
+        (poller.add(Stream::Plain(stream)).unwrap(), peer)
     }
 
     /// What is read once the reader is woken.
@@ -294,12 +307,9 @@ mod tests {
         LocalSet::new()
             .run_until(async move {
                 let poller = Poller::start(move || answered.borrow_mut().push('p')).unwrap();
-                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let (mut sockets, mut peers) = (Vec::new(), Vec::new());
                 for _ in 0..CONNECTIONS {
-                    let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-                    let stream = listener.accept().await.unwrap().0.into_std().unwrap();
-                    let socket = poller.add(Stream::Plain(stream)).unwrap();
+                    let (socket, peer) = connect(&poller).await;
                     let ready = poll_fn(|task| socket.poll_read_ready(task, true)).now_or_never();
                     assert_eq!(ready, None);
                     peers.push(peer.into_std().unwrap());
@@ -314,6 +324,34 @@ mod tests {
             .await;
         let longest = log.borrow().split('c').map(str::len).max();
         assert!(longest <= Some(EVENTS_MAX), "{longest:?}");
+    }
+
+    thread_local! {
+        static HELD: RefCell<Option<Rc<Transport>>> = const { RefCell::new(None) };
+    }
+
+    /// Wakes nobody, and drops [`HELD`].
+    struct Dropping;
+
+    impl Wake for Dropping {
+        fn wake(self: Arc<Self>) {
+            HELD.take();
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_woken_may_drop_a_socket() {
+        on_a_thread(async |pair| {
+            HELD.set(Some(connect(&pair.poller).await.0));
+            while pair.socket.try_write(&[0; 100_000]).is_ok() {}
+            let waker = Waker::from(Arc::new(Dropping));
+            let waits = pair.socket.poll_write_ready(&mut Context::from_waker(&waker));
+            assert!(waits.is_pending());
+            let can_be_written = Event { flags: EventFlags::OUT, data: EventData::new_u64(0) };
+            pair.poller.notice(std::iter::once(can_be_written));
+            assert_eq!(pair.poller.0.sockets.borrow().len(), 1);
+        })
+        .await;
     }
 
     #[tokio::test]
