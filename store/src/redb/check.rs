@@ -18,7 +18,6 @@ use crate::{
     check::Report,
     open::{Medium, OpenError},
 };
-use ::redb::ReadableDatabase;
 use madang_protocol::{Millis, Role, RoomId, RoomKind, UserId};
 use std::{
     collections::HashMap,
@@ -34,9 +33,8 @@ pub(crate) fn check(medium: Medium) -> Result<Report, OpenError> {
     let source = Source::existing(medium, CACHE_BYTES)?;
     let database = source.examine()?;
     let damaged = |detail: String| OpenError::Damaged { path: source.path(), detail };
-    let transaction = database.begin_read().map_err(|error| damaged(error.to_string()))?;
-    let mut check =
-        Check { snapshot: Rc::new(Snapshot::new(transaction)), report: Report::default() };
+    let snapshot = Snapshot::take(&database).map_err(|error| damaged(error.to_string()))?;
+    let mut check = Check { snapshot: Rc::new(snapshot), report: Report::default() };
     catch_unwind(AssertUnwindSafe(|| check.run()))
         .unwrap_or_else(|_| Err(broken_structure()))
         .map_err(|error| damaged(error.to_string()))?;

@@ -2,7 +2,7 @@
 
 use super::{
     tables::{COMMITS, FORMAT, FORMAT_NUMBER, HISTORY, Meta, NAMES, Table},
-    transaction::{Read, Snapshot, Tables, storage_error},
+    transaction::{Read, Snapshot, Tables, definition, storage_error, table_error},
 };
 use crate::StoreError;
 use ::redb::{Database, Durability, ReadableDatabase, TableHandle, WriteTransaction};
@@ -34,7 +34,7 @@ pub(super) fn format(database: &Database) -> Result<Format, StoreError> {
     if !names.iter().any(|name| name == Meta::NAME) {
         return Ok(Format::Other);
     }
-    match snapshot(database)?.get::<Meta>(&FORMAT.to_owned()) {
+    match Snapshot::take(database)?.get::<Meta>(&FORMAT.to_owned()) {
         Ok(Some(number)) => Ok(Format::Number(number)),
         Ok(None) => Ok(Format::Other),
         Err(error) => Err(error),
@@ -45,7 +45,7 @@ pub(super) fn progress(database: &Database) -> Result<Progress, StoreError> {
     if matches!(format(database)?, Format::Empty) {
         return Ok(Progress { commits: 0, history: None });
     }
-    let snapshot = snapshot(database)?;
+    let snapshot = Snapshot::take(database)?;
     let commits = snapshot.expect::<Meta>(&COMMITS.to_owned())?;
     Ok(Progress { commits, history: snapshot.get::<Meta>(&HISTORY.to_owned())? })
 }
@@ -61,8 +61,8 @@ pub(super) fn complete(database: &Database) -> Result<u64, StoreError> {
     }
     let is_new = matches!(format(database)?, Format::Empty);
     let history = known.unwrap_or_else(draw_history);
-    write(database, Durability::Immediate, |tables| {
-        tables.make_all()?;
+    write(database, Durability::Immediate, |transaction| {
+        let tables = &mut make_tables(transaction)?;
         if is_new {
             tables.put::<Meta>(&FORMAT.to_owned(), &FORMAT_NUMBER)?;
             tables.put::<Meta>(&COMMITS.to_owned(), &0)?;
@@ -78,7 +78,8 @@ pub(super) fn redo(database: &Database, transactions: &[Vec<u8>]) -> Result<(), 
     if transactions.is_empty() {
         return Ok(());
     }
-    write(database, Durability::None, |tables| {
+    write(database, Durability::None, |transaction| {
+        let tables = &mut Tables::whole(transaction);
         transactions.iter().try_for_each(|steps| tables.redo_all(steps))
     })
 }
@@ -99,11 +100,19 @@ fn draw_history() -> u64 {
 fn write(
     database: &Database,
     durability: Durability,
-    body: impl FnOnce(&mut Tables<'_>) -> Result<(), StoreError>,
+    body: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let transaction = database.begin_write().map_err(|error| unavailable(error.into()))?;
-    body(&mut Tables::new(&transaction))?;
+    body(&transaction)?;
     commit(transaction, durability)
+}
+
+/// Makes the tables that are not there.
+fn make_tables(transaction: &WriteTransaction) -> Result<Tables<'_>, StoreError> {
+    for slot in 0..NAMES.len() {
+        transaction.open_table(definition(slot)).map_err(table_error)?;
+    }
+    Ok(Tables::whole(transaction))
 }
 
 /// Ends a transaction. A durable one writes redb's map of free pages, too, and in two phases: so opening
@@ -115,10 +124,6 @@ pub(super) fn commit(
     transaction.set_quick_repair(matches!(durability, Durability::Immediate));
     transaction.set_durability(durability).map_err(|error| unavailable(error.into()))?;
     transaction.commit().map_err(|error| unavailable(error.into()))
-}
-
-fn snapshot(database: &Database) -> Result<Snapshot, StoreError> {
-    database.begin_read().map(Snapshot::new).map_err(|error| unavailable(error.into()))
 }
 
 fn table_names(database: &Database) -> Result<Vec<String>, StoreError> {

@@ -3,6 +3,7 @@
 use super::{
     file::Source,
     job::{Job, Write},
+    overlay::Overlay,
     transaction::{Snapshot, Tables},
     writer::{self, Writer},
 };
@@ -41,6 +42,8 @@ pub(super) struct Core {
     /// Empty while it is closed to be opened again, and after the end. Reads hold it shared for as
     /// long as they take, commits too; only closing and opening hold it alone.
     pub(super) database: RwLock<Option<Database>>,
+    /// Above it, and empty where it is.
+    pub(super) overlay: Overlay,
     pub(super) metrics: Metrics,
     health: Mutex<Part>,
     /// Jobs that wait for the writer's thread.
@@ -53,6 +56,7 @@ impl Engine {
         let (database, commits) = source.open()?;
         let core = Arc::new(Core {
             database: RwLock::new(Some(database)),
+            overlay: Overlay::default(),
             metrics: Metrics::new(),
             health: Mutex::new(Part { state: State::Ok, since: now() }),
             waiting: AtomicUsize::new(0),
@@ -162,6 +166,12 @@ impl Engine {
         self.writer.lock().unwrap().as_ref().map_or(0, Writer::commits)
     }
 
+    /// Records that the tables have not taken in.
+    #[cfg(test)]
+    pub(super) fn overlaid(&self) -> usize {
+        self.core.overlay.count()
+    }
+
     async fn submit<T: Send + 'static, J: Job + 'static>(
         &self,
         call: Call,
@@ -245,12 +255,13 @@ impl Core {
             .as_ref()
             .ok_or_else(|| StoreError::Unavailable("the database is not open".into()))?;
         self.metrics.call(call);
-        let transaction =
-            database.begin_read().map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let snapshot = Snapshot::new(transaction);
+        let read = || {
+            self.overlay.take_in(database)?;
+            body(&Snapshot::take(database)?)
+        };
         // redb may panic over damaged pages: that costs this call, not the caller's thread.
-        let answer = catch_unwind(AssertUnwindSafe(|| body(&snapshot)))
-            .unwrap_or_else(|_| Err(broken_structure()));
+        let answer =
+            catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(broken_structure()));
         self.count_pages(database);
         answer
     }

@@ -1,9 +1,9 @@
 //! The journal: small transactions, one behind the other, each made durable by one write and one sync.
 //!
 //! To commit one message durably redb writes 12 to 14 pages. So a small transaction is made durable here,
-//! and redb only takes it in for those who read (`Durability::None`); the first one that finds no room
-//! here is committed durably, which takes all before it along, and the journal begins anew at its
-//! beginning. After a crash the file is as of the last durable commit, and what the journal has beyond
+//! and redb only takes it in for those who read ([`super::overlay`]), without writing a page; the first one
+//! that finds no room here is committed durably, which takes all before it along, and the journal begins
+//! anew at its beginning. After a crash the file is as of the last durable commit, and what the journal has beyond
 //! that is done again. A large transaction is committed durably at once: it has fewer pages a message, and
 //! writing it twice would cost more than it spares.
 //!

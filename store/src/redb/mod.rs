@@ -4,13 +4,14 @@
 //! |---|---|
 //! | [`tables`] | what is in the file |
 //! | [`keys`], [`record`] | the bytes of keys and records |
-//! | [`transaction`] | reading and writing records |
+//! | [`transaction`], [`base`] | reading and writing records |
 //! | [`files`] | the data directory |
 //! | [`mod@file`] | opening the database, and what is beside it |
 //! | [`contents`] | what a database says about itself, and making it |
 //! | [`held`] | writes nothing until the file is known to be ours |
 //! | [`unsynced`] | makes up for a sync that failed |
 //! | [`journal`], [`redo`] | small transactions are made durable beside the file, and done again after a crash |
+//! | [`overlay`] | what the journal has and the file has not, until somebody reads |
 //! | [`witness`] | tells damage after a crash from a commit that was cut short |
 //! | [`engine`], [`job`], [`writer`] | reads on snapshots, writes gathered by one thread or done at once |
 //! | [`log`], [`changes`], [`rooms`], [`creation`], [`membership`], [`receipts`], [`accounts`] | the traits |
@@ -19,8 +20,8 @@
 //! | [`mod@transfer`] | taking everything out of the file, and into a new one |
 //! | `bare` | what benches compare all of this with |
 //!
-//! **Reads** run to their end in the poll of the future that asks for them, in one snapshot, and
-//! never wait for a commit; pages that are not in memory are read from the disk meanwhile. So they
+//! **Reads** run to their end in the poll of the future that asks for them, in one snapshot that has all
+//! that was acknowledged, and never wait for a commit; pages that are not in memory are read from the disk meanwhile. So they
 //! belong on an arbiter that may wait for a disk, not on one that serves connections.
 //!
 //! **Writes** are handed to the writer's thread through a bounded queue and awaited. Messages, which their
@@ -29,6 +30,7 @@
 mod accounts;
 #[cfg(feature = "conformance")]
 mod bare;
+mod base;
 mod changes;
 mod check;
 mod contents;
@@ -43,6 +45,7 @@ mod keys;
 mod locks;
 mod log;
 mod membership;
+mod overlay;
 mod receipts;
 mod record;
 mod redo;

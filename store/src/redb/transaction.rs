@@ -1,21 +1,23 @@
 //! One view of all tables: a snapshot to read, or the write transaction.
 
 use super::{
+    base::Base,
     keys::{Key, behind_prefix},
+    overlay::{Records, View},
     record::{damaged, seal, unseal},
     redo::{self, Redo, Step},
     tables::{HeadsRecord, MemberRecord, Members, NAMES, RoomHeads, Table},
 };
 use crate::StoreError;
 use ::redb::{
-    ReadOnlyTable, ReadTransaction, ReadableTable, StorageError, TableDefinition, TableError,
-    WriteTransaction,
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, StorageError, TableDefinition,
+    TableError, WriteTransaction,
 };
 use madang_protocol::{RoomId, UserId};
-use std::{cell::OnceCell, collections::HashMap, marker::PhantomData, ops::Bound};
+use std::{collections::HashMap, marker::PhantomData, ops::Bound, sync::OnceLock};
 
 /// Keys and records as the file sees them.
-type Bytes = &'static [u8];
+pub(super) type Bytes = &'static [u8];
 
 /// The table in `slot`, by its name.
 pub(super) fn definition(slot: usize) -> TableDefinition<'static, Bytes, Bytes> {
@@ -24,17 +26,26 @@ pub(super) fn definition(slot: usize) -> TableDefinition<'static, Bytes, Bytes> 
 
 /// Reads records, each verified against its checksum.
 pub(super) trait Read {
-    /// A table as redb opened it.
-    type Raw: ReadableTable<Bytes, Bytes>;
+    /// What stands under `key` in the table in `slot`.
+    fn find<R>(
+        &self,
+        slot: usize,
+        key: &[u8],
+        with: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>, StoreError>;
 
-    /// The table in `slot`.
-    fn raw(&self, slot: usize) -> Result<&Self::Raw, StoreError>;
+    /// What stands from key to key.
+    fn range(
+        &self,
+        slot: usize,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<::redb::Range<'_, Bytes, Bytes>, StoreError>;
 
     /// The record under `key`.
     fn get<T: Table>(&self, key: &T::Key) -> Result<Option<T::Record>, StoreError> {
         let key = key.to_bytes();
-        let found = self.raw(T::SLOT)?.get(key.as_slice()).map_err(storage_error)?;
-        found.map(|bytes| unseal(T::NAME, &key, bytes.value())).transpose()
+        self.find(T::SLOT, &key, |record| unseal(T::NAME, &key, record))?.transpose()
     }
 
     /// The record under `key`, which another record says is there.
@@ -48,8 +59,7 @@ pub(super) trait Read {
         from: Bound<&[u8]>,
         to: Bound<&[u8]>,
     ) -> Result<Scan<'_, T>, StoreError> {
-        let range = self.raw(T::SLOT)?.range::<&[u8]>((from, to)).map_err(storage_error)?;
-        Ok(Scan { range, table: PhantomData })
+        Ok(Scan { range: self.range(T::SLOT, from, to)?, table: PhantomData })
     }
 
     /// The records whose keys begin with `prefix`.
@@ -104,32 +114,51 @@ impl<T: Table> DoubleEndedIterator for Scan<'_, T> {
 /// What was committed when it was taken. Tables are opened when first used.
 pub(super) struct Snapshot {
     transaction: ReadTransaction,
-    tables: [OnceCell<ReadOnlyTable<Bytes, Bytes>>; NAMES.len()],
+    tables: [OnceLock<ReadOnlyTable<Bytes, Bytes>>; NAMES.len()],
 }
 
 impl Snapshot {
-    pub(super) fn new(transaction: ReadTransaction) -> Self {
-        Self { transaction, tables: Default::default() }
+    /// What the tables hold now.
+    pub(super) fn take(database: &Database) -> Result<Self, StoreError> {
+        let transaction = database.begin_read();
+        let transaction =
+            transaction.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { transaction, tables: Default::default() })
     }
-}
 
-impl Read for Snapshot {
-    type Raw = ReadOnlyTable<Bytes, Bytes>;
-
-    fn raw(&self, slot: usize) -> Result<&Self::Raw, StoreError> {
+    fn table(&self, slot: usize) -> Result<&ReadOnlyTable<Bytes, Bytes>, StoreError> {
         opened(&self.tables[slot], || self.transaction.open_table(definition(slot)))
     }
 }
 
-/// The write transaction. Tables are opened when first used: a message needs a quarter of them, and
-/// to open the others and look whether they changed would be a fifteenth of its commit.
+impl Read for Snapshot {
+    fn find<R>(
+        &self,
+        slot: usize,
+        key: &[u8],
+        with: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>, StoreError> {
+        let found = self.table(slot)?.get(key).map_err(storage_error)?;
+        Ok(found.map(|record| with(record.value())))
+    }
+
+    fn range(
+        &self,
+        slot: usize,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<::redb::Range<'_, Bytes, Bytes>, StoreError> {
+        self.table(slot)?.range::<&[u8]>((from, to)).map_err(storage_error)
+    }
+}
+
+/// What is written as one transaction.
 ///
 /// Appends and receipts only note the new heads and read positions, because a batch touches the
 /// same room and the same member many times; [`Tables::settle`] writes each once. Everything else
 /// must find the tables settled.
 pub(super) struct Tables<'t> {
-    transaction: &'t WriteTransaction,
-    tables: [OnceCell<::redb::Table<'t, Bytes, Bytes>>; NAMES.len()],
+    base: Base<'t>,
     heads: HashMap<RoomId, HeadsRecord>,
     reads: HashMap<(RoomId, UserId), u64>,
     /// What was written, to be done again after a crash.
@@ -141,21 +170,24 @@ pub(super) struct Tables<'t> {
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn new(transaction: &'t WriteTransaction) -> Self {
+    pub(super) fn whole(transaction: &'t WriteTransaction) -> Self {
+        Self::on(Base::whole(transaction))
+    }
+
+    /// Upon what is committed; see [`Tables::is_unfit`].
+    pub(super) fn light(view: View) -> Self {
+        Self::on(Base::light(view))
+    }
+
+    fn on(base: Base<'t>) -> Self {
         Self {
-            transaction,
-            tables: Default::default(),
+            base,
             heads: HashMap::new(),
             reads: HashMap::new(),
             redo: Redo::default(),
             changes: 0,
             messages: 0,
         }
-    }
-
-    /// Makes the tables that are not there.
-    pub(super) fn make_all(&self) -> Result<(), StoreError> {
-        (0..NAMES.len()).try_for_each(|slot| self.raw(slot).map(drop))
     }
 
     /// Writes a record over the one that may be there.
@@ -195,17 +227,7 @@ impl<'t> Tables<'t> {
 
     fn write(&mut self, step: &Step<'_>, slot: usize) -> Result<(), StoreError> {
         self.redo.note(step);
-        let table = self.raw_mut(slot)?;
-        match *step {
-            Step::Put { key, record, .. } => table.insert(key, record).map(drop),
-            Step::Remove { key, .. } => table.remove(key).map(drop),
-            Step::RemovePrefix { prefix, .. } => {
-                let behind = behind_prefix(prefix);
-                let to = behind.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-                table.retain_in::<&[u8], _>((Bound::Included(prefix), to), |_, _| false)
-            }
-        }
-        .map_err(storage_error)
+        self.base.write(step, slot)
     }
 
     /// The heads of a room as the appends of this transaction left them.
@@ -270,23 +292,46 @@ impl<'t> Tables<'t> {
         self.redo.bytes()
     }
 
-    fn raw_mut(&mut self, slot: usize) -> Result<&mut ::redb::Table<'t, Bytes, Bytes>, StoreError> {
-        self.raw(slot)?;
-        Ok(self.tables[slot].get_mut().expect("it was opened"))
+    /// It was more, or something else, than a light transaction can do, and has to be done whole.
+    pub(super) fn is_unfit(&self) -> bool {
+        match &self.base {
+            Base::Whole(_) => false,
+            Base::Light(light) => light.is_unfit() || self.redo().is_none(),
+        }
+    }
+
+    /// What a light transaction wrote.
+    pub(super) fn into_written(self) -> Records {
+        match self.base {
+            Base::Whole(_) => Records::default(),
+            Base::Light(light) => light.into_written(),
+        }
     }
 }
 
-impl<'t> Read for Tables<'t> {
-    type Raw = ::redb::Table<'t, Bytes, Bytes>;
+impl Read for Tables<'_> {
+    fn find<R>(
+        &self,
+        slot: usize,
+        key: &[u8],
+        with: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>, StoreError> {
+        self.base.find(slot, key, with)
+    }
 
-    fn raw(&self, slot: usize) -> Result<&Self::Raw, StoreError> {
-        opened(&self.tables[slot], || self.transaction.open_table(definition(slot)))
+    fn range(
+        &self,
+        slot: usize,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+    ) -> Result<::redb::Range<'_, Bytes, Bytes>, StoreError> {
+        self.base.range(slot, from, to)
     }
 }
 
 /// The table, opened if it is not yet.
-fn opened<T>(
-    cell: &OnceCell<T>,
+pub(super) fn opened<T>(
+    cell: &OnceLock<T>,
     open: impl FnOnce() -> Result<T, TableError>,
 ) -> Result<&T, StoreError> {
     if let Some(table) = cell.get() {

@@ -6,22 +6,24 @@
 //! and who finds nothing queued, commits there itself, which spares the way to the thread and back.
 //!
 //! A small transaction is made durable in the [journal](super::journal), a large one, or one that finds it
-//! full, in the data file.
+//! full, in the data file. One that is small and asks for single records only, as messages and receipts do,
+//! is *light*: it does without redb, which takes it in [later](super::overlay).
 //!
 //! After a failed commit redb refuses everything until the file is opened again, and says that the
 //! commit may have taken effect all the same. So the writer opens the file again and looks at how many
 //! commits there are to learn what became of it, before it answers. Until a commit succeeds again it
 //! *rests*: it refuses jobs at once, and tries by itself, less and less often.
 
+mod commit;
+
+use self::commit::{Committed, Failure};
 use super::{
-    contents,
     engine::{Core, broken_structure},
     file::{Source, let_go},
     job::{Fate, Job},
-    transaction::Tables,
 };
 use crate::{StoreError, open::OpenError};
-use ::redb::{Database, Durability};
+use ::redb::Database;
 use madang_resilience::{Backoff, State};
 use std::{
     io,
@@ -54,6 +56,8 @@ pub(super) struct Writer {
     commits: u64,
     /// Jobs of the last transaction.
     answered: usize,
+    /// The last transaction was more than the journal takes.
+    was_large: bool,
     backoff: Backoff,
     /// While it rests: when it tries again.
     rest_until: Option<Instant>,
@@ -78,6 +82,7 @@ impl Writer {
             doubt_wait,
             commits,
             answered: 0,
+            was_large: false,
             backoff: Backoff::new(REST_FIRST_MS, REST_LONGEST_MS),
             rest_until: None,
             doubt: None,
@@ -110,72 +115,58 @@ impl Writer {
         let (batch, outcome) = self.transact(batch);
         self.answered = batch.len();
         match outcome {
-            Ok(messages) => {
+            Ok(Committed { messages, is_large }) => {
                 self.commits += 1;
+                self.was_large = is_large;
                 self.source.witness(self.commits);
                 self.core.metrics.commit(messages, batch.len(), began.elapsed());
                 self.core.set_health(State::Ok);
                 self.backoff.reset();
                 self.rest_until = None;
                 answer(batch, &Fate::Committed);
+                if self.core.overlay.is_full() {
+                    self.take_in();
+                }
             }
-            Err(error) => self.fail(batch, error),
+            Err(Failure::Within(error)) => self.fail(batch, error),
+            Err(Failure::Before(error)) => {
+                answer(batch, &Fate::Refused(error.clone()));
+                self.fail(Vec::new(), error);
+            }
         }
     }
 
     /// One durable transaction of those jobs of `batch` that can be applied; the others are
-    /// answered. Returns how many messages it appended.
-    fn transact(&self, mut batch: Batch) -> (Batch, Result<u64, StoreError>) {
+    /// answered.
+    fn transact(&self, mut batch: Batch) -> (Batch, Result<Committed, Failure>) {
         for job in &batch {
             self.core.metrics.call(job.call());
         }
         let database = self.core.database.read().unwrap_or_else(PoisonError::into_inner);
         let Some(database) = database.as_ref() else {
-            return (batch, Err(resting()));
+            return (batch, Err(Failure::Before(resting())));
         };
         let attempt = AssertUnwindSafe(|| {
             loop {
-                if let Some(messages) = self.try_transaction(database, &mut batch)? {
-                    return Ok(messages);
+                if let Some(committed) = self.try_transaction(database, &mut batch)? {
+                    return Ok(committed);
                 }
             }
         });
-        let outcome = catch_unwind(attempt).unwrap_or_else(|_| Err(broken_structure()));
+        let outcome = catch_unwind(attempt).unwrap_or_else(|_| Err(broken_structure().into()));
         self.core.count_pages(database);
         (batch, outcome)
     }
 
-    /// Applies `batch` and makes it durable, in the journal if it has room. `None`: a job failed after it
-    /// had written something; it was answered and taken out, and nothing is committed: try again.
-    fn try_transaction(
-        &self,
-        database: &Database,
-        batch: &mut Batch,
-    ) -> Result<Option<u64>, StoreError> {
-        let transaction =
-            database.begin_write().map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let mut tables = Tables::new(&transaction);
-        for index in 0..batch.len() {
-            let before = tables.changes();
-            if !batch[index].apply(&mut tables) && tables.changes() > before {
-                batch.remove(index).answer(&Fate::Committed);
-                return Ok(None);
-            }
+    /// Has the tables take in what lies above them.
+    fn take_in(&mut self) {
+        let taken_in = catch_unwind(AssertUnwindSafe(|| {
+            let database = self.core.database.read().unwrap_or_else(PoisonError::into_inner);
+            database.as_ref().map_or(Ok(()), |database| self.core.overlay.take_in(database))
+        }));
+        if let Err(error) = taken_in.unwrap_or_else(|_| Err(broken_structure())) {
+            self.fail(Vec::new(), error);
         }
-        tables.settle()?;
-        let (messages, number) = (tables.messages(), self.commits + 1);
-        // Without jobs it is about the data file itself.
-        let redo = tables.redo().filter(|_| !batch.is_empty());
-        if redo.map_or(Ok(false), |steps| self.source.append_to_journal(number, steps))? {
-            drop(tables);
-            contents::commit(transaction, Durability::None)?;
-        } else {
-            let history = contents::begin_history(&mut tables, number)?;
-            drop(tables);
-            contents::commit(transaction, Durability::Immediate)?;
-            self.source.begin_journal_anew(history);
-        }
-        Ok(Some(messages))
     }
 
     /// A commit failed: closes the database and tries to find out what became of it.
@@ -263,7 +254,9 @@ impl Writer {
     }
 
     fn take_database(&self) -> Option<Database> {
-        self.core.database.write().unwrap_or_else(PoisonError::into_inner).take()
+        let mut place = self.core.database.write().unwrap_or_else(PoisonError::into_inner);
+        self.core.overlay.clear();
+        place.take()
     }
 
     /// Everything queued is answered; the file is left as after a clean shutdown.
@@ -303,8 +296,10 @@ pub(super) fn spawn(
 }
 
 fn run(place: &Place, jobs: &Receiver<Box<dyn Job>>) {
+    // Known without a look, so that it waits for a job without being in anybody's way: nobody else ends a
+    // rest, and who begins one sends a job.
+    let mut rest_until = None;
     loop {
-        let rest_until = lock(place).as_ref().and_then(|writer| writer.rest_until);
         let received = match rest_until.map(remaining) {
             None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
             // Its time comes however many jobs wait to be refused.
@@ -329,6 +324,7 @@ fn run(place: &Place, jobs: &Receiver<Box<dyn Job>>) {
             Err(RecvTimeoutError::Timeout) => writer.recover(),
             Err(RecvTimeoutError::Disconnected) => break,
         }
+        rest_until = writer.rest_until;
     }
     if let Some(writer) = lock(place).take() {
         writer.finish();

@@ -46,7 +46,7 @@ pub(super) fn fill(database: &Database, lines: &mut Lines<'_>) -> Result<(), Tra
     while is_more {
         let transaction = database.begin_write().map_err(|error| unavailable(error.into()))?;
         {
-            let mut tables = Tables::new(&transaction);
+            let mut tables = Tables::whole(&transaction);
             is_more = filling.put_some(&mut tables, lines)?;
         }
         transaction.commit().map_err(|error| unavailable(error.into()))?;

@@ -6,11 +6,9 @@ mod import;
 
 use super::{engine::broken_structure, file::Source, transaction::Snapshot};
 use crate::{
-    StoreError,
     open::Medium,
     transfer::{Lines, Sink, TransferError},
 };
-use ::redb::{Database, ReadableDatabase};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Pages in memory meanwhile, bytes.
@@ -29,14 +27,14 @@ impl crate::Transfer for Transfer {
     fn export(&self, sink: &mut Sink<'_>) -> Result<(), TransferError> {
         let source = Source::existing(self.0.clone(), CACHE_BYTES)?;
         let database = source.examine()?;
-        carefully(|| export::export(&snapshot(&database)?, sink))
+        carefully(|| export::export(&Snapshot::take(&database)?, sink))
     }
 
     fn import(&self, lines: &mut Lines<'_>) -> Result<(), TransferError> {
         let source = Source::to_be_filled(self.0.clone(), CACHE_BYTES)?;
         if source.exists()? {
             let known = source.examine()?;
-            if !carefully(|| Ok(import::is_empty(&snapshot(&known)?)?))? {
+            if !carefully(|| Ok(import::is_empty(&Snapshot::take(&known)?)?))? {
                 return Err(TransferError::NotEmpty { path: source.path() });
             }
         }
@@ -48,12 +46,6 @@ impl crate::Transfer for Transfer {
         }
         done
     }
-}
-
-fn snapshot(database: &Database) -> Result<Snapshot, StoreError> {
-    let transaction =
-        database.begin_read().map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    Ok(Snapshot::new(transaction))
 }
 
 /// redb may panic over damaged pages: that is an error like any other.

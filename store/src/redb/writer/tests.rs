@@ -27,6 +27,9 @@ fn engine_with_queue(queue_jobs_max: usize) -> Engine {
     Engine::open(&options).unwrap()
 }
 
+/// What is written here: nothing about the file itself.
+const WRITE: Call = Call::TouchSessions;
+
 /// Any record will do: a number under a number.
 fn put(tables: &mut Tables<'_>, key: u64, number: u64) -> Result<(), StoreError> {
     tables.put::<Logins>(&(user(key), [0; 16]), &number)
@@ -67,7 +70,7 @@ async fn a_job_that_fails_or_panics_spoils_no_other() {
         }),
         Box::new(|tables| put(tables, 4, 40)),
     ];
-    let answers = bodies.into_iter().map(|body| engine.write(Call::Probe, body));
+    let answers = bodies.into_iter().map(|body| engine.write(WRITE, body));
     let mut answers = Box::pin(join_all(answers));
     assert!(answers.as_mut().now_or_never().is_none(), "they wait for the writer");
     drop(blocked);
@@ -78,15 +81,15 @@ async fn a_job_that_fails_or_panics_spoils_no_other() {
     let found: Vec<_> = (1..=4).map(|key| get(&engine, key)).collect();
     assert_eq!(found, [Some(10), None, None, Some(40)]);
     assert_eq!(engine.commits() - before, 2, "the blocking job, and the others together");
-    assert_eq!(engine.write(Call::Probe, |tables| put(tables, 5, 50)).await, Ok(()));
+    assert_eq!(engine.write(WRITE, |tables| put(tables, 5, 50)).await, Ok(()));
 }
 
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_reads_go_on() {
     let engine = engine();
-    engine.write(Call::Probe, |tables| put(tables, 1, 10)).await.unwrap();
+    engine.write(WRITE, |tables| put(tables, 1, 10)).await.unwrap();
     let blocked = block(&engine);
-    let queued = (0..8).map(|key| engine.write(Call::Probe, move |tables| put(tables, key, 1)));
+    let queued = (0..8).map(|key| engine.write(WRITE, move |tables| put(tables, key, 1)));
     let mut queued = Box::pin(join_all(queued));
     assert!(queued.as_mut().now_or_never().is_none(), "they wait for the writer");
     let refused = engine.write(Call::Probe, |_| Ok(())).now_or_never();
@@ -103,7 +106,7 @@ async fn a_transaction_takes_so_many_jobs() {
     let before = engine.commits();
     let blocked = block(&engine);
     let jobs = (0..=BATCH_JOBS_MAX as u64)
-        .map(|key| engine.write(Call::Probe, move |tables| put(tables, key, 1)));
+        .map(|key| engine.write(WRITE, move |tables| put(tables, key, 1)));
     let mut jobs = Box::pin(join_all(jobs));
     assert!(jobs.as_mut().now_or_never().is_none(), "they wait for the writer");
     drop(blocked);
@@ -115,13 +118,13 @@ async fn a_transaction_takes_so_many_jobs() {
 async fn one_whose_thread_may_wait_commits_in_its_own_turn() {
     let engine = engine();
     for number in 1..=3 {
-        let write = engine.gather_here(Call::Probe, move |tables| put(tables, 1, number));
+        let write = engine.gather_here(WRITE, move |tables| put(tables, 1, number));
         assert_eq!(write.now_or_never(), Some(Ok(())));
         assert_eq!(get(&engine, 1), Some(number));
     }
-    assert_eq!(engine.write(Call::Probe, |tables| put(tables, 1, 4)).await, Ok(()));
+    assert_eq!(engine.write(WRITE, |tables| put(tables, 1, 4)).await, Ok(()));
     assert_eq!(engine.commits(), 4, "the thread has let go of the writer");
-    let failed = engine.gather_here(Call::Probe, |tables| put(tables, 1, 5).and(Err(resting())));
+    let failed = engine.gather_here(WRITE, |tables| put(tables, 1, 5).and(Err(resting())));
     assert_eq!(failed.now_or_never(), Some(Err::<(), _>(resting())));
     assert_eq!(get(&engine, 1), Some(4));
 }
@@ -130,13 +133,13 @@ async fn one_whose_thread_may_wait_commits_in_its_own_turn() {
 async fn it_does_not_pass_by_who_came_before() {
     let engine = engine();
     let blocked = block(&engine);
-    let mut first = Box::pin(engine.write(Call::Probe, |tables| put(tables, 1, 1)));
+    let mut first = Box::pin(engine.write(WRITE, |tables| put(tables, 1, 1)));
     assert!(first.as_mut().now_or_never().is_none());
     let second = |tables: &mut Tables<'_>| {
         let first = tables.get::<Logins>(&(user(1), [0; 16]))?;
         put(tables, 2, first.unwrap_or(0) + 1)
     };
-    let mut second = Box::pin(engine.gather_here(Call::Probe, second));
+    let mut second = Box::pin(engine.gather_here(WRITE, second));
     assert!(second.as_mut().now_or_never().is_none(), "the writer is at work");
     drop(blocked);
     assert_eq!((first.await, second.await), (Ok(()), Ok(())));
